@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Programs under test: started, waited for, always ended, by their own id."""
+
+import os
+import pathlib
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+
+def bin_dir():
+    return pathlib.Path(os.environ["CV_BIN_DIR"])
+
+
+def skip(reason):
+    """Ends the whole script as skipped."""
+    print(f"SKIPPED: {reason}", file=sys.stderr)
+    sys.exit(77)
+
+
+def need(*programs):
+    for program in programs:
+        if not (bin_dir() / program).exists():
+            skip(f"{program} is not built")
+
+
+class Program:
+    """One running program with its output in files."""
+
+    def __init__(self, argv, log, env=None, cwd=None):
+        self.log_path = pathlib.Path(log)
+        self.log = open(log, "ab")
+        self.process = subprocess.Popen(
+            [str(a) for a in argv], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=self.log, env=env, cwd=cwd, start_new_session=True)
+
+    def wait_line(self, line, seconds=30):
+        """Waits until the program prints LINE on its standard output."""
+        deadline, seen = time.monotonic() + seconds, b""
+        fd = self.process.stdout.fileno()
+        while time.monotonic() < deadline:
+            ready, _, _ = select.select([fd], [], [], 0.2)
+            if ready:
+                data = os.read(fd, 4096)
+                if not data:
+                    break
+                seen += data
+                if line.encode() in [one.strip() for one in seen.split(b"\n")]:
+                    return
+            elif self.process.poll() is not None:
+                break
+        raise RuntimeError(f"{self.process.args[0]} did not print {line!r}:\n{seen.decode()}{self.tail()}")
+
+    def tail(self, size=4000):
+        return self.log_path.read_bytes()[-size:].decode(errors="replace")
+
+    def alive(self):
+        return self.process.poll() is None
+
+    def stop(self, seconds=15):
+        """SIGTERM, then SIGKILL to what is left; returns the exit status."""
+        if self.alive():
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(seconds)
+            except subprocess.TimeoutExpired:
+                self.kill()
+        self._close()
+        return self.process.returncode
+
+    def kill(self):
+        if self.alive():
+            self.process.kill()
+            self.process.wait(10)
+        self._close()
+
+    def _close(self):
+        if not self.log.closed:
+            self.log.close()
+        if self.process.stdout and not self.process.stdout.closed:
+            self.process.stdout.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+
+def wait_port(host, port, seconds=15, program=None):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            socket.create_connection((host, port), 1).close()
+            return
+        except OSError:
+            if program is not None and not program.alive():
+                break
+            time.sleep(0.02)
+    raise RuntimeError(f"nothing listens on {host}:{port}" + (":\n" + program.tail() if program else ""))
+
+
+def run(argv, stdin=None, env=None, seconds=60, check=True):
+    done = subprocess.run([str(a) for a in argv], input=stdin, capture_output=True, text=True, env=env, timeout=seconds)
+    if check and done.returncode != 0:
+        raise RuntimeError(f"{argv} gave {done.returncode}:\n{done.stdout}{done.stderr}")
+    return done
