@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The table of commands, in the order in which --help lists them. */
+#include "cli/commands.h"
+
+#include <string.h>
+
+static const struct cv_command *const table[] = {
+    &cv_cmd_version,
+};
+
+const struct cv_command *const *cv_command_table(size_t *count)
+{
+    *count = sizeof(table) / sizeof(table[0]);
+    return table;
+}
+
+const struct cv_command *cv_command_find(const char *name)
+{
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+        const struct cv_command *c = table[i];
+        if (strcmp(c->name, name) == 0 || (c->alias != NULL && strcmp(c->alias, name) == 0)) {
+            return c;
+        }
+    }
+    return NULL;
+}

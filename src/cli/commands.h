@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The rows of the table: one line for each command, in alphabetical order. */
+#ifndef CV_CLI_COMMANDS_H
+#define CV_CLI_COMMANDS_H
+
+#include "cli/command.h"
+
+extern const struct cv_command cv_cmd_version;
+
+#endif

@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * claviger: the daemon and every operator command.
+ *
+ * It also answers to the names of the signer whose place it takes: under
+ * "signatory" no subcommand means serve, and "signatory-cli" has the same
+ * subcommands as "claviger".
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/commands.h"
+#include "common/secret.h"
+
+#define DEFAULT_CONFIG "/etc/signatory.yaml"
+
+static const char global_help[] =
+    "Global options, before or after the command:\n"
+    "  -c, --config FILE   configuration (default " DEFAULT_CONFIG "; \"\" for none)\n"
+    "      --base-dir DIR  directory of the state files, instead of the configuration's\n"
+    "      --log LEVEL     error, warn, info, debug or trace (default info)\n"
+    "      --json-log      log as lines of JSON\n"
+    "      --json          print results as JSON\n"
+    "      --lenient       unknown configuration keys are warnings\n"
+    "  -h, --help          this text, or the command's\n";
+
+static void print_overview(FILE *out, const char *program)
+{
+    size_t count;
+    const struct cv_command *const *table = cv_command_table(&count);
+    (void)fprintf(out,
+                  "%s: Tezos keys and application secrets that live in AWS Nitro Enclaves\n\n"
+                  "Usage: %s [global options] COMMAND [options]\n\nCommands:\n",
+                  program, program);
+    for (size_t i = 0; i < count; i++) {
+        (void)fprintf(out, "  %-18s  %s\n", table[i]->name, table[i]->summary);
+    }
+    (void)fprintf(out, "\n%s\nExample: %s COMMAND --help\n", global_help, program);
+}
+
+static void print_command(const struct cv_command *c, const char *program)
+{
+    (void)printf("%s %s: %s\n\nUsage: %s %s%s%s\n\n%s\n%s", program, c->name, c->summary, program,
+                 c->name, c->usage[0] != 0 ? " " : "", c->usage, c->help, global_help);
+}
+
+/* The value of global option NAME at argv[*i], "--name=VALUE" or the next one.
+ * Returns -1 when argv[*i] is another argument, 0 with the value, 1 when the
+ * value is missing. */
+static int global_value(const char **value, const char *name, char letter, int argc, char **argv,
+                        int *i)
+{
+    char *a = argv[*i];
+    size_t n = strlen(name);
+    if (a[0] == '-' && a[1] == '-' && strncmp(a + 2, name, n) == 0 && a[2 + n] == '=') {
+        *value = a + 3 + n;
+        return 0;
+    }
+    bool is_long = a[0] == '-' && a[1] == '-' && strcmp(a + 2, name) == 0;
+    bool is_short = letter != 0 && a[0] == '-' && a[1] == letter;
+    if (is_short && a[2] != 0) {
+        *value = a + 2;
+        return 0;
+    }
+    if (!is_long && !is_short) {
+        return -1;
+    }
+    if (*i + 1 >= argc) {
+        return 1;
+    }
+    *i += 1;
+    *value = argv[*i];
+    return 0;
+}
+
+static enum cv_exit bad_global(const char *text, const char *program)
+{
+    (void)fprintf(stderr, "Error: %s\nUsage: %s [global options] COMMAND [options]; see %s --help\n",
+                  text, program, program);
+    return CV_EXIT_USAGE;
+}
+
+/* Takes the global flags out of argv. Returns CV_EXIT_OK and the number of
+ * arguments left. */
+static enum cv_exit take_globals(struct cv_cli *cli, bool *help, int *argc, char **argv)
+{
+    static const struct {
+        const char *name;
+        size_t offset;
+    } flags[] = {
+        {"--json-log", offsetof(struct cv_cli, log_json)},
+        {"--json", offsetof(struct cv_cli, json)},
+        {"--lenient", offsetof(struct cv_cli, lenient)},
+    };
+    int n = 1;
+    for (int i = 1; i < *argc; i++) {
+        const char *value = NULL;
+        bool taken = false;
+        int r;
+        if (strcmp(argv[i], "--") == 0) {
+            while (i < *argc) {
+                argv[n++] = argv[i++];
+            }
+            break;
+        }
+        for (size_t k = 0; k < sizeof(flags) / sizeof(flags[0]) && !taken; k++) {
+            if (strcmp(argv[i], flags[k].name) == 0) {
+                *(bool *)((char *)cli + flags[k].offset) = true;
+                taken = true;
+            }
+        }
+        if (strcmp(argv[i], "-h") == 0 || strcmp(argv[i], "--help") == 0) {
+            *help = true;
+            taken = true;
+        }
+        if (taken) {
+            continue;
+        }
+        if ((r = global_value(&value, "config", 'c', *argc, argv, &i)) >= 0) {
+            if (r > 0) {
+                return bad_global("--config wants a file name", cli->program);
+            }
+            cli->config = value;
+            cli->config_given = true;
+        } else if ((r = global_value(&value, "base-dir", 0, *argc, argv, &i)) >= 0) {
+            if (r > 0 || value[0] == 0) {
+                return bad_global("--base-dir wants a directory", cli->program);
+            }
+            cli->base_dir = value;
+        } else if ((r = global_value(&value, "log", 0, *argc, argv, &i)) >= 0) {
+            if (r > 0 || cv_log_level_parse(&cli->log, value) != 0) {
+                return bad_global("--log wants one of error, warn, info, debug, trace",
+                                  cli->program);
+            }
+        } else {
+            argv[n++] = argv[i];
+        }
+    }
+    argv[n] = NULL;
+    *argc = n;
+    return CV_EXIT_OK;
+}
+
+/* The command that argv[1], or argv[1] with argv[2], names. *WORDS = 1 or 2. */
+static const struct cv_command *find_command(int argc, char **argv, int *words)
+{
+    char two[128];
+    *words = 2;
+    if (argc > 2) {
+        (void)snprintf(two, sizeof(two), "%.60s %.60s", argv[1], argv[2]);
+        const struct cv_command *c = cv_command_find(two);
+        if (c != NULL) {
+            return c;
+        }
+    }
+    *words = 1;
+    return cv_command_find(argv[1]);
+}
+
+/* Says that argv[1] is no command: the members of a family when it is the
+ * first word of one, else the nearest name. */
+static enum cv_exit unknown_command(const struct cv_cli *cli, int argc, char **argv)
+{
+    const char *names[64];
+    char quoted[128];
+    size_t count;
+    size_t n = strlen(argv[1]);
+    bool family = false;
+    const struct cv_command *const *table = cv_command_table(&count);
+    for (size_t i = 0; i < count; i++) {
+        if (strncmp(table[i]->name, argv[1], n) == 0 && table[i]->name[n] == ' ') {
+            if (!family) {
+                (void)fprintf(stderr, "Error: %s wants one of these commands:\n", argv[1]);
+            }
+            family = true;
+            (void)fprintf(stderr, "  %s %-18s  %s\n", cli->program, table[i]->name,
+                          table[i]->summary);
+        }
+    }
+    if (family) {
+        return CV_EXIT_USAGE;
+    }
+    size_t k = 0;
+    for (; k < count && k < 64; k++) {
+        names[k] = table[k]->name;
+    }
+    const char *near = cv_nearest_name(argv[1], names, k);
+    (void)argc;
+    cv_error_quote(quoted, sizeof(quoted), argv[1], n);
+    (void)fprintf(stderr, "Error: unknown command %s", quoted);
+    if (near != NULL) {
+        (void)fprintf(stderr, "; did you mean %s?", near);
+    }
+    (void)fprintf(stderr, "\nUsage: %s [global options] COMMAND [options]; see %s --help\n",
+                  cli->program, cli->program);
+    return CV_EXIT_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+    static char serve_name[] = "serve";
+    char *only_serve[] = {serve_name, NULL};
+    struct cv_cli cli = {.config = DEFAULT_CONFIG, .log = CV_LOG_INFO};
+    bool help = false;
+    const struct cv_command *c;
+    int words = 1;
+
+    const char *slash = argc > 0 ? strrchr(argv[0], '/') : NULL;
+    cli.program = argc < 1 ? "claviger" : (slash != NULL ? slash + 1 : argv[0]);
+    bool is_signatory = strcmp(cli.program, "signatory") == 0;
+    cv_process_harden();
+    (void)signal(SIGPIPE, SIG_IGN);
+    enum cv_exit rc = take_globals(&cli, &help, &argc, argv);
+    if (rc != CV_EXIT_OK) {
+        return rc;
+    }
+    cv_log_setup(cli.log, cli.log_json);
+
+    if (argc > 1 && strcmp(argv[1], "help") == 0) {
+        help = true;
+        argv++;
+        argc--;
+    }
+    if (argc < 2 || (is_signatory && argv[1][0] == '-')) {
+        c = is_signatory ? cv_command_find("serve") : NULL;
+        if (c == NULL || (help && argc < 2)) {
+            print_overview(help ? stdout : stderr, cli.program);
+            return help ? (int)cv_cli_finish() : CV_EXIT_USAGE;
+        }
+        if (argc < 2) {
+            return c->run(&cli, 1, only_serve);
+        }
+        argv[0] = serve_name;
+        words = 0;
+    } else {
+        c = find_command(argc, argv, &words);
+        if (c == NULL) {
+            return unknown_command(&cli, argc, argv);
+        }
+    }
+    if (help) {
+        print_command(c, cli.program);
+        return cv_cli_finish();
+    }
+    return c->run(&cli, argc - words, argv + words);
+}
