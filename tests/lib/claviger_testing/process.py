@@ -3,7 +3,6 @@
 
 import os
 import pathlib
-import select
 import signal
 import socket
 import subprocess
@@ -28,31 +27,28 @@ def need(*programs):
 
 
 class Program:
-    """One running program with its output in files."""
+    """One running program. Its standard error goes to LOG, its standard
+    output to LOG.out: files, so that it never blocks on a full pipe and may
+    outlive the script that started it."""
 
     def __init__(self, argv, log, env=None, cwd=None):
         self.log_path = pathlib.Path(log)
-        self.log = open(log, "ab")
-        self.process = subprocess.Popen(
-            [str(a) for a in argv], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=self.log, env=env, cwd=cwd, start_new_session=True)
+        self.out_path = pathlib.Path(f"{log}.out")
+        with open(self.log_path, "ab") as err, open(self.out_path, "wb") as out:
+            self.process = subprocess.Popen(
+                [str(a) for a in argv], stdin=subprocess.DEVNULL, stdout=out, stderr=err,
+                env=env, cwd=cwd, start_new_session=True)
 
     def wait_line(self, line, seconds=30):
-        """Waits until the program prints LINE on its standard output."""
-        deadline, seen = time.monotonic() + seconds, b""
-        fd = self.process.stdout.fileno()
+        """Waits until the program has printed LINE on its standard output."""
+        deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
-            ready, _, _ = select.select([fd], [], [], 0.2)
-            if ready:
-                data = os.read(fd, 4096)
-                if not data:
-                    break
-                seen += data
-                if line.encode() in [one.strip() for one in seen.split(b"\n")]:
-                    return
-            elif self.process.poll() is not None:
+            if line in self.out_path.read_text(errors="replace").splitlines():
+                return
+            if not self.alive():
                 break
-        raise RuntimeError(f"{self.process.args[0]} did not print {line!r}:\n{seen.decode()}{self.tail()}")
+            time.sleep(0.02)
+        raise RuntimeError(f"{self.process.args[0]} did not print {line!r}:\n{self.tail()}")
 
     def tail(self, size=4000):
         return self.log_path.read_bytes()[-size:].decode(errors="replace")
@@ -68,20 +64,12 @@ class Program:
                 self.process.wait(seconds)
             except subprocess.TimeoutExpired:
                 self.kill()
-        self._close()
         return self.process.returncode
 
     def kill(self):
         if self.alive():
             self.process.kill()
             self.process.wait(10)
-        self._close()
-
-    def _close(self):
-        if not self.log.closed:
-            self.log.close()
-        if self.process.stdout and not self.process.stdout.closed:
-            self.process.stdout.close()
 
     def __enter__(self):
         return self
