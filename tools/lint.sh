@@ -1,0 +1,24 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# ./dev lint: the clang build, clang-tidy, gcc's -fanalyzer, and the man pages.
+set -eu
+cd "$(dirname "$0")/.."
+status=0
+
+echo "== clang, warnings as errors"
+[ -f build/clang/build.ninja ] || cmake --preset clang >/dev/null
+cmake --build --preset clang || status=1
+
+echo "== clang-tidy"
+find src -name '*.c' -print0 | xargs -0 -n 8 -P "$(nproc)" clang-tidy -quiet -p build/clang 2>/dev/null || status=1
+
+echo "== gcc -fanalyzer"
+cmake -S . -B build/analyzer -G Ninja -DCMAKE_C_COMPILER=gcc -DCMAKE_BUILD_TYPE=Debug -DBUILD_TESTING=OFF \
+    -DCMAKE_C_FLAGS=-fanalyzer >/dev/null
+cmake --build build/analyzer || status=1
+
+echo "== man pages"
+for page in docs/man/*.scd; do
+    scdoc < "$page" | mandoc -T lint -W warning >/dev/null 2>&1 || { echo "$page: mandoc finds fault"; status=1; }
+done
+exit $status
