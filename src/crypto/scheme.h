@@ -88,7 +88,8 @@ int cv_private_key_check(enum cv_scheme scheme, const uint8_t key[CV_PRIVATE_KEY
 /* Takes N bytes as a public key: the right length, a canonical encoding, a
  * point of the curve, not of small order (Ed25519), in the prime-order
  * subgroup and not infinity (BLS). CV_ERR_INVALID. */
-int cv_public_key_parse(struct cv_public_key *out, enum cv_scheme scheme, struct cv_bytes in) CV_NODISCARD;
+int cv_public_key_parse(struct cv_public_key *out, enum cv_scheme scheme,
+                        struct cv_bytes in) CV_NODISCARD;
 bool cv_public_key_equal(const struct cv_public_key *a, const struct cv_public_key *b);
 
 /*
@@ -124,17 +125,20 @@ int cv_sign(const struct cv_signing_key *key, enum cv_sign_version version, stru
             struct cv_signature *out) CV_NODISCARD;
 /* The same for a caller that has BLAKE2b-256(MESSAGE) already. */
 int cv_sign_digest(const struct cv_signing_key *key, enum cv_sign_version version,
-                   struct cv_bytes message, const uint8_t digest[32], struct cv_signature *out) CV_NODISCARD;
+                   struct cv_bytes message, const uint8_t digest[32],
+                   struct cv_signature *out) CV_NODISCARD;
 
 /* 0, or CV_ERR_CRYPTO when SIG is not KEY's signature of MESSAGE. A high s is
  * accepted for P-256 and refused for secp256k1. */
-int cv_verify(const struct cv_public_key *key, enum cv_sign_version version, struct cv_bytes message,
+int cv_verify(const struct cv_public_key *key, enum cv_sign_version version,
+              struct cv_bytes message,
               const struct cv_signature *sig) CV_NODISCARD;
 
 /* Proof of possession: the public key signed under the ciphersuite
  * BLS_POP_BLS12381G2_XMD:SHA-256_SSWU_RO_POP_. CV_ERR_UNSUPPORTED for a key
  * that is not BLS. */
 int cv_prove_possession(const struct cv_signing_key *key, struct cv_signature *out) CV_NODISCARD;
-int cv_verify_possession(const struct cv_public_key *key, const struct cv_signature *proof) CV_NODISCARD;
+int cv_verify_possession(const struct cv_public_key *key,
+                         const struct cv_signature *proof) CV_NODISCARD;
 
 #endif

@@ -62,7 +62,8 @@ size_t cv_text_payload_len(enum cv_text_kind kind);
 /* Writes PAYLOAD (of the kind's length) as text with a NUL; OUT has SIZE
  * bytes, CV_BASE58_TEXT_MAX is always enough. CV_ERR_LIMIT, CV_ERR_INVALID
  * (wrong payload length). */
-int cv_text_format(char *out, size_t size, enum cv_text_kind kind, struct cv_bytes payload) CV_NODISCARD;
+int cv_text_format(char *out, size_t size, enum cv_text_kind kind,
+                   struct cv_bytes payload) CV_NODISCARD;
 /* Finds out what TEXT is: its kind, and its payload into OUT (*N bytes).
  * CV_ERR_INVALID: not base58, or no kind we know (prefix or length);
  * CV_ERR_CRYPTO: wrong checksum. */
@@ -93,13 +94,15 @@ int cv_public_key_from_text(struct cv_public_key *out, struct cv_bytes text) CV_
 void cv_signature_format(char out[CV_SIG_TEXT_SIZE], const struct cv_signature *sig, bool generic);
 /* One of the five. For "sig…" the scheme is EXPECTED's, which must not be
  * BLS; for the others it must be EXPECTED. CV_ERR_INVALID, CV_ERR_CRYPTO. */
-int cv_signature_from_text(struct cv_signature *out, enum cv_scheme expected, struct cv_bytes text) CV_NODISCARD;
+int cv_signature_from_text(struct cv_signature *out, enum cv_scheme expected,
+                           struct cv_bytes text) CV_NODISCARD;
 
 /* Plain secret keys: edsk (both forms), spsk, p2sk, BLsk. OUT gets the 32
  * bytes of crypto/scheme.h. The public half of the long edsk must be the
  * seed's. CV_ERR_INVALID (also for a scalar out of range), CV_ERR_CRYPTO
  * (checksum), CV_ERR_UNSUPPORTED for an encrypted key (see keyimport.h). */
-int cv_secret_key_from_text(struct cv_secret *out, enum cv_scheme *scheme, struct cv_bytes text) CV_NODISCARD;
+int cv_secret_key_from_text(struct cv_secret *out, enum cv_scheme *scheme,
+                            struct cv_bytes text) CV_NODISCARD;
 /* The text, without a NUL, in its shorter form. CV_ERR_INVALID, CV_ERR_NOMEM. */
 int cv_secret_key_to_text(struct cv_secret *out, enum cv_scheme scheme,
                           const uint8_t key[CV_PRIVATE_KEY_LEN]) CV_NODISCARD;
