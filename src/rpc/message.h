@@ -49,15 +49,4 @@ bool cv_rpc_op_uses_kms(enum cv_rpc_op op);
 #define CV_RPC_VERSION_2 2
 #define CV_RPC_VERSION_LATEST 255
 
-/* A scheme and a value of it: a public key, a signature, a proof. */
-#define CV_RPC_VALUE_MAX 96
-struct cv_rpc_value {
-    enum cv_scheme scheme;
-    uint8_t n;
-    uint8_t p[CV_RPC_VALUE_MAX];
-};
-
-/* "Ed25519" "Secp256k1" "NistP256" "Bls". */
-const char *cv_rpc_scheme_name(enum cv_scheme scheme);
-
 #endif

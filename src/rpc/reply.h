@@ -26,7 +26,7 @@ struct cv_rpc_echo {
 /* Ok of Import, Generate, GenerateAndImport, ImportUnencrypted, Reseal. */
 struct cv_rpc_key_result {
     struct cv_bytes blob;          /* empty: not in the reply (Import) */
-    struct cv_rpc_value public_key;
+    struct cv_public_key public_key;
     bool has_handle;
     uint64_t handle;
     struct cv_bytes attestation;   /* ours, empty = none: birth document */
@@ -56,10 +56,12 @@ int cv_rpc_reply_ok_null(struct cv_buf *out, const struct cv_rpc_echo *echo) CV_
 int cv_rpc_reply_ok_key(struct cv_buf *out, const struct cv_rpc_echo *echo,
                         const struct cv_rpc_key_result *key) CV_NODISCARD;
 int cv_rpc_reply_ok_signature(struct cv_buf *out, const struct cv_rpc_echo *echo,
-                              const struct cv_rpc_value *sig) CV_NODISCARD;
-/* A public key or a proof of possession: {"Bls": h'…'}. */
-int cv_rpc_reply_ok_value(struct cv_buf *out, const struct cv_rpc_echo *echo,
-                          const struct cv_rpc_value *value) CV_NODISCARD;
+                              const struct cv_signature *sig) CV_NODISCARD;
+int cv_rpc_reply_ok_public_key(struct cv_buf *out, const struct cv_rpc_echo *echo,
+                               const struct cv_public_key *key) CV_NODISCARD;
+/* A proof of possession: {"Bls": h'…'}. */
+int cv_rpc_reply_ok_proof(struct cv_buf *out, const struct cv_rpc_echo *echo,
+                          const struct cv_signature *proof) CV_NODISCARD;
 int cv_rpc_reply_ok_bytes(struct cv_buf *out, const struct cv_rpc_echo *echo,
                           struct cv_bytes value) CV_NODISCARD; /* Attest */
 int cv_rpc_reply_ok_description(struct cv_buf *out, const struct cv_rpc_echo *echo,
@@ -88,12 +90,14 @@ int cv_rpc_reply_read_null(const struct cv_rpc_reply *reply, struct cv_error *er
 /* The blob may be absent (Import), the handle too (Generate). */
 int cv_rpc_reply_read_key(struct cv_rpc_key_result *key, const struct cv_rpc_reply *reply,
                           struct cv_error *err) CV_NODISCARD;
-/* Accepts an Ed25519 signature as array and as byte string. */
-int cv_rpc_reply_read_signature(struct cv_rpc_value *sig, const struct cv_rpc_reply *reply,
+/* Public keys are taken by their length alone: whether the bytes are a point of
+ * the curve is for cv_public_key_parse().
+ * An Ed25519 signature is accepted as array and as byte string. */
+int cv_rpc_reply_read_signature(struct cv_signature *sig, const struct cv_rpc_reply *reply,
                                 struct cv_error *err) CV_NODISCARD;
-int cv_rpc_reply_read_public_key(struct cv_rpc_value *key, const struct cv_rpc_reply *reply,
+int cv_rpc_reply_read_public_key(struct cv_public_key *key, const struct cv_rpc_reply *reply,
                                  struct cv_error *err) CV_NODISCARD;
-int cv_rpc_reply_read_proof(struct cv_rpc_value *proof, const struct cv_rpc_reply *reply,
+int cv_rpc_reply_read_proof(struct cv_signature *proof, const struct cv_rpc_reply *reply,
                             struct cv_error *err) CV_NODISCARD;
 int cv_rpc_reply_read_bytes(struct cv_bytes *value, const struct cv_rpc_reply *reply,
                             struct cv_error *err) CV_NODISCARD;

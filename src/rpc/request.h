@@ -39,7 +39,7 @@ struct cv_rpc_request {
 };
 
 /* What the reply to a request that could not be decoded says. */
-#define CV_RPC_FAULT_TEXT 1024
+#define CV_RPC_FAULT_TEXT 6144 /* the original quotes an unknown name of up to 4096 bytes */
 struct cv_rpc_fault {
     bool has_id; /* the id was read before the fault was found */
     uint64_t id;
