@@ -12,6 +12,7 @@
 #define CV_CBOR_CBOR_H
 
 #include "common/reader.h"
+#include "common/utf8.h"
 #include "common/writer.h"
 
 enum cv_cbor_major {
@@ -40,7 +41,9 @@ struct cv_cbor_head {
 };
 
 /* Reads one head. CV_ERR_TRUNCATED, or CV_ERR_INVALID for reserved info
- * values 28..30 and indefinite integers and tags; the reader's error is set. */
+ * values 28..30, indefinite integers and tags, and two-byte simple values under
+ * 32. On an error the reader's error is set and its offset stays at the head
+ * that is wrong; the same holds for every function below. */
 int cv_cbor_read_head(struct cv_reader *r, struct cv_cbor_head *head);
 /* The next head without taking it; same errors, the reader is not touched. */
 int cv_cbor_peek(const struct cv_reader *r, struct cv_cbor_head *head);
@@ -74,8 +77,6 @@ bool cv_cbor_next(struct cv_reader *r, struct cv_cbor_iter *it);
 /* Skips one whole item, whatever it is, iteratively, at most MAX_DEPTH levels
  * deep (CV_ERR_LIMIT). RAW, when not NULL, gets a view of it. */
 int cv_cbor_skip(struct cv_reader *r, unsigned max_depth, struct cv_bytes *raw);
-/* True when all of IN is valid UTF-8 (RFC 3629). */
-bool cv_utf8_valid(struct cv_bytes in);
 
 void cv_cbor_write_head(struct cv_writer *w, enum cv_cbor_major major, uint64_t value);
 void cv_cbor_write_uint(struct cv_writer *w, uint64_t v);

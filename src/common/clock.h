@@ -3,6 +3,7 @@
 #ifndef CV_COMMON_CLOCK_H
 #define CV_COMMON_CLOCK_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <stddef.h>
 

@@ -15,6 +15,7 @@
 #define CV_COMMON_ERROR_H
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 #define CV_NODISCARD __attribute__((warn_unused_result))

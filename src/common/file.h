@@ -5,7 +5,10 @@
  * "Durable" means: temporary file in the same directory (O_EXCL, mode given,
  * close-on-exec), written, fsynced, renamed, and the directory fsynced. Until
  * that is done the old content stands; when it fails the temporary file is
- * removed and nothing has changed.
+ * removed and nothing has changed. MODE is given whatever the umask is. Saved by
+ * root, a file gets the owner of the file it replaces, or of its directory, so
+ * that a service that runs as somebody else can go on reading it. A symbolic
+ * link of our own or of root is followed.
  */
 #ifndef CV_COMMON_FILE_H
 #define CV_COMMON_FILE_H

@@ -10,7 +10,9 @@
 #ifndef CV_COMMON_LOG_H
 #define CV_COMMON_LOG_H
 
+#include <stdarg.h>
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "common/error.h"
 
@@ -24,7 +26,7 @@ bool cv_log_enabled(enum cv_log_level level);
 /* MESSAGE and pairs of strings (key, value), ended by NULL. Control characters
  * and invalid UTF-8 in values are escaped. A NULL value prints as empty. */
 void cv_log(enum cv_log_level level, const char *message, ...) __attribute__((sentinel));
-/* For a value made on the spot: cv_log(…, "n", cv_fmt(20, "%d", n), NULL). Uses
+/* For a value made on the spot: cv_log(…, "n", cv_logf("%d", n), NULL). Uses
  * a ring of per-thread buffers: good for up to 8 uses in one statement. */
 const char *cv_logf(const char *fmt, ...) CV_PRINTF(1, 2);
 /* "error"=formatted chain as one more field of a line. */
