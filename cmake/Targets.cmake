@@ -61,7 +61,7 @@ endfunction()
 # small driver that replays the corpus and mutates it for a few seconds.
 function(cv_fuzz name)
   cmake_parse_arguments(A "" "" "SOURCES;DEPS;LIBS" ${ARGN})
-  if(NOT BUILD_TESTING)
+  if(NOT BUILD_TESTING OR NOT (CV_FUZZ OR EXISTS ${CMAKE_SOURCE_DIR}/tests/fuzz/standalone_main.c))
     return()
   endif()
   add_executable(${name} ${CMAKE_SOURCE_DIR}/tests/fuzz/${name}.c ${A_SOURCES})
