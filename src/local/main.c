@@ -29,15 +29,14 @@ static const struct command commands[] = {
 #endif
     {NULL, NULL, NULL, NULL},
 };
-#define N_COMMANDS (sizeof commands / sizeof commands[0] - 1)
 
 static int usage(FILE *to, int status)
 {
     fputs("usage: claviger-local COMMAND [OPTION]...\n\n"
           "Stand-ins for a developer's machine. They refuse what AWS would refuse; their\n"
           "keys and documents are worth nothing anywhere else.\n\ncommands:\n", to);
-    for (size_t i = 0; i < N_COMMANDS; i++)
-        fprintf(to, "  %-8s %s\n", commands[i].name, commands[i].summary);
+    for (const struct command *c = commands; c->name; c++)
+        fprintf(to, "  %-8s %s\n", c->name, c->summary);
     fputs("\n'claviger-local COMMAND --help' describes one of them.\n"
           "example: claviger-local up --dir /tmp/claviger\n", to);
     return status;
@@ -45,10 +44,10 @@ static int usage(FILE *to, int status)
 
 static const struct command *find(const char *name)
 {
-    for (size_t i = 0; i < N_COMMANDS; i++)
-        if (!strcmp(commands[i].name, name))
-            return &commands[i];
-    return NULL;
+    const struct command *c = commands;
+    while (c->name && strcmp(c->name, name))
+        c++;
+    return c->name ? c : NULL;
 }
 
 int main(int argc, char **argv)
