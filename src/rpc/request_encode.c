@@ -23,7 +23,9 @@ static void uint_pair(struct cv_rpc_emit *e, const char *key, uint64_t value)
 /* In the order of the original's Go client, which leaves out an empty token. */
 static void emit_credentials(struct cv_rpc_emit *e, const struct cv_rpc_credentials *c, bool all)
 {
-    unsigned pairs = 2 + (c->session_token.n > 0) + (all ? 2 : 0) + (all && c->sealed_version != 0);
+    unsigned pairs = all ? 4 : 2;
+    pairs += c->session_token.n > 0;
+    pairs += all && c->sealed_version != 0;
     cv_rpc_emit_head(e, CV_CBOR_MAP, pairs);
     text_pair(e, "access_key_id", c->access_key_id);
     text_pair(e, "secret_access_key", c->secret_access_key);

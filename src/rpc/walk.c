@@ -94,6 +94,7 @@ int cv_walk_next(struct cv_walk *w, struct cv_walk_items *it)
 
 static bool take(struct cv_walk *w, uint64_t n, uint8_t **p)
 {
+    *p = NULL;
     if (n > w->n - w->off) {
         w->off = w->n;
         return cv_walk_eof(w);

@@ -15,7 +15,6 @@
 #include "common/secret.h"
 #include "crypto/scheme.h"
 
-#define CV_SEALED_KEY_FORMAT "claviger.key.2"
 #define CV_SEALED_DATA_KEY_LEN 32
 #define CV_SEALED_SALT_LEN 32
 #define CV_SEALED_PRIVATE_LEN 32
@@ -24,10 +23,10 @@
 #define CV_SEALED_WRAPPED_MAX 1024   /* a wrapped 32-byte data key is about 190 */
 #define CV_SEALED_BLOB_MAX 2048      /* a whole version 2 blob */
 
-/* The KMS encryption context of the wrapped data key. */
-#define CV_SEALED_CONTEXT_PURPOSE_KEY "claviger:purpose"
-#define CV_SEALED_CONTEXT_PURPOSE "sealed-key"
-#define CV_SEALED_CONTEXT_FORMAT_KEY "claviger:format"
+/* The KMS encryption context of the wrapped data key: these two pairs. */
+#define CV_SEALED_CONTEXT_PURPOSE_KEY "purpose"
+#define CV_SEALED_CONTEXT_PURPOSE "claviger-sealed-key"
+#define CV_SEALED_CONTEXT_FORMAT_KEY "format"
 #define CV_SEALED_CONTEXT_FORMAT "2"
 
 /* The header, in clear and authenticated. Views into the blob. */
@@ -39,7 +38,7 @@ struct cv_sealed_header {
     struct cv_bytes salt;      /* CV_SEALED_SALT_LEN bytes */
 };
 
-/* 2 when BLOB starts as a version 2 blob does, else 1. */
+/* 2 when BLOB starts with our magic, else 1: a KMS blob never does. */
 int cv_sealed_key_version(struct cv_bytes blob);
 
 /* Takes a version 2 blob apart: every length checked, nothing left over,
