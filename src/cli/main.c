@@ -12,7 +12,6 @@
 
 #include "cli/commands.h"
 #include "common/secret.h"
-#include "yaml/yaml.h"
 
 #define DEFAULT_CONFIG "/etc/signatory.yaml"
 
@@ -183,11 +182,10 @@ static enum cv_exit unknown_command(const struct cv_cli *cli, int argc, char **a
         return CV_EXIT_USAGE;
     }
     size_t k = 0;
-    for (; k < count && k < 63; k++) {
+    for (; k < count && k < 64; k++) {
         names[k] = table[k]->name;
     }
-    names[k] = NULL;
-    const char *near = cv_yaml_nearest(argv[1], names);
+    const char *near = cv_nearest_name(argv[1], names, k);
     (void)argc;
     cv_error_quote(quoted, sizeof(quoted), argv[1], n);
     (void)fprintf(stderr, "Error: unknown command %s", quoted);
