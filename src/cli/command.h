@@ -19,7 +19,6 @@
 
 #include "common/error.h"
 #include "common/log.h"
-#include "signer/nearest.h"
 
 enum cv_exit {
     CV_EXIT_OK = 0,

@@ -12,6 +12,7 @@
 
 #include "cli/commands.h"
 #include "common/secret.h"
+#include "yaml/yaml.h"
 
 #define DEFAULT_CONFIG "/etc/signatory.yaml"
 
@@ -182,10 +183,11 @@ static enum cv_exit unknown_command(const struct cv_cli *cli, int argc, char **a
         return CV_EXIT_USAGE;
     }
     size_t k = 0;
-    for (; k < count && k < 64; k++) {
+    for (; k < count && k < 63; k++) {
         names[k] = table[k]->name;
     }
-    const char *near = cv_nearest_name(argv[1], names, k);
+    names[k] = NULL;
+    const char *near = cv_yaml_nearest(argv[1], names);
     (void)argc;
     cv_error_quote(quoted, sizeof(quoted), argv[1], n);
     (void)fprintf(stderr, "Error: unknown command %s", quoted);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "cli/command.h"
+#include "yaml/yaml.h"
 
 static const struct cv_option *find_long(const struct cv_option *o, size_t count, const char *name,
                                          size_t n)
@@ -35,12 +36,13 @@ static bool unknown(const struct cv_command *cmd, const struct cv_option *o, siz
     const char *names[64];
     char name[64];
     size_t k = 0;
-    for (; k < count && k < 64; k++) {
+    for (; k < count && k < 63; k++) {
         names[k] = o[k].name;
     }
+    names[k] = NULL;
     (void)snprintf(name, sizeof(name), "%.*s", (int)(n < 60 ? n : 60), arg);
     const char *p = name + strspn(name, "-");
-    const char *near = cv_nearest_name(p, names, k);
+    const char *near = cv_yaml_nearest(p, names);
     if (near != NULL) {
         (void)cv_cli_usage(cmd, "unknown option %s; did you mean --%s?", name, near);
     } else {

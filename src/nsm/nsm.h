@@ -12,14 +12,12 @@
  * A struct cv_nsm may be shared by threads: calls are serialised, as the
  * kernel driver does too.
  *
- * Errors: CV_ERR_REMOTE when the NSM answers with an error of its own; the
- * innermost text of the chain (err->text[0]) is then exactly
- * "NSM error: invalid argument", "… invalid index", "… invalid response",
- * "… read_only index", "… invalid operation", "… buffer too small",
- * "… input too large", "… internal error" or "… success".
- * CV_ERR_PROTOCOL for a reply that cannot be read (text[0] "NSM error: invalid
- * response"), CV_ERR_LIMIT for a request over CV_NSM_REQUEST_MAX ("NSM error:
- * input too large"), CV_ERR_IO, CV_ERR_TIMEOUT, CV_ERR_CLOSED for the way there.
+ * Errors: CV_ERR_REMOTE when the NSM answers with an error of its own,
+ * CV_ERR_PROTOCOL for a reply that cannot be read or is not to the request,
+ * CV_ERR_LIMIT for a request over CV_NSM_REQUEST_MAX, CV_ERR_IO,
+ * CV_ERR_TIMEOUT, CV_ERR_CLOSED for the way there. The innermost text of the
+ * chain names the cause for the log; cv_nsm_fixed_text() gives the fixed text
+ * that may leave the enclave.
  */
 #ifndef CV_NSM_NSM_H
 #define CV_NSM_NSM_H
@@ -83,6 +81,13 @@ int cv_nsm_attest(struct cv_nsm *nsm, const struct cv_nsm_attest *fields, struct
  * of a reply that are not needed are thrown away. A reply of no bytes is
  * CV_ERR_CRYPTO, "the NSM gave no entropy". On error P is all zeros. */
 int cv_nsm_random(struct cv_nsm *nsm, void *p, size_t n, struct cv_error *err) CV_NODISCARD;
+
+/* The fixed text for an error that a function above left in ERR: one of
+ * "NSM error: success", "… invalid argument", "… invalid index", "… invalid
+ * response", "… read_only index", "… invalid operation", "… buffer too small",
+ * "… input too large", "… internal error" (also for whatever failed on the
+ * way), or "wrong response type". Static. */
+const char *cv_nsm_fixed_text(const struct cv_error *err);
 
 /* Feeds CV_NSM_SEED_BYTES from the NSM to the kernel's generator, to be called
  * once at start: credited (RNDADDENTROPY) where the process is permitted to,

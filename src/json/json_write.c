@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+
+#include "common/utf8.h"
+#include "json/json.h"
+
+struct sink {
+    struct cv_buf *out;
+    int rc;
+};
+
+static int take(const char *p, size_t n, void *ctx) {
+    struct sink *s = ctx;
+    s->rc = cv_buf_append(s->out, p, n);
+    return s->rc == 0 ? 0 : -1;
+}
+
+static int dump(struct cv_buf *out, const json_t *value, size_t flags) {
+    struct sink s = {out, 0};
+    size_t before = out->n;
+    if (json_dump_callback(value, take, &s, flags | JSON_ENCODE_ANY) == 0)
+        return 0;
+    if (out->n > before) {
+        cv_wipe(out->p + before, out->n - before);
+        out->n = before;
+    }
+    return s.rc != 0 ? s.rc : CV_ERR_NOMEM;
+}
+
+int cv_json_dump(struct cv_buf *out, const json_t *value) {
+    return dump(out, value, JSON_COMPACT);
+}
+
+int cv_json_dump_indent(struct cv_buf *out, const json_t *value, unsigned indent) {
+    return dump(out, value, JSON_INDENT(indent));
+}
+
+/* The escape of the sequence of N bytes at P (N = 0: not UTF-8) into ESC, or
+ * an empty one when it stands for itself. */
+static void escape(char esc[static 8], const uint8_t *p, size_t n) {
+    esc[0] = '\0';
+    if (n == 0) {
+        (void)snprintf(esc, 8, "\\ufffd");
+    } else if (n == 1) {
+        uint8_t c = p[0];
+        const char *two = c == '"' ? "\\\"" : c == '\\' ? "\\\\" : c == '\n' ? "\\n"
+                          : c == '\r' ? "\\r" : c == '\t' ? "\\t" : NULL;
+        if (two != NULL)
+            (void)snprintf(esc, 8, "%s", two);
+        else if (c < 0x20 || c == '<' || c == '>' || c == '&')
+            (void)snprintf(esc, 8, "\\u%04x", (unsigned)c);
+    } else if (n == 3 && p[0] == 0xe2 && p[1] == 0x80 && (p[2] == 0xa8 || p[2] == 0xa9)) {
+        (void)snprintf(esc, 8, "\\u20%02x", (unsigned)p[2] - 0x80u);
+    }
+}
+
+int cv_json_append_str(struct cv_buf *out, struct cv_bytes text) {
+    size_t before = out->n;
+    int rc = cv_buf_append_u8(out, '"');
+    size_t plain = 0; /* bytes before text.p that were not copied yet */
+    while (rc == 0 && text.n > 0) {
+        size_t n = cv_utf8_next(text), step = n == 0 ? 1 : n;
+        char esc[8];
+        escape(esc, text.p, n);
+        if (esc[0] == '\0') {
+            plain += step;
+        } else {
+            rc = cv_buf_append(out, text.p - plain, plain);
+            if (rc == 0)
+                rc = cv_buf_append_str(out, esc);
+            plain = 0;
+        }
+        text.p += step;
+        text.n -= step;
+    }
+    if (rc == 0 && plain > 0)
+        rc = cv_buf_append(out, text.p - plain, plain);
+    if (rc == 0)
+        rc = cv_buf_append_u8(out, '"');
+    if (rc != 0 && out->n > before) {
+        cv_wipe(out->p + before, out->n - before);
+        out->n = before;
+    }
+    return rc;
+}

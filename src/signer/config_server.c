@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The section `server`. */
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "common/clock.h"
+#include "signer/config_read.h"
+
+/* "HOST:PORT", ":PORT", "[IPv6]:PORT". */
+static void read_address(struct cv_config_reader *r, const struct cv_yaml_node *node,
+                         const char *text, struct cv_addr *out)
+{
+    char forms[CV_ADDR_HOST + 16];
+    struct cv_error err = {0};
+    if (strlen(text) < sizeof(forms) - 5) {
+        (void)snprintf(forms, sizeof(forms), "tcp:%s", text);
+        if (cv_addr_parse(out, forms, &err) == 0) {
+            return;
+        }
+    }
+    char quoted[80];
+    cv_error_quote(quoted, sizeof(quoted), text, strlen(text));
+    cv_yaml_problem(r->errors, node, "%s is no address: HOST:PORT, :PORT or [IPv6]:PORT is wanted",
+                    quoted);
+}
+
+/* At least N characters with upper and lower case, a digit and a special one. */
+static bool strong(const struct cv_secret *s, size_t n)
+{
+    bool upper = false, lower = false, digit = false, special = false;
+    for (size_t i = 0; i < s->n; i++) {
+        unsigned char c = s->p[i];
+        upper |= c >= 'A' && c <= 'Z';
+        lower |= c >= 'a' && c <= 'z';
+        digit |= c >= '0' && c <= '9';
+        special |= c > ' ' && c < 0x7f && ispunct(c);
+    }
+    return s->n >= n && upper && lower && digit && special;
+}
+
+static void check_strength(struct cv_config_reader *r, const struct cv_yaml_node *node,
+                           const struct cv_config_jwt_credentials *c)
+{
+    if (!strong(&c->password, 16)) {
+        cv_yaml_problem(r->errors, node, "password wants at least 16 characters, with an upper "
+                        "case and a lower case letter, a digit and a special character");
+    }
+    if (!strong(&c->secret, 32)) {
+        cv_yaml_problem(r->errors, node, "secret wants at least 32 characters, with an upper "
+                        "case and a lower case letter, a digit and a special character");
+    }
+}
+
+/* "2006-01-02 15:04:05", UTC. */
+static bool read_time(const char *text, int64_t *out)
+{
+    struct tm tm = {0};
+    const char *end = strptime(text, "%Y-%m-%d %H:%M:%S", &tm);
+    if (end == NULL || *end != 0) {
+        return false;
+    }
+    *out = (int64_t)timegm(&tm) * 1000;
+    return true;
+}
+
+struct jwt_target {
+    struct cv_config_jwt_credentials c;
+    uint64_t expiry;
+    char *old_expiry;
+    const struct cv_yaml_node *next;
+};
+
+static const struct cv_field jwt_fields[] = {
+    {.name = "password", .kind = CV_FIELD_SECRET, .offset = offsetof(struct jwt_target, c.password)},
+    {.name = "secret", .kind = CV_FIELD_SECRET, .offset = offsetof(struct jwt_target, c.secret)},
+    {.name = "jwt_exp", .kind = CV_FIELD_UINT, .offset = offsetof(struct jwt_target, expiry), .max = 5256000},
+    {.name = "old_cred_exp", .kind = CV_FIELD_STRING, .offset = offsetof(struct jwt_target, old_expiry)},
+    {.name = "new_data", .kind = CV_FIELD_NODE, .offset = offsetof(struct jwt_target, next)},
+};
+
+static void read_user(struct cv_config_reader *r, const struct cv_yaml_node *node,
+                      struct cv_config_jwt_user *u)
+{
+    struct jwt_target t = {0};
+    cv_config_read_map(r, node, jwt_fields, 5, &t);
+    u->now = t.c;
+    u->now.expiry_minutes = (unsigned)t.expiry;
+    check_strength(r, node, &u->now);
+    if (t.old_expiry != NULL) {
+        u->has_old_expiry = read_time(t.old_expiry, &u->old_expiry_ms);
+        if (!u->has_old_expiry) {
+            cv_yaml_problem(r->errors, cv_yaml_get(node, "old_cred_exp"),
+                            "a time such as 2026-01-31 18:00:00 (UTC) is wanted");
+        }
+        free(t.old_expiry);
+    }
+    if (t.next == NULL) {
+        return;
+    }
+    struct jwt_target n = {0};
+    cv_config_read_map(r, t.next, jwt_fields, 3, &n);
+    u->next = n.c;
+    u->next.expiry_minutes = (unsigned)n.expiry;
+    u->rotating = true;
+    check_strength(r, t.next, &u->next);
+    if (u->now.password.n > 0 && cv_secret_equal(&u->now.password, &u->next.password)) {
+        cv_yaml_problem(r->errors, t.next, "the new password is the old one");
+    }
+    if (u->now.secret.n > 0 && cv_secret_equal(&u->now.secret, &u->next.secret)) {
+        cv_yaml_problem(r->errors, t.next, "the new secret is the old one");
+    }
+}
+
+static void read_jwt(struct cv_config_reader *r, const struct cv_yaml_node *node,
+                     struct cv_config *config)
+{
+    struct {
+        const struct cv_yaml_node *users;
+    } t = {0};
+    static const struct cv_field fields[] = {{.name = "users", .kind = CV_FIELD_NODE}};
+    cv_config_read_map(r, node, fields, 1, &t);
+    if (t.users == NULL || !cv_yaml_is(r->errors, t.users, CV_YAML_MAPPING)) {
+        return;
+    }
+    config->jwt_users = cv_config_array(r, t.users->count, sizeof(*config->jwt_users));
+    if (config->jwt_users == NULL) {
+        return;
+    }
+    for (const struct cv_yaml_node *c = t.users->first; c != NULL; c = c->next) {
+        struct cv_config_jwt_user *u = &config->jwt_users[config->jwt_user_count++];
+        u->name = cv_config_dup(r, c->key->text);
+        if (cv_yaml_is_null(c)) {
+            cv_yaml_problem(r->errors, c, "a user wants password and secret");
+        } else {
+            read_user(r, c, u);
+        }
+    }
+}
+
+void cv_config_free_jwt_user(struct cv_config_jwt_user *u)
+{
+    free(u->name);
+    cv_secret_free(&u->now.password);
+    cv_secret_free(&u->now.secret);
+    cv_secret_free(&u->next.password);
+    cv_secret_free(&u->next.secret);
+}
+
+struct server_target {
+    char *address, *utility_address;
+    struct cv_config_keys keys;
+    const struct cv_yaml_node *jwt;
+};
+
+void cv_config_read_server(struct cv_config_reader *r, const struct cv_yaml_node *node,
+                           struct cv_config *config)
+{
+    struct server_target t = {0};
+    static const struct cv_field fields[] = {
+        {.name = "address", .kind = CV_FIELD_STRING, .offset = offsetof(struct server_target, address)},
+        {.name = "utility_address", .kind = CV_FIELD_STRING, .offset = offsetof(struct server_target, utility_address)},
+        {.name = "authorized_keys", .kind = CV_FIELD_KEYS, .offset = offsetof(struct server_target, keys)},
+        {.name = "jwt", .kind = CV_FIELD_NODE, .offset = offsetof(struct server_target, jwt)},
+    };
+    cv_config_read_map(r, node, fields, 4, &t);
+    const char *address = t.address != NULL ? t.address : CV_CONFIG_DEFAULT_ADDRESS;
+    const char *utility = t.utility_address != NULL ? t.utility_address : CV_CONFIG_DEFAULT_UTILITY;
+    read_address(r, cv_yaml_get(node, "address"), address, &config->address);
+    read_address(r, cv_yaml_get(node, "utility_address"), utility, &config->utility_address);
+    config->authorized_keys = t.keys;
+    if (t.jwt != NULL) {
+        read_jwt(r, t.jwt, config);
+    }
+    if (config->jwt_user_count > 0 && t.keys.count > 0) {
+        cv_yaml_problem(r->errors, t.jwt, "cannot use both JWT and static authorized keys");
+    }
+    free(t.address);
+    free(t.utility_address);
+}
