@@ -64,7 +64,8 @@ struct cv_keystore_change {
  * {"public_key_hash","encrypted_private_key"}, four spaces of indent, mode
  * 0600. A missing or empty file is a store without keys; a file that cannot be
  * read as such is refused with its name and position, and is never written.
- * Writers take the advisory lock PATH.lock; notes are files PATH.NAME. */
+ * Writers take the advisory lock PATH.lock; notes are files PATH.NAME. The
+ * directory is made (mode 0700) with the first key. */
 int cv_keystore_open_file(struct cv_keystore **out, const char *path,
                           struct cv_error *err) CV_NODISCARD;
 void cv_keystore_close(struct cv_keystore *ks); /* NULL is fine */
