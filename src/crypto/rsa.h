@@ -28,8 +28,8 @@ struct cv_bytes cv_rsa_spki(const struct cv_rsa *rsa);
 
 /*
  * Opens a CMS EnvelopedData for RSA. Everything but the ciphertexts is checked
- * first (types, version, one recipient and that it is this key, algorithms
- * and their parameters, nothing after the end): CV_ERR_PROTOCOL with a text
+ * first (types, versions, one recipient, algorithms and their parameters,
+ * nothing after the end): CV_ERR_PROTOCOL with a text
  * that names what is wrong. Then one error for every failure of OAEP, key
  * length or padding: CV_ERR_CRYPTO. CMS has no integrity of its own: the
  * caller checks what it got (length, and a key or tag that must match).

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Both directions work on limbs: five digits of base 58 at a time (58^5 <
+ * 2^32), 32 bits at a time, so that a signature costs some hundred
+ * multiplications and not ten thousand divisions.
+ */
+#include "crypto/base58.h"
+
+#include <string.h>
+
+#include "crypto/sha.h"
+
+#define CHECKSUM 4
+#define INPUT_MAX (CV_BASE58_PAYLOAD_MAX + CHECKSUM)
+#define DIGITS_PER_LIMB 5
+#define LIMB_58 656356768u /* 58^5 */
+#define LIMBS_58 (CV_BASE58_TEXT_MAX / DIGITS_PER_LIMB + 1)
+#define LIMBS_32 (INPUT_MAX / 4 + 2)
+
+static const char alphabet[] = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
+
+/* Value of each character plus one; 0 for what is not in the alphabet. */
+static const uint8_t values[128] = {
+    ['1'] = 1,  ['2'] = 2,  ['3'] = 3,  ['4'] = 4,  ['5'] = 5,  ['6'] = 6,  ['7'] = 7,  ['8'] = 8,
+    ['9'] = 9,  ['A'] = 10, ['B'] = 11, ['C'] = 12, ['D'] = 13, ['E'] = 14, ['F'] = 15, ['G'] = 16,
+    ['H'] = 17, ['J'] = 18, ['K'] = 19, ['L'] = 20, ['M'] = 21, ['N'] = 22, ['P'] = 23, ['Q'] = 24,
+    ['R'] = 25, ['S'] = 26, ['T'] = 27, ['U'] = 28, ['V'] = 29, ['W'] = 30, ['X'] = 31, ['Y'] = 32,
+    ['Z'] = 33, ['a'] = 34, ['b'] = 35, ['c'] = 36, ['d'] = 37, ['e'] = 38, ['f'] = 39, ['g'] = 40,
+    ['h'] = 41, ['i'] = 42, ['j'] = 43, ['k'] = 44, ['m'] = 45, ['n'] = 46, ['o'] = 47, ['p'] = 48,
+    ['q'] = 49, ['r'] = 50, ['s'] = 51, ['t'] = 52, ['u'] = 53, ['v'] = 54, ['w'] = 55, ['x'] = 56,
+    ['y'] = 57, ['z'] = 58,
+};
+
+static void checksum(uint8_t out[CHECKSUM], struct cv_bytes payload) {
+    uint8_t digest[CV_SHA256_LEN];
+    cv_sha256(digest, payload);
+    cv_sha256(digest, CV_BYTES(digest, sizeof(digest)));
+    memcpy(out, digest, CHECKSUM);
+}
+
+/* limbs = limbs * 2^shift + add, little-endian limbs of base 58^5. */
+static size_t mul_add_58(uint32_t *limbs, size_t used, unsigned shift, uint32_t add) {
+    uint64_t carry = add;
+    for (size_t i = 0; i < used; i++) {
+        carry += (uint64_t)limbs[i] << shift;
+        limbs[i] = (uint32_t)(carry % LIMB_58);
+        carry /= LIMB_58;
+    }
+    while (carry > 0) {
+        limbs[used++] = (uint32_t)(carry % LIMB_58);
+        carry /= LIMB_58;
+    }
+    return used;
+}
+
+/* Digits of the limbs, most significant first, without leading zeros. */
+static size_t limbs_to_digits(uint8_t *digits, const uint32_t *limbs, size_t used) {
+    size_t n = 0;
+    for (size_t i = used; i-- > 0;) {
+        uint8_t five[DIGITS_PER_LIMB];
+        uint32_t v = limbs[i];
+        for (int j = DIGITS_PER_LIMB - 1; j >= 0; j--) {
+            five[j] = (uint8_t)(v % 58);
+            v /= 58;
+        }
+        for (int j = 0; j < DIGITS_PER_LIMB; j++) {
+            if (n > 0 || five[j] != 0)
+                digits[n++] = five[j];
+        }
+    }
+    return n;
+}
+
+int cv_base58check_encode(char *out, size_t size, struct cv_bytes payload) {
+    uint8_t in[INPUT_MAX], digits[LIMBS_58 * DIGITS_PER_LIMB];
+    uint32_t limbs[LIMBS_58];
+    if (payload.n > CV_BASE58_PAYLOAD_MAX)
+        return CV_ERR_LIMIT;
+    if (payload.n > 0)
+        memcpy(in, payload.p, payload.n);
+    checksum(in + payload.n, payload);
+    size_t len = payload.n + CHECKSUM, zeros = 0, used = 0, at = 0;
+    while (zeros < len && in[zeros] == 0)
+        zeros++;
+    /* The odd bytes first, so that the rest are whole words. */
+    for (; at < len % 4; at++)
+        used = mul_add_58(limbs, used, 8, in[at]);
+    for (; at < len; at += 4) {
+        uint32_t word = (uint32_t)in[at] << 24 | (uint32_t)in[at + 1] << 16 |
+                        (uint32_t)in[at + 2] << 8 | in[at + 3];
+        used = mul_add_58(limbs, used, 32, word);
+    }
+    size_t n = limbs_to_digits(digits, limbs, used);
+    int rc = zeros + n < size ? 0 : CV_ERR_LIMIT;
+    if (rc == 0) {
+        memset(out, '1', zeros);
+        for (size_t i = 0; i < n; i++)
+            out[zeros + i] = alphabet[digits[i]];
+        out[zeros + n] = '\0';
+    }
+    cv_wipe(in, sizeof(in));
+    cv_wipe(limbs, sizeof(limbs));
+    cv_wipe(digits, sizeof(digits));
+    return rc;
+}
+
+/* limbs = limbs * MUL + ADD, little-endian limbs of base 2^32; 0 used limbs
+ * mean zero. False when it would not fit. */
+static bool mul_add_32(uint32_t *limbs, size_t *used, uint32_t mul, uint32_t add) {
+    uint64_t carry = add;
+    for (size_t i = 0; i < *used; i++) {
+        carry += (uint64_t)limbs[i] * mul;
+        limbs[i] = (uint32_t)carry;
+        carry >>= 32;
+    }
+    if (carry > 0) {
+        if (*used == LIMBS_32)
+            return false;
+        limbs[(*used)++] = (uint32_t)carry;
+    }
+    return true;
+}
+
+/* All characters of TEXT from FROM on into the limbs. */
+static int digits_to_limbs(uint32_t *limbs, size_t *used, struct cv_bytes text, size_t from) {
+    for (size_t at = from; at < text.n;) {
+        uint32_t mul = 1, add = 0;
+        for (int j = 0; j < DIGITS_PER_LIMB && at < text.n; j++, at++) {
+            uint8_t c = text.p[at];
+            if (c >= sizeof(values) || values[c] == 0)
+                return CV_ERR_INVALID;
+            add = add * 58 + values[c] - 1u;
+            mul *= 58;
+        }
+        if (!mul_add_32(limbs, used, mul, add))
+            return CV_ERR_LIMIT;
+    }
+    return 0;
+}
+
+int cv_base58check_decode(uint8_t *out, size_t cap, size_t *n, struct cv_bytes text) {
+    uint32_t limbs[LIMBS_32];
+    uint8_t bytes[LIMBS_32 * 4 + CV_BASE58_TEXT_MAX];
+    uint8_t sum[CHECKSUM];
+    size_t used = 0, zeros = 0, len;
+    if (text.n >= CV_BASE58_TEXT_MAX)
+        return CV_ERR_LIMIT;
+    while (zeros < text.n && text.p[zeros] == '1')
+        zeros++;
+    int rc = digits_to_limbs(limbs, &used, text, zeros);
+    if (rc != 0)
+        goto out;
+
+    memset(bytes, 0, zeros);
+    len = zeros;
+    for (size_t i = used; i-- > 0;) {
+        for (int shift = 24; shift >= 0; shift -= 8) {
+            uint8_t b = (uint8_t)(limbs[i] >> shift);
+            if (len > zeros || b != 0)
+                bytes[len++] = b;
+        }
+    }
+    if (len < CHECKSUM) {
+        rc = CV_ERR_INVALID;
+        goto out;
+    }
+    len -= CHECKSUM;
+    checksum(sum, CV_BYTES(bytes, len));
+    if (!cv_equal_ct(sum, bytes + len, CHECKSUM)) {
+        rc = CV_ERR_CRYPTO;
+    } else if (len > cap || len > CV_BASE58_PAYLOAD_MAX) {
+        rc = CV_ERR_LIMIT;
+    } else {
+        memcpy(out, bytes, len);
+        *n = len;
+    }
+out:
+    cv_wipe(limbs, sizeof(limbs));
+    cv_wipe(bytes, sizeof(bytes));
+    return rc;
+}
