@@ -29,7 +29,6 @@ struct cv_rpc_key_result {
     struct cv_public_key public_key;
     bool has_handle;
     uint64_t handle;
-    struct cv_bytes attestation;   /* ours, empty = none: birth document */
 };
 
 /* Ok of Describe. */

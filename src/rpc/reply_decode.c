@@ -211,9 +211,6 @@ static void key_pair(struct cv_rpc_key_result *k, struct cv_reader *r, struct cv
         *has_key = true;
     } else if (cv_bytes_equal_str(name, "handle")) {
         k->has_handle = cv_cbor_read_uint(r, &k->handle) == 0;
-    } else if (cv_bytes_equal_str(name, "attestation")) {
-        if (!cv_cbor_take_null(r))
-            (void)cv_cbor_read_bstr(r, &k->attestation);
     } else {
         (void)skip(r);
     }

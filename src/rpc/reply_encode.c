@@ -66,7 +66,7 @@ int cv_rpc_reply_ok_key(struct cv_buf *out, const struct cv_rpc_echo *echo,
     struct cv_rpc_emit e;
     begin(&e, out, echo, "Ok");
     cv_rpc_emit_head(&e, CV_CBOR_MAP,
-                     1u + (k->blob.n > 0) + k->has_handle + (k->attestation.n > 0));
+                     1u + (k->blob.n > 0) + k->has_handle);
     if (k->blob.n > 0) {
         key(&e, "encrypted_private_key");
         cv_rpc_emit_bytes(&e, k->blob);
@@ -75,10 +75,6 @@ int cv_rpc_reply_ok_key(struct cv_buf *out, const struct cv_rpc_echo *echo,
     emit_public_key(&e, &k->public_key);
     if (k->has_handle)
         uint_pair(&e, "handle", k->handle);
-    if (k->attestation.n > 0) {
-        key(&e, "attestation");
-        cv_rpc_emit_bytes(&e, k->attestation);
-    }
     return cv_rpc_emit_end(&e);
 }
 
