@@ -10,6 +10,8 @@
 #ifndef CV_EIF_CPIO_H
 #define CV_EIF_CPIO_H
 
+#include <stdio.h>
+
 #include "common/bytes.h"
 
 #define CV_CPIO_MAX_FILE UINT32_MAX /* bytes of one file: eight digits */
