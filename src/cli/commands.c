@@ -5,6 +5,11 @@
 #include <string.h>
 
 static const struct cv_command *const table[] = {
+    &cv_cmd_eif_describe,
+    &cv_cmd_eif_pcr,
+    &cv_cmd_eif_sign,
+    &cv_cmd_eif_verify,
+    &cv_cmd_eif_extract,
     &cv_cmd_version,
 };
 

@@ -5,6 +5,11 @@
 
 #include "cli/command.h"
 
+extern const struct cv_command cv_cmd_eif_describe;
+extern const struct cv_command cv_cmd_eif_extract;
+extern const struct cv_command cv_cmd_eif_pcr;
+extern const struct cv_command cv_cmd_eif_sign;
+extern const struct cv_command cv_cmd_eif_verify;
 extern const struct cv_command cv_cmd_version;
 
 #endif
