@@ -33,6 +33,12 @@ int cv_base64_decode(uint8_t *out, size_t cap, size_t *n, struct cv_bytes text) 
     size_t want = CV_BASE64_MAX(text.n) - pad;
     if (want > cap)
         return CV_ERR_LIMIT;
+    /* libsodium 1.0.18 takes some bytes past 0x7f for digits. */
+    uint8_t all = 0;
+    for (size_t i = 0; i < text.n; i++)
+        all |= text.p[i];
+    if (all > 0x7f)
+        return CV_ERR_INVALID;
     /* The decoder refuses other characters, a wrong padding and unused bits
      * that are not zero. */
     if (sodium_base642bin(out, want, (const char *)text.p, text.n, NULL, n, NULL,

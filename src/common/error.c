@@ -136,22 +136,26 @@ const char *cv_strerror(int code) {
     return "unknown error";
 }
 
+/* Printable; a backslash is escaped too, so that the quoting is unambiguous. */
+static bool stands_for_itself(unsigned char c) {
+    return c >= 0x20 && c < 0x7f && c != '\\';
+}
+
 char *cv_error_quote(char *out, size_t size, const void *p, size_t n) {
     static const char digits[] = "0123456789abcdef";
     if (size == 0)
         return out;
     const unsigned char *in = p;
-    size_t o = 0;
+    size_t room = size - 1, whole = 0, o = 0;
+    for (size_t i = 0; i < n && whole <= room; i++)
+        whole += stands_for_itself(in[i]) ? 1 : 4;
+    bool cut = whole > room;
+    if (cut)
+        room -= room < 3 ? room : 3;
     for (size_t i = 0; i < n; i++) {
-        /* A backslash is escaped too, so that the quoting is unambiguous. */
-        bool plain = in[i] >= 0x20 && in[i] < 0x7f && in[i] != '\\';
-        size_t need = plain ? 1 : 4;
-        size_t tail = i + 1 < n ? 3 : 0; /* room to say that it was cut */
-        if (o + need + tail > size - 1) {
-            for (size_t dots = 0; dots < 3 && o < size - 1; dots++)
-                out[o++] = '.';
+        bool plain = stands_for_itself(in[i]);
+        if ((plain ? 1u : 4u) > room - o)
             break;
-        }
         if (plain) {
             out[o++] = (char)in[i];
         } else {
@@ -161,6 +165,8 @@ char *cv_error_quote(char *out, size_t size, const void *p, size_t n) {
             out[o++] = digits[in[i] & 15];
         }
     }
+    for (size_t dots = 0; cut && dots < 3 && o < size - 1; dots++)
+        out[o++] = '.';
     out[o] = '\0';
     return out;
 }

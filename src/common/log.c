@@ -64,8 +64,10 @@ struct line {
     size_t n;
 };
 
+#define TAIL 16 /* kept for closing quotes, brackets and the end of the line */
+
 static bool fits(const struct line *l, size_t n) {
-    return n <= sizeof(l->p) - 16 - l->n;
+    return l->n <= sizeof(l->p) - TAIL && n <= sizeof(l->p) - TAIL - l->n;
 }
 
 static void add(struct line *l, const char *s, size_t n) {
@@ -124,7 +126,8 @@ static bool is_bare(const char *s) {
 static void add_quoted(struct line *l, const char *s) {
     add(l, "\"", 1);
     add_escaped(l, s);
-    /* fits() keeps room for the ends of line, so a cut string closes too */
+    /* In the tail when the string was cut: at most the message, one key and
+     * one value are, so it suffices. */
     l->p[l->n++] = '"';
 }
 
