@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Signatory's files: three generations, both directions. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "common/file.h"
+#include "unit/mutate.h"
+#include "watermark/signatory.h"
+
+#define KEY "tz1WGcYos3hL7GXYXjKrMnSFdkT7FyXnFBvf"
+#define HASH "vh2THNfr1pU3TjJyJkw7BKq19suqMX1W9PXRVAgpueELhGTAuhSx"
+#define CHAIN "NetXo5iVw1vBoxM"
+
+static uint8_t chain[CV_MARK_CHAIN_LEN];
+
+static int put(void *ctx, const struct cv_mark *mark)
+{
+    return cv_marks_put(ctx, mark);
+}
+
+static const struct cv_mark *find(struct cv_marks *marks, enum cv_mark_kind kind)
+{
+    struct cv_pkh pkh;
+    assert_int_equal(cv_pkh_parse(&pkh, cv_bytes_str(KEY)), CV_OK);
+    return cv_marks_find(marks, &pkh, kind, chain);
+}
+
+static struct cv_marks *parse(enum cv_wm_signatory_version version, const char *text)
+{
+    struct cv_marks *marks;
+    struct cv_error err;
+    cv_error_clear(&err);
+    assert_int_equal(cv_marks_new(&marks), CV_OK);
+    int r = cv_wm_signatory_parse(version, chain, cv_bytes_str(text), put, marks, &err);
+    if (r != CV_OK) {
+        print_error("%s\n", cv_error_top(&err));
+    }
+    assert_int_equal(r, CV_OK);
+    return marks;
+}
+
+static void check(struct cv_marks *marks, enum cv_mark_kind kind, int32_t level, int32_t round, bool hash)
+{
+    const struct cv_mark *m = find(marks, kind);
+    assert_non_null(m);
+    assert_int_equal(m->level, level);
+    assert_int_equal(m->round, round);
+    assert_int_equal(m->has_hash, hash);
+}
+
+static void test_v2(void **state)
+{
+    (void)state;
+    struct cv_marks *m = parse(CV_WM_SIGNATORY_V2,
+                               "{\"" KEY "\":{\"block\":{\"level\":2,\"round\":0,\"hash\":\"" HASH "\"},"
+                               "\"endorsement\":{\"level\":7,\"round\":1,\"hash\":null},"
+                               "\"preattestation\":{\"level\":8,\"round\":3,\"hash\":null}}}");
+    check(m, CV_MARK_BLOCK, 2, 0, true);
+    check(m, CV_MARK_ATTESTATION, 7, 1, false);
+    check(m, CV_MARK_PREATTESTATION, 8, 3, false);
+    cv_marks_free(m);
+}
+
+static void test_v1_orders(void **state)
+{
+    (void)state;
+    /* An endorsement at 9.0 came last: block and preendorsement of 9.0 may
+     * have been signed before it. */
+    struct cv_marks *m = parse(CV_WM_SIGNATORY_V1,
+                               "{\"" KEY "\":{\"level\":9,\"round\":null,\"order\":2,\"hash\":\"" HASH "\"}}");
+    check(m, CV_MARK_BLOCK, 9, 0, false);
+    check(m, CV_MARK_PREATTESTATION, 9, 0, false);
+    check(m, CV_MARK_ATTESTATION, 9, 0, true);
+    cv_marks_free(m);
+    /* A block at 9.0 came last: the others of level 8 may have been signed. */
+    m = parse(CV_WM_SIGNATORY_V1, "{\"" KEY "\":{\"level\":9,\"round\":0,\"order\":0,\"hash\":null}}");
+    check(m, CV_MARK_BLOCK, 9, 0, false);
+    check(m, CV_MARK_PREATTESTATION, 8, INT32_MAX, false);
+    check(m, CV_MARK_ATTESTATION, 8, INT32_MAX, false);
+    cv_marks_free(m);
+    m = parse(CV_WM_SIGNATORY_V1, "{\"" KEY "\":{\"level\":9,\"round\":4,\"order\":1,\"hash\":null}}");
+    check(m, CV_MARK_PREATTESTATION, 9, 4, false);
+    check(m, CV_MARK_ATTESTATION, 9, 3, false);
+    cv_marks_free(m);
+}
+
+static void test_v0(void **state)
+{
+    (void)state;
+    struct cv_marks *m =
+        parse(CV_WM_SIGNATORY_V0, "{\"endorsement\":{\"" KEY "\":{\"level\":5,\"round\":1,\"hash\":null}},"
+                                  "\"block\":{\"" KEY "\":{\"level\":4,\"round\":0,\"hash\":\"" HASH "\"}}}");
+    check(m, CV_MARK_ATTESTATION, 5, 1, false);
+    check(m, CV_MARK_BLOCK, 4, 0, true);
+    cv_marks_free(m);
+}
+
+static void test_refused(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {
+        "", "[]", "{\"x\":{}}x", "{\"" KEY "\":1}", "{\"" KEY "\":{\"block\":1}}",
+        "{\"" KEY "\":{\"foo\":{\"level\":1,\"round\":0,\"hash\":null}}}",
+        "{\"" KEY "\":{\"block\":{\"level\":-1,\"round\":0,\"hash\":null}}}",
+        "{\"" KEY "\":{\"block\":{\"level\":2147483648,\"round\":0,\"hash\":null}}}",
+        "{\"" KEY "\":{\"block\":{\"level\":1.5,\"round\":0,\"hash\":null}}}",
+        "{\"" KEY "\":{\"block\":{\"round\":0,\"hash\":null}}}",
+        "{\"" KEY "\":{\"block\":{\"level\":1,\"round\":0,\"hash\":\"tz1\"}}}",
+        "{\"" KEY "\":{\"block\":{\"level\":1,\"round\":0,\"hash\":\"" KEY "\"}}}",
+        "{\"tz1bad\":{\"block\":{\"level\":1,\"round\":0,\"hash\":null}}}",
+        "{\"" KEY "\":{},\"" KEY "\":{}}",
+    };
+    struct cv_marks *marks;
+    assert_int_equal(cv_marks_new(&marks), CV_OK);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        assert_int_not_equal(
+            cv_wm_signatory_parse(CV_WM_SIGNATORY_V2, chain, cv_bytes_str(bad[i]), put, marks, NULL), CV_OK);
+    }
+    assert_int_equal(cv_marks_count(marks), 0);
+    cv_marks_free(marks);
+}
+
+static void try_one(void *ctx, const uint8_t *p, size_t n, const char *what)
+{
+    (void)ctx;
+    (void)what;
+    struct cv_marks *marks;
+    assert_int_equal(cv_marks_new(&marks), CV_OK);
+    int r = cv_wm_signatory_parse(CV_WM_SIGNATORY_V2, chain, CV_BYTES(p, n), put, marks, NULL);
+    (void)r;
+    cv_marks_free(marks);
+}
+
+static void test_mutations(void **state)
+{
+    (void)state;
+    static const char text[] = "{\"" KEY "\":{\"block\":{\"level\":2,\"round\":0,\"hash\":\"" HASH "\"}}}";
+    mutate_all(text, sizeof text - 1, try_one, NULL);
+}
+
+static void test_directories(void **state)
+{
+    (void)state;
+    char base[] = "/tmp/cv-wm-sig-XXXXXX";
+    char path[256];
+    assert_non_null(mkdtemp(base));
+    unsigned files;
+    struct cv_marks *marks;
+    assert_int_equal(cv_marks_new(&marks), CV_OK);
+    assert_int_equal(cv_wm_signatory_migrate(base, &files, put, marks, NULL), CV_OK);
+    assert_int_equal(files, 0);
+    static const char v0[] = "{\"block\":{\"" KEY "\":{\"level\":4,\"round\":0,\"hash\":null}}}";
+    static const char v2[] = "{\"" KEY "\":{\"block\":{\"level\":6,\"round\":0,\"hash\":null}}}";
+    snprintf(path, sizeof path, "%s/watermark", base);
+    assert_int_equal(mkdir(path, 0700), 0);
+    snprintf(path, sizeof path, "%s/watermark/" CHAIN ".json", base);
+    assert_int_equal(cv_file_create(path, CV_BYTES_LIT(v0), 0600, NULL), CV_OK);
+    assert_int_equal(cv_wm_signatory_migrate(base, &files, put, marks, NULL), CV_OK);
+    assert_int_equal(files, 1);
+    check(marks, CV_MARK_BLOCK, 4, 0, false);
+    /* The newest generation wins. */
+    snprintf(path, sizeof path, "%s/watermark_v2", base);
+    assert_int_equal(mkdir(path, 0700), 0);
+    snprintf(path, sizeof path, "%s/watermark_v2/" CHAIN ".json", base);
+    assert_int_equal(cv_file_create(path, CV_BYTES_LIT(v2), 0600, NULL), CV_OK);
+    assert_int_equal(cv_wm_signatory_migrate(base, &files, put, marks, NULL), CV_OK);
+    check(marks, CV_MARK_BLOCK, 6, 0, false);
+
+    /* Written, and read back, in both spellings. */
+    struct cv_buf one;
+    struct cv_buf all;
+    struct cv_marks *back;
+    cv_buf_init(&one, 1 << 20);
+    cv_buf_init(&all, 1 << 20);
+    assert_int_equal(cv_wm_signatory_dump(&one, marks, chain, NULL), CV_OK);
+    assert_non_null(strstr((const char *)one.p, "    \"" KEY "\": {\n        \"block\": {\n"));
+    assert_int_equal(cv_wm_signatory_dump_all(&all, marks, NULL), CV_OK);
+    assert_int_equal(cv_marks_new(&back), CV_OK);
+    assert_int_equal(cv_file_replace(path, cv_buf_view(&one), 0600, NULL), CV_OK);
+    assert_int_equal(cv_wm_signatory_import(path, put, back, NULL), CV_OK);
+    check(back, CV_MARK_BLOCK, 6, 0, false);
+    snprintf(path, sizeof path, "%s/all", base);
+    assert_int_equal(cv_file_create(path, cv_buf_view(&all), 0600, NULL), CV_OK);
+    assert_int_equal(cv_wm_signatory_import(path, put, back, NULL), CV_OK);
+    snprintf(path, sizeof path, "%s/watermark_v2", base);
+    assert_int_equal(cv_wm_signatory_import(path, put, back, NULL), CV_OK);
+    cv_marks_free(back);
+    cv_marks_free(marks);
+    cv_buf_free(&one);
+    cv_buf_free(&all);
+    snprintf(path, sizeof path, "rm -rf %s", base);
+    assert_int_equal(system(path), 0);
+}
+
+int main(void)
+{
+    if (cv_chain_parse(chain, CHAIN) != CV_OK) {
+        return 1;
+    }
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_v2),      cmocka_unit_test(test_v1_orders), cmocka_unit_test(test_v0),
+        cmocka_unit_test(test_refused), cmocka_unit_test(test_mutations), cmocka_unit_test(test_directories),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
