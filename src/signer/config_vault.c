@@ -230,11 +230,12 @@ static void read_nitro(struct cv_config_reader *r, const struct cv_yaml_node *no
     const char *from;
     struct nitro_target t = {.sealed_version = 2};
     cv_config_read_map(r, node, nitro_fields, sizeof(nitro_fields) / sizeof(nitro_fields[0]), &t);
+    node = node != NULL ? node : where; /* a vault without config: all from the environment */
     read_enclave(r, node, &t, v);
     const char *key_id =
         or_environment(t.encryption_key_id, "encryption_key_id", "ENCRYPTION_KEY_ID", &from);
     if (key_id == NULL) {
-        cv_yaml_problem(r->errors, node != NULL ? node : where,
+        cv_yaml_problem(r->errors, node,
                         "(Nitro): missing encryption key id: set encryption_key_id, or the "
                         "variable ENCRYPTION_KEY_ID");
     } else {

@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A vault's life: connecting, initialising, coming back after a loss. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "aws/credentials.h"
+#include "common/log.h"
+#include "common/secret.h"
+#include "signer/vault_impl.h"
+
+#define INITIALIZE_MS 10000
+#define BACKOFF_FIRST_MS 100
+#define BACKOFF_LAST_MS 5000
+#define WATCH_MS 1000
+
+#define VAULT_OF(member_ptr, member)                                                               \
+    ((struct cv_vault *)(void *)((char *)(member_ptr) - offsetof(struct cv_vault, member)))
+
+static void on_up(void *ctx, const struct cv_rpc_description *d);
+static void on_down(void *ctx, const struct cv_error *why);
+static void on_reconnect(struct cv_loop_timer *timer);
+static void on_watch(struct cv_loop_timer *timer);
+
+static int open_store(struct cv_vault *v, struct cv_error *err)
+{
+    if (v->config->storage != CV_CONFIG_STORAGE_FILE) {
+        return cv_error_set(err, CV_ERR_UNSUPPORTED,
+                            "storage driver aws is not available in this version");
+    }
+    return cv_keystore_open_file(&v->store, v->config->storage_path, err);
+}
+
+int cv_vault_new(struct cv_vault **out, struct cv_loop *loop, const struct cv_config_vault *config,
+                 struct cv_keyring *ring, const struct cv_vault_events *events, struct cv_error *err)
+{
+    *out = NULL;
+    struct cv_vault *v = calloc(1, sizeof(*v));
+    if (v == NULL) {
+        return cv_error_set(err, CV_ERR_NOMEM, "no memory for a vault");
+    }
+    v->loop = loop;
+    v->config = config;
+    v->ring = ring;
+    v->events = *events;
+    v->watching = true;
+    cv_loop_timer_init(loop, &v->reconnect, on_reconnect);
+    cv_loop_timer_init(loop, &v->watch, on_watch);
+    struct cv_session_events e = {on_up, on_down, v};
+    int rc = open_store(v, err);
+    if (rc == 0) {
+        rc = cv_session_new(&v->session, loop, &config->enclave, &e, err);
+    }
+    if (rc != 0) {
+        cv_vault_free(&v);
+        return rc;
+    }
+    *out = v;
+    return 0;
+}
+
+void cv_vault_free(struct cv_vault **vault)
+{
+    struct cv_vault *v = *vault;
+    *vault = NULL;
+    if (v == NULL) {
+        return;
+    }
+    cv_session_free(&v->session);
+    cv_loop_timer_off(&v->reconnect);
+    cv_loop_timer_off(&v->watch);
+    for (size_t i = 0; i < v->key_count; i++) {
+        cv_buf_free(&v->keys[i]->blob);
+        free(v->keys[i]);
+    }
+    free(v->keys);
+    cv_keystore_close(v->store);
+    free(v);
+}
+
+void cv_vault_set_state(struct cv_vault *v, enum cv_vault_state state)
+{
+    if (state != CV_VAULT_DOWN) {
+        cv_error_clear(&v->why);
+    }
+    if (v->state == state && state != CV_VAULT_DOWN) {
+        return;
+    }
+    v->state = state;
+    if (v->events.state != NULL) {
+        v->events.state(v->events.ctx, v);
+    }
+}
+
+void cv_vault_start(struct cv_vault *vault)
+{
+    vault->started = true;
+    cv_vault_set_state(vault, CV_VAULT_OPENING);
+    cv_session_connect(vault->session);
+    if (vault->watching) {
+        cv_loop_timer_set(&vault->watch, cv_deadline(WATCH_MS));
+    }
+}
+
+static void on_reconnect(struct cv_loop_timer *timer)
+{
+    struct cv_vault *v = VAULT_OF(timer, reconnect);
+    cv_session_connect(v->session);
+}
+
+/* Down with WHY; tries again after a while that doubles, with jitter. */
+static void on_down(void *ctx, const struct cv_error *why)
+{
+    struct cv_vault *v = ctx;
+    uint32_t jitter;
+    int64_t wait = BACKOFF_FIRST_MS;
+    for (unsigned i = 0; i < v->attempts && wait < BACKOFF_LAST_MS; i++) {
+        wait *= 2;
+    }
+    wait = wait < BACKOFF_LAST_MS ? wait : BACKOFF_LAST_MS;
+    cv_random(&jitter, sizeof(jitter));
+    wait += jitter % (unsigned)(wait / 2 + 1);
+    v->attempts++;
+    for (size_t i = 0; i < v->key_count; i++) {
+        v->keys[i]->active = false;
+        v->keys[i]->retry_at = 0;
+        v->keys[i]->failures = 0;
+    }
+    v->importing = 0;
+    v->scanning = false;
+    v->listed = false;
+    v->description[0] = 0;
+    v->why = *why;
+    cv_vault_set_state(v, CV_VAULT_DOWN);
+    if (v->watching) {
+        cv_loop_timer_set(&v->reconnect, cv_deadline(wait));
+    }
+}
+
+/* ---- Initialize ---- */
+
+static void on_initialized(struct cv_call *call, int code, const struct cv_rpc_reply *reply,
+                           const struct cv_error *err)
+{
+    struct cv_vault *v = VAULT_OF(call, initialize);
+    (void)reply;
+    if (code == CV_ERR_CLOSED || code == CV_ERR_CANCELLED) {
+        return;
+    }
+    if (code != 0) {
+        struct cv_error why = *err;
+        (void)cv_error_wrap(&why, "initialising the enclave");
+        cv_session_drop(v->session, &why);
+        return;
+    }
+    cv_vault_scan(v);
+}
+
+/* What the configuration holds, else what the environment does. */
+static int credentials(struct cv_vault *v, struct cv_aws_credentials *out, struct cv_error *err)
+{
+    const struct cv_config_credentials *c = &v->config->credentials;
+    if (c->access_key_id != NULL && c->access_key_id[0] != 0) {
+        return cv_aws_credentials_set(out, cv_bytes_str(c->access_key_id),
+                                      cv_secret_view(&c->secret_access_key),
+                                      cv_secret_view(&c->session_token), 0, "configuration", err);
+    }
+    int rc = cv_aws_credentials_from_env(out, err);
+    if (rc == CV_ERR_NOT_FOUND) {
+        (void)cv_error_set(err, CV_ERR_CONFIG,
+                           "(Nitro): missing credentials: write a credentials block, or set "
+                           "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY");
+        return CV_ERR_CONFIG;
+    }
+    return rc;
+}
+
+static int initialize(struct cv_vault *v, struct cv_error *err)
+{
+    CV_AWS_CREDENTIALS_AUTO struct cv_aws_credentials c = CV_AWS_CREDENTIALS_INIT;
+    int rc = credentials(v, &c, err);
+    if (rc != 0) {
+        return rc;
+    }
+    struct cv_rpc_request request = {
+        .op = CV_RPC_INITIALIZE,
+        .credentials = {
+            .access_key_id = cv_bytes_str(c.access_key_id),
+            .secret_access_key = cv_secret_view(&c.secret_access_key),
+            .session_token = cv_secret_view(&c.session_token),
+            .encryption_key_id = cv_bytes_str(v->config->encryption_key_id),
+            .region = cv_bytes_str(v->config->region),
+            .sealed_version = cv_session_has_ids(v->session) ? v->config->sealed_version : 0,
+        },
+    };
+    v->initialize.done = on_initialized;
+    return cv_session_call(v->session, &v->initialize, &request, NULL, cv_deadline(INITIALIZE_MS),
+                           err);
+}
+
+static void describe(struct cv_vault *v, const struct cv_rpc_description *d)
+{
+    char version[48], build[32];
+    if (d == NULL) {
+        v->description[0] = 0;
+        cv_log(CV_LOG_INFO, "the enclave is of the original kind: requests go one after another",
+               "vault", v->config->name, NULL);
+        return;
+    }
+    cv_error_quote(version, sizeof(version), d->version.p, d->version.n);
+    cv_error_quote(build, sizeof(build), d->build.p, d->build.n);
+    (void)snprintf(v->description, sizeof(v->description), "claviger-enclave %s, %s build%s%s",
+                   version, build, d->pinned ? ", pinned to its CMKs" : "",
+                   d->debug ? ", DEBUG MODE" : "");
+    bool alarming = d->debug || !cv_bytes_equal_str(d->build, "release");
+    cv_log(alarming ? CV_LOG_WARN : CV_LOG_INFO,
+           d->debug ? "the enclave runs in debug mode: its keys are not protected"
+                    : (alarming ? "the enclave is a development build: its keys are not protected"
+                                : "enclave connected"),
+           "vault", v->config->name, "enclave", v->description, NULL);
+}
+
+static void on_up(void *ctx, const struct cv_rpc_description *d)
+{
+    struct cv_vault *v = ctx;
+    struct cv_error err;
+    cv_error_clear(&err);
+    cv_vault_set_state(v, CV_VAULT_OPENING);
+    describe(v, d);
+    if (initialize(v, &err) != 0) {
+        cv_session_drop(v->session, &err);
+    }
+}
+
+/* Once a second: are there keys that the command line added, or that want to
+ * be tried again? */
+static void on_watch(struct cv_loop_timer *timer)
+{
+    struct cv_vault *v = VAULT_OF(timer, watch);
+    int64_t now = cv_now_ms();
+    cv_loop_timer_set(timer, now + WATCH_MS);
+    if (v->state != CV_VAULT_UP || v->scanning) {
+        return;
+    }
+    bool due = cv_keystore_changed(v->store);
+    for (size_t i = 0; i < v->key_count && !due; i++) {
+        due = !v->keys[i]->active && v->keys[i]->retry_at <= now;
+    }
+    if (due) {
+        cv_vault_scan(v);
+    }
+}
+
+int cv_vault_open_now(struct cv_vault *vault, int64_t deadline, struct cv_error *err)
+{
+    vault->watching = false;
+    if (!vault->started) {
+        cv_vault_start(vault);
+    }
+    while (vault->state == CV_VAULT_OPENING) {
+        if (cv_now_ms() >= deadline) {
+            return cv_error_set(err, CV_ERR_TIMEOUT, "vault %s was not ready in time",
+                                vault->config->name);
+        }
+        if (cv_loop_once(vault->loop, deadline) != 0) {
+            return cv_error_set(err, CV_ERR_IO, "waiting for the enclave failed");
+        }
+    }
+    if (vault->state == CV_VAULT_DOWN) {
+        int code = vault->why.code;
+        if (err != NULL) {
+            *err = vault->why;
+            (void)cv_error_wrap(err, "vault %s", vault->config->name);
+        }
+        return code != 0 ? code : CV_ERR_IO;
+    }
+    return 0;
+}
+
+/* ---- questions ---- */
+
+const char *cv_vault_name(const struct cv_vault *vault)
+{
+    return vault->config->name;
+}
+
+const struct cv_config_vault *cv_vault_config(const struct cv_vault *vault)
+{
+    return vault->config;
+}
+
+struct cv_keystore *cv_vault_store(struct cv_vault *vault)
+{
+    return vault->store;
+}
+
+enum cv_vault_state cv_vault_state(const struct cv_vault *vault)
+{
+    return vault->state;
+}
+
+const struct cv_error *cv_vault_why(const struct cv_vault *vault)
+{
+    return &vault->why;
+}
+
+size_t cv_vault_key_count(const struct cv_vault *vault)
+{
+    return vault->key_count;
+}
+
+struct cv_vault_key *cv_vault_key_at(const struct cv_vault *vault, size_t i)
+{
+    return vault->keys[i];
+}
+
+const char *cv_vault_description(const struct cv_vault *vault)
+{
+    return vault->description;
+}
+
+struct cv_session *cv_vault_session(struct cv_vault *vault)
+{
+    return vault->session;
+}

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A vault: the keys of one enclave, with the session that signs with them and
+ * the store where their sealed blobs rest.
+ *
+ * It connects, initialises the enclave with credentials, and imports every
+ * stored blob; it keeps doing so: after a lost connection with backoff, and
+ * when the store has new keys (the command line adds them). A blob that does
+ * not open, or is another key than the one it is stored as, leaves that key
+ * alone unusable, and says why.
+ *
+ * Belongs to the loop thread.
+ */
+#ifndef CV_SIGNER_VAULT_H
+#define CV_SIGNER_VAULT_H
+
+#include "keystore/keystore.h"
+#include "signer/config.h"
+#include "signer/session.h"
+
+#define CV_VAULT_TITLE "NitroEnclave" /* as Signatory calls it in lists and metrics */
+#define CV_VAULT_KMS_MS 60000         /* for a request that needs KMS */
+
+struct cv_vault;
+
+struct cv_vault_key {
+    struct cv_vault *vault;
+    struct cv_pkh pkh;
+    char pkh_text[CV_PKH_TEXT_SIZE];
+    bool known;  /* public_key is: it was imported once */
+    bool active; /* imported in the present session: HANDLE is good */
+    bool is_new; /* the store says that it never signed */
+    struct cv_public_key public_key;
+    char public_key_text[CV_PK_TEXT_SIZE];
+    uint64_t handle;
+    struct cv_buf blob;
+    char fault[CV_ERROR_TEXT]; /* why it is not active; "" */
+    /* the vault's */
+    struct cv_call call;
+    bool importing;
+    int64_t retry_at;
+    unsigned failures;
+    struct cv_vault_key *next_in_ring; /* of struct cv_keyring */
+};
+
+/* Every key of every vault, by hash. */
+struct cv_keyring {
+    struct cv_vault_key **bucket;
+    size_t buckets; /* a power of two */
+    size_t count;
+};
+void cv_keyring_free(struct cv_keyring *ring);
+int cv_keyring_add(struct cv_keyring *ring, struct cv_vault_key *key) CV_NODISCARD;
+/* The key of that hash, an active one before others; NULL. */
+struct cv_vault_key *cv_keyring_find(const struct cv_keyring *ring, const struct cv_pkh *pkh);
+
+enum cv_vault_state {
+    CV_VAULT_DOWN,    /* not connected; `why` says why */
+    CV_VAULT_OPENING, /* connecting, initialising, importing */
+    CV_VAULT_UP,      /* every key was tried at least once in this session */
+};
+
+/* What a caller hears of; each may be NULL. */
+struct cv_vault_events {
+    void (*state)(void *ctx, struct cv_vault *vault);               /* it changed */
+    void (*key)(void *ctx, struct cv_vault *vault, struct cv_vault_key *key); /* a new one is active */
+    void *ctx;
+};
+
+/* CONFIG outlives the vault. Opens the store, but connects only with
+ * cv_vault_start(). RING may be NULL. */
+int cv_vault_new(struct cv_vault **out, struct cv_loop *loop, const struct cv_config_vault *config,
+                 struct cv_keyring *ring, const struct cv_vault_events *events,
+                 struct cv_error *err) CV_NODISCARD;
+void cv_vault_free(struct cv_vault **vault);
+void cv_vault_start(struct cv_vault *vault);
+/* Runs the loop until the vault is up, or down with a reason that trying again
+ * will not mend at once, or DEADLINE: for commands. */
+int cv_vault_open_now(struct cv_vault *vault, int64_t deadline, struct cv_error *err) CV_NODISCARD;
+
+const char *cv_vault_name(const struct cv_vault *vault);
+const struct cv_config_vault *cv_vault_config(const struct cv_vault *vault);
+struct cv_keystore *cv_vault_store(struct cv_vault *vault);
+enum cv_vault_state cv_vault_state(const struct cv_vault *vault);
+/* Why it is down; an empty chain when it is not. */
+const struct cv_error *cv_vault_why(const struct cv_vault *vault);
+/* Keys in the order of the store. */
+size_t cv_vault_key_count(const struct cv_vault *vault);
+struct cv_vault_key *cv_vault_key_at(const struct cv_vault *vault, size_t i);
+/* What the enclave said it is, as one sentence; "" for an original enclave. */
+const char *cv_vault_description(const struct cv_vault *vault);
+struct cv_session *cv_vault_session(struct cv_vault *vault);
+
+/* ---- signing ---- */
+
+/* Embedded by the caller, alive until DONE. */
+struct cv_sign {
+    /* CODE 0 and SIG, or a code as cv_call's with the reason in ERR. */
+    void (*done)(struct cv_sign *sign, int code, const struct cv_signature *sig,
+                 const struct cv_error *err);
+    struct cv_bytes message; /* alive until DONE */
+    uint8_t digest[32];      /* BLAKE2b-256 of it */
+    uint8_t version;         /* 0, 1, 2 */
+    /* the vault's */
+    struct cv_vault_key *key;
+    struct cv_call call;
+};
+/* A signature that reaches DONE is KEY's over MESSAGE: the enclave's echo says
+ * so, or, from a peer without ids, it was verified here. DONE is not called
+ * when this fails: CV_ERR_STATE (not active), CV_ERR_BUSY, CV_ERR_LIMIT. */
+int cv_vault_sign(struct cv_vault_key *key, struct cv_sign *sign, int64_t deadline,
+                  struct cv_error *err) CV_NODISCARD;
+/* Proof of possession of a tz4 key; MESSAGE, digest and version are not used. */
+int cv_vault_prove(struct cv_vault_key *key, struct cv_sign *sign, int64_t deadline,
+                   struct cv_error *err) CV_NODISCARD;
+
+/* ---- new keys, for commands: each runs the loop until it is done ---- */
+
+/* Generates a key inside the enclave; it is in the store, durably, when this
+ * returns 0. *OUT belongs to the vault. */
+int cv_vault_generate(struct cv_vault *vault, enum cv_scheme scheme, struct cv_vault_key **out,
+                      int64_t deadline, struct cv_error *err) CV_NODISCARD;
+/* Hands in a private key (32 bytes, crypto/scheme.h). A key that is stored
+ * already is not stored again, and is no error. */
+int cv_vault_import(struct cv_vault *vault, enum cv_scheme scheme, const struct cv_secret *key,
+                    struct cv_vault_key **out, int64_t deadline, struct cv_error *err) CV_NODISCARD;
+
+#endif

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The inside of a vault, shared by vault_*.c alone. */
+#ifndef CV_SIGNER_VAULT_IMPL_H
+#define CV_SIGNER_VAULT_IMPL_H
+
+#include "signer/vault.h"
+
+struct cv_vault {
+    struct cv_loop *loop;
+    const struct cv_config_vault *config;
+    struct cv_keyring *ring;
+    struct cv_vault_events events;
+    struct cv_keystore *store;
+    struct cv_session *session;
+    enum cv_vault_state state;
+    bool started;
+    bool listed;       /* the store was read in this session */
+    bool watching;     /* notice new keys and try failed ones again (not for commands) */
+    char description[256];
+    struct cv_error why;
+    struct cv_vault_key **keys;
+    size_t key_count, key_room;
+    struct cv_call initialize;
+    size_t importing;      /* in flight */
+    size_t next_import;    /* index of the next key to look at */
+    size_t round_ok, round_failed;
+    bool scanning;         /* a round of imports is under way */
+    unsigned attempts;     /* of connecting, since it was last up */
+    struct cv_loop_timer reconnect;
+    struct cv_loop_timer watch;
+};
+
+/* Adds a key that the store names; NULL without memory. */
+struct cv_vault_key *cv_vault_key_add(struct cv_vault *v, const struct cv_pkh *pkh,
+                                      struct cv_bytes blob, bool is_new);
+struct cv_vault_key *cv_vault_key_find(const struct cv_vault *v, const struct cv_pkh *pkh);
+/* Takes what the enclave said about KEY after an import. */
+void cv_vault_key_activate(struct cv_vault *v, struct cv_vault_key *key,
+                           const struct cv_public_key *public_key, uint64_t handle);
+/* A public key from the wire, its point checked. */
+int cv_vault_public_key(struct cv_public_key *out, const struct cv_public_key *value,
+                        struct cv_error *err) CV_NODISCARD;
+/* Reads the store and starts to import what is not active. */
+void cv_vault_scan(struct cv_vault *v);
+void cv_vault_set_state(struct cv_vault *v, enum cv_vault_state state);
+
+#endif

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Signing with a key of a vault. */
+#include <string.h>
+
+#include "signer/vault_impl.h"
+
+#define SIGN_OF(call_ptr)                                                                          \
+    ((struct cv_sign *)(void *)((char *)(call_ptr) - offsetof(struct cv_sign, call)))
+
+static int take_signature(const struct cv_sign *sign, const struct cv_rpc_reply *reply,
+                          struct cv_signature *sig, struct cv_error *err)
+{
+    const struct cv_public_key *pk = &sign->key->public_key;
+    bool proof = sign->call.op == CV_RPC_PROVE_POSSESSION;
+    int rc = proof ? cv_rpc_reply_read_proof(sig, reply, err)
+                   : cv_rpc_reply_read_signature(sig, reply, err);
+    if (rc != 0) {
+        return rc;
+    }
+    if (sig->scheme != pk->scheme || sig->n != cv_signature_len(pk->scheme)) {
+        return cv_error_set(err, CV_ERR_PROTOCOL, "the enclave's signature is of another scheme");
+    }
+    if (cv_session_has_ids(sign->key->vault->session)) {
+        return 0; /* the echo of handle and digest was compared */
+    }
+    rc = proof ? cv_verify_possession(pk, sig)
+               : cv_verify(pk, (enum cv_sign_version)sign->version, sign->message, sig);
+    return rc == 0 ? 0
+                   : cv_error_set(err, CV_ERR_CRYPTO,
+                                  "the enclave's signature is not of this key and message");
+}
+
+static void on_signed(struct cv_call *call, int code, const struct cv_rpc_reply *reply,
+                      const struct cv_error *err)
+{
+    struct cv_sign *sign = SIGN_OF(call);
+    struct cv_session *session = sign->key->vault->session;
+    struct cv_signature sig;
+    struct cv_error own;
+    if (code != 0) {
+        sign->done(sign, code, NULL, err);
+        return;
+    }
+    cv_error_clear(&own);
+    code = take_signature(sign, reply, &sig, &own);
+    if (code == 0) {
+        sign->done(sign, 0, &sig, NULL);
+        return;
+    }
+    sign->done(sign, code, NULL, &own);
+    /* A peer that answers so is not to be believed in what it says next. */
+    cv_session_drop(session, &own);
+}
+
+static int submit(struct cv_vault_key *key, struct cv_sign *sign, struct cv_rpc_request *request,
+                  int64_t deadline, struct cv_error *err)
+{
+    struct cv_vault *v = key->vault;
+    if (!key->active) {
+        if (v->state == CV_VAULT_DOWN) {
+            char why[CV_ERROR_TEXT * 2];
+            return cv_error_set(err, CV_ERR_STATE, "the enclave of vault %.40s is not connected: %.200s",
+                                v->config->name, cv_error_format(why, sizeof(why), &v->why));
+        }
+        return cv_error_set(err, CV_ERR_STATE, "this key is not imported into the enclave%s%.250s",
+                            key->fault[0] != 0 ? ": " : " yet", key->fault);
+    }
+    sign->key = key;
+    sign->call.done = on_signed;
+    request->handle = key->handle;
+    return cv_session_call(v->session, &sign->call, request, sign->digest, deadline, err);
+}
+
+int cv_vault_sign(struct cv_vault_key *key, struct cv_sign *sign, int64_t deadline,
+                  struct cv_error *err)
+{
+    struct cv_rpc_request request = {
+        .op = CV_RPC_SIGN, .message = sign->message, .version = sign->version};
+    return submit(key, sign, &request, deadline, err);
+}
+
+int cv_vault_prove(struct cv_vault_key *key, struct cv_sign *sign, int64_t deadline,
+                   struct cv_error *err)
+{
+    struct cv_rpc_request request = {.op = CV_RPC_PROVE_POSSESSION};
+    sign->message = CV_BYTES(NULL, 0);
+    return submit(key, sign, &request, deadline, err);
+}
