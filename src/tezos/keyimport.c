@@ -1,10 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tezos/keyimport.h"
 
+#include <string.h>
+
 #include "tezos/keyimport_kinds.h"
 
 static bool is_space(uint8_t c) {
     return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
+/* The clients' notation of how a key is kept may stand before it. */
+static struct cv_bytes strip(struct cv_bytes in, const char *prefix) {
+    size_t n = strlen(prefix);
+    return in.n > n && memcmp(in.p, prefix, n) == 0 ? CV_BYTES(in.p + n, in.n - n) : in;
 }
 
 /* DER is binary: its last byte may look like a newline, so it is left alone
@@ -18,7 +26,7 @@ static struct cv_bytes trim(struct cv_bytes in) {
     }
     while (in.n > 0 && is_space(in.p[in.n - 1]))
         in.n--;
-    return in;
+    return strip(strip(in, "unencrypted:"), "encrypted:");
 }
 
 bool cv_key_is_encrypted(struct cv_bytes in) {

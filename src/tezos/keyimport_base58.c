@@ -87,13 +87,6 @@ static const char *what_is_wrong(int rc) {
 
 int cv_key_import_base58(struct cv_secret *out, enum cv_scheme *scheme, struct cv_bytes in,
                          struct cv_bytes password, struct cv_error *err) {
-    /* Signatory's own notation of where a key is kept may stand before it. */
-    static const char unencrypted[] = "unencrypted:", encrypted[] = "encrypted:";
-    if (in.n > sizeof(unencrypted) - 1 && memcmp(in.p, unencrypted, sizeof(unencrypted) - 1) == 0)
-        in = CV_BYTES(in.p + sizeof(unencrypted) - 1, in.n - (sizeof(unencrypted) - 1));
-    else if (in.n > sizeof(encrypted) - 1 && memcmp(in.p, encrypted, sizeof(encrypted) - 1) == 0)
-        in = CV_BYTES(in.p + sizeof(encrypted) - 1, in.n - (sizeof(encrypted) - 1));
-
     uint8_t payload[CV_TEXT_PAYLOAD_MAX];
     enum cv_text_kind kind;
     size_t n;
