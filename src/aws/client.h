@@ -27,7 +27,7 @@ struct cv_aws_client_config {
     int64_t attempt_ms;                  /* 0 = default */
     size_t reply_max;                    /* 0 = default */
     int64_t retry_base_ms;               /* 0 = 1000; tests make it shorter */
-    const char *user_agent;              /* NULL = "claviger/VERSION" */
+    const char *user_agent;              /* NULL = "claviger" */
 };
 
 struct cv_aws_client;

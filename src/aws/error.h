@@ -22,7 +22,7 @@ struct cv_aws_error {
 /* Fills *E from a response of status >= 300. Never fails: what cannot be
  * understood is told by status and first bytes. */
 void cv_aws_error_decode(struct cv_aws_error *e, const struct cv_http_message *response);
-/* "AccessDeniedException: … (HTTP 400, request id …)" into OUT; returns OUT. */
+/* "AccessDeniedException (HTTP 400, request id …): …" into OUT; returns OUT. */
 char *cv_aws_error_format(char *out, size_t size, const struct cv_aws_error *e);
 
 enum cv_aws_error_class {

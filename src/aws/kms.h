@@ -70,9 +70,9 @@ void cv_kms_result_init(struct cv_kms_result *r);
 void cv_kms_result_free(struct cv_kms_result *r);
 
 /* Each: 0, or a code with a sentence such as
- *   "KMS Decrypt: AccessDeniedException: … (HTTP 400, request id …)".
- * A reply without what it must have, with a KeyId that is no key's, with a
- * Plaintext where a Recipient was sent, or of a wrong length, is CV_ERR_PROTOCOL. */
+ *   "KMS Decrypt: AccessDeniedException (HTTP 400, request id …): …".
+ * A reply without what it must have, with a Plaintext where a Recipient was
+ * sent, or of a wrong length, is CV_ERR_PROTOCOL. */
 int cv_kms_encrypt(struct cv_kms *kms, const char *key_id, struct cv_bytes plaintext,
                    const struct cv_kms_context *context, struct cv_kms_result *out,
                    int64_t deadline, struct cv_error *err) CV_NODISCARD;
