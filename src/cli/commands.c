@@ -10,6 +10,12 @@ static const struct cv_command *const table[] = {
     &cv_cmd_eif_sign,
     &cv_cmd_eif_verify,
     &cv_cmd_eif_extract,
+    &cv_cmd_watermark_list,
+    &cv_cmd_watermark_export,
+    &cv_cmd_watermark_import,
+    &cv_cmd_watermark_init,
+    &cv_cmd_watermark_raise,
+    &cv_cmd_audit_verify,
     &cv_cmd_version,
 };
 

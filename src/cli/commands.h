@@ -5,11 +5,17 @@
 
 #include "cli/command.h"
 
+extern const struct cv_command cv_cmd_audit_verify;
 extern const struct cv_command cv_cmd_eif_describe;
 extern const struct cv_command cv_cmd_eif_extract;
 extern const struct cv_command cv_cmd_eif_pcr;
 extern const struct cv_command cv_cmd_eif_sign;
 extern const struct cv_command cv_cmd_eif_verify;
 extern const struct cv_command cv_cmd_version;
+extern const struct cv_command cv_cmd_watermark_export;
+extern const struct cv_command cv_cmd_watermark_import;
+extern const struct cv_command cv_cmd_watermark_init;
+extern const struct cv_command cv_cmd_watermark_list;
+extern const struct cv_command cv_cmd_watermark_raise;
 
 #endif

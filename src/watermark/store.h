@@ -33,6 +33,7 @@ struct cv_wm_options {
      * witness, for a store without keys. */
     struct cv_keystore *keystore;
     bool create;              /* a first start: make an empty store when there is none */
+    bool replace;             /* make an empty store when there is none, whatever the witness remembers */
     uint32_t spare_blocks;    /* 0 = CV_WM_SPARE_BLOCKS; tests take fewer */
     const char *program;      /* "claviger": for the commands that errors name */
 };

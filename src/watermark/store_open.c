@@ -76,13 +76,13 @@ static int compare(const struct cv_wm_options *o, const struct cv_wm_info *info,
 {
     const char *keys = o->keystore != NULL ? cv_keystore_name(o->keystore) : "";
     if (!have_store) {
-        if (have_witness) {
+        if (have_witness && !o->replace) {
             return cv_error_set(err, CV_ERR_NOT_FOUND,
                                 "the watermark store %s is gone, but %s remembers it: restore it, or make a new "
                                 "one with the marks known otherwise: %s watermark init --replace",
                                 o->directory, keys, o->program);
         }
-        return o->create ? CV_OK
+        return o->create || o->replace ? CV_OK
                          : cv_error_set(err, CV_ERR_NOT_FOUND, "there is no watermark store in %s", o->directory);
     }
     if (o->keystore == NULL) {
