@@ -65,7 +65,16 @@ static void proof(struct cv_fields *f) {
         cv_fields_fail(f, CV_ERR_INVALID, "a proof of possession has not 96 bytes");
 }
 
-/* reveal, update_consensus_key, update_companion_key */
+/* reveal, update_consensus_key: these are older than their proof, and tools
+ * still write them without it as the last operation, where nothing else can be
+ * meant. */
+static void key_and_late_proof(struct cv_fields *f, struct cv_operation *op) {
+    (void)op;
+    cv_field_pk(f);
+    if (cv_fields_left(f) > 0)
+        proof(f);
+}
+
 static void key_and_proof(struct cv_fields *f, struct cv_operation *op) {
     (void)op;
     cv_field_pk(f);
@@ -134,14 +143,14 @@ static const struct entry table[] = {
     {24, CV_OP_DAL_ENTRAPMENT_EVIDENCE, false, cv_op_entrapment},
     {30, CV_OP_PREATTESTATIONS_AGGREGATE, false, cv_op_preattestations_aggregate},
     {31, CV_OP_ATTESTATIONS_AGGREGATE, false, cv_op_attestations_aggregate},
-    {107, CV_OP_REVEAL, true, key_and_proof},
+    {107, CV_OP_REVEAL, true, key_and_late_proof},
     {108, CV_OP_TRANSACTION, true, cv_op_transaction},
     {109, CV_OP_ORIGINATION, true, cv_op_origination},
     {110, CV_OP_DELEGATION, true, delegation},
     {111, CV_OP_REGISTER_GLOBAL_CONSTANT, true, global_constant},
     {112, CV_OP_SET_DEPOSITS_LIMIT, true, deposits_limit},
     {113, CV_OP_INCREASE_PAID_STORAGE, true, paid_storage},
-    {114, CV_OP_UPDATE_CONSENSUS_KEY, true, key_and_proof},
+    {114, CV_OP_UPDATE_CONSENSUS_KEY, true, key_and_late_proof},
     {115, CV_OP_UPDATE_COMPANION_KEY, true, key_and_proof},
     {158, CV_OP_TRANSFER_TICKET, true, cv_op_transfer_ticket},
     {200, CV_OP_SMART_ROLLUP_ORIGINATE, true, cv_op_rollup_originate},

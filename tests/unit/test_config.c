@@ -255,7 +255,7 @@ static void test_server(void **state)
         "{users: {bob: " USER "}}}}\n", 1, "cannot use both JWT and static authorized keys");
 }
 
-static bool allows(const struct cv_config_key *k, enum cv_request_name r)
+static bool allows(const struct cv_config_key *k, enum cv_request_kind r)
 {
     return (k->requests >> r & 1) != 0;
 }
