@@ -273,8 +273,9 @@ enum cv_attest_code cv_attest_chain_verify(const struct cv_attest_chain *chain,
                                                   X509_get_subject_name(chain->cert[i + 1])) != 0)
             return cv_attest_fail(err, CV_ATTEST_ERR_CHAIN, cv_attest_chain_field(field, chain, i),
                                   "was issued by another than the certificate before it");
-        code = check_rules(chain, i, err);
     }
+    for (size_t i = chain->count; i-- > 0 && code == CV_ATTEST_OK;)
+        code = check_rules(chain, i, err);
     for (size_t i = chain->count; i-- > 0 && code == CV_ATTEST_OK;)
         code = check_time(chain, i, time_ms, err);
     return code == CV_ATTEST_OK ? verify_path(chain, err) : code;
