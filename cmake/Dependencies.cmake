@@ -16,6 +16,11 @@ pkg_check_modules(ZLIB REQUIRED IMPORTED_TARGET zlib)
 
 include(Blst OPTIONAL)
 
-# One interface target for each library, so that a module names what it uses
-# (cv_link_openssl …) and the static programs get the archives instead of the
-# shared objects: a static-pie link resolves -lcrypto to libcrypto.a.
+# The imported targets name shared objects by their path, which a static link
+# refuses. By name the linker takes what it may: the shared object, or in a
+# static-pie link the archive.
+foreach(lib SODIUM SECP256K1 OPENSSL JANSSON)
+  set_target_properties(PkgConfig::${lib} PROPERTIES
+    INTERFACE_LINK_LIBRARIES "${${lib}_LIBRARIES}"
+    INTERFACE_LINK_DIRECTORIES "${${lib}_LIBRARY_DIRS}")
+endforeach()
