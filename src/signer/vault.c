@@ -50,6 +50,9 @@ int cv_vault_new(struct cv_vault **out, struct cv_loop *loop, const struct cv_co
     if (rc == 0) {
         rc = cv_session_new(&v->session, loop, &config->enclave, &e, err);
     }
+    if (rc == 0) {
+        rc = cv_vault_list(v, err);
+    }
     if (rc != 0) {
         cv_vault_free(&v);
         return rc;
@@ -127,7 +130,6 @@ static void on_down(void *ctx, const struct cv_error *why)
     }
     v->importing = 0;
     v->scanning = false;
-    v->listed = false;
     v->description[0] = 0;
     v->why = *why;
     cv_vault_set_state(v, CV_VAULT_DOWN);

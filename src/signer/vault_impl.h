@@ -14,7 +14,6 @@ struct cv_vault {
     struct cv_session *session;
     enum cv_vault_state state;
     bool started;
-    bool listed;       /* the store was read in this session */
     bool watching;     /* notice new keys and try failed ones again (not for commands) */
     char description[256];
     struct cv_error why;
@@ -40,7 +39,10 @@ void cv_vault_key_activate(struct cv_vault *v, struct cv_vault_key *key,
 /* A public key from the wire, its point checked. */
 int cv_vault_public_key(struct cv_public_key *out, const struct cv_public_key *value,
                         struct cv_error *err) CV_NODISCARD;
-/* Reads the store and starts to import what is not active. */
+/* Reads the store: its keys are known by name, whether the enclave is there or
+ * not. */
+int cv_vault_list(struct cv_vault *v, struct cv_error *err) CV_NODISCARD;
+/* Reads it, and starts to import what is not active. */
 void cv_vault_scan(struct cv_vault *v);
 void cv_vault_set_state(struct cv_vault *v, enum cv_vault_state state);
 

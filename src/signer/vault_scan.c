@@ -240,25 +240,34 @@ static void take_entry(struct cv_vault *v, const struct cv_keystore_entry *e)
     }
 }
 
-void cv_vault_scan(struct cv_vault *v)
+int cv_vault_list(struct cv_vault *v, struct cv_error *err)
 {
     struct cv_keystore_list list = {0};
-    struct cv_error err;
-    cv_error_clear(&err);
-    int rc = cv_keystore_list(v->store, &list, &err);
+    int rc = cv_keystore_list(v->store, &list, err);
     if (rc != 0) {
-        (void)cv_error_wrap(&err, "vault %.40s", v->config->name);
-        cv_log_error(CV_LOG_ERROR, "the key store cannot be read", &err);
-        if (!v->listed && v->state == CV_VAULT_OPENING) {
-            cv_session_drop(v->session, &err);
-        }
-        return;
+        return rc;
     }
     for (size_t i = 0; i < list.n; i++) {
         take_entry(v, &list.entries[i]);
     }
     cv_keystore_list_free(&list);
-    v->listed = true;
+    return 0;
+}
+
+void cv_vault_scan(struct cv_vault *v)
+{
+    struct cv_error err;
+    cv_error_clear(&err);
+    int rc = cv_vault_list(v, &err);
+    if (rc != 0) {
+        (void)cv_error_wrap(&err, "reading the key store");
+        if (v->state == CV_VAULT_OPENING) {
+            cv_session_drop(v->session, &err);
+        } else {
+            cv_log_error(CV_LOG_ERROR, "the key store cannot be read", &err);
+        }
+        return;
+    }
     v->scanning = true;
     v->next_import = 0;
     v->round_ok = v->round_failed = 0;

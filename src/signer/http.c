@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From libmicrohttpd's callbacks to routes and answers. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "json/json.h"
+#include "signer/server_impl.h"
+#include "transport/listen.h"
+#include "transport/resolve.h"
+
+#define CONTENT_JSON "application/json; charset=utf-8"
+#define CONTENT_TEXT "text/plain; charset=utf-8"
+#define REPLY_MAX (64u * 1024 * 1024)
+#define RESOLVE_MS 10000
+
+/* ---- answers ---- */
+
+void cv_http_answer(struct cv_http *h, unsigned status, const char *content_type)
+{
+    h->answered = true;
+    h->status = status;
+    h->content_type = content_type;
+    if (h->suspended) {
+        h->suspended = false;
+        h->server->waiting--;
+        h->endpoint->run = true;
+        MHD_resume_connection(h->connection);
+    }
+}
+
+static void no_memory(struct cv_http *h)
+{
+    cv_buf_reset(&h->reply);
+    cv_http_answer(h, 500, CONTENT_TEXT);
+}
+
+void cv_http_answer_pair(struct cv_http *h, unsigned status, const char *name, const char *value)
+{
+    cv_buf_reset(&h->reply);
+    if (cv_buf_append_u8(&h->reply, '{') != 0 ||
+        cv_json_append_str(&h->reply, cv_bytes_str(name)) != 0 ||
+        cv_buf_append_u8(&h->reply, ':') != 0 ||
+        cv_json_append_str(&h->reply, cv_bytes_str(value)) != 0 ||
+        cv_buf_append_str(&h->reply, "}\n") != 0) {
+        no_memory(h);
+        return;
+    }
+    cv_http_answer(h, status, CONTENT_JSON);
+}
+
+void cv_http_fail(struct cv_http *h, unsigned status, const char *text)
+{
+    cv_buf_reset(&h->reply);
+    if (cv_buf_append_str(&h->reply, "[{\"id\":\"failure\",\"kind\":\"temporary\",\"msg\":") != 0 ||
+        cv_json_append_str(&h->reply, cv_bytes_str(text)) != 0 ||
+        cv_buf_append_str(&h->reply, "}]\n") != 0) {
+        no_memory(h);
+        return;
+    }
+    cv_http_answer(h, status, CONTENT_JSON);
+}
+
+void cv_http_fail_error(struct cv_http *h, const char *prefix, int code, const struct cv_error *err)
+{
+    char chain[CV_ERROR_DEPTH * CV_ERROR_TEXT];
+    char text[sizeof(chain) + 64];
+    (void)snprintf(text, sizeof(text), "%s%s", prefix, cv_error_format(chain, sizeof(chain), err));
+    h->retry_later = code == CV_ERR_BUSY || code == CV_ERR_CANCELLED;
+    cv_http_fail(h, h->retry_later ? 503 : 500, text);
+}
+
+void cv_http_wait(struct cv_http *h)
+{
+    h->suspended = true;
+    h->server->waiting++;
+    MHD_suspend_connection(h->connection);
+}
+
+static enum MHD_Result send_answer(struct cv_http *h)
+{
+    struct MHD_Response *r =
+        MHD_create_response_from_buffer(h->reply.n, h->reply.p, MHD_RESPMEM_MUST_COPY);
+    if (r == NULL) {
+        return MHD_NO;
+    }
+    enum MHD_Result ok = MHD_YES;
+    if (h->content_type != NULL) {
+        ok = MHD_add_response_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, h->content_type);
+    }
+    if (ok == MHD_YES && h->retry_later) {
+        ok = MHD_add_response_header(r, MHD_HTTP_HEADER_RETRY_AFTER, "1");
+    }
+    if (ok == MHD_YES && h->server->draining) {
+        ok = MHD_add_response_header(r, MHD_HTTP_HEADER_CONNECTION, "close");
+    }
+    if (ok == MHD_YES) {
+        ok = MHD_queue_response(h->connection, h->status, r);
+    }
+    MHD_destroy_response(r);
+    return ok;
+}
+
+/* ---- requests ---- */
+
+/* The route of METHOD and URL; NULL with 404 or 405 in h->refused. */
+static void find_route(struct cv_http *h, const char *method, const char *url)
+{
+    const struct cv_endpoint *e = h->endpoint;
+    h->refused = 404;
+    for (size_t i = 0; i < e->route_count; i++) {
+        const struct cv_route *r = &e->routes[i];
+        size_t n = strlen(r->path);
+        const char *rest = url + n;
+        bool fits = r->segment ? strncmp(url, r->path, n) == 0 && *rest != 0 &&
+                                     strchr(rest, '/') == NULL
+                               : strcmp(url, r->path) == 0;
+        if (!fits) {
+            continue;
+        }
+        if (strcmp(method, r->method) != 0) {
+            h->refused = 405;
+            continue;
+        }
+        h->route = r;
+        h->refused = 0;
+        /* Longer than any argument can lawfully be: cut, and refused as such. */
+        (void)snprintf(h->argument, sizeof(h->argument), "%s", r->segment ? rest : "");
+        return;
+    }
+}
+
+static struct cv_http *request_new(struct cv_endpoint *e, struct MHD_Connection *connection,
+                                   const char *method, const char *url)
+{
+    struct cv_http *h = calloc(1, sizeof(*h));
+    if (h == NULL) {
+        return NULL;
+    }
+    h->server = e->server;
+    h->endpoint = e;
+    h->connection = connection;
+    h->started_us = cv_now_us();
+    cv_buf_init(&h->body, e->body_max);
+    cv_buf_init(&h->reply, REPLY_MAX);
+    find_route(h, method, url);
+    const char *length =
+        MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_LENGTH);
+    if (length != NULL && strtoull(length, NULL, 10) > e->body_max) {
+        h->too_large = true;
+    }
+    return h;
+}
+
+static void fail_too_large(struct cv_http *h)
+{
+    char text[80];
+    (void)snprintf(text, sizeof(text), "the body of the request is larger than %zu bytes",
+                   h->endpoint->body_max);
+    cv_http_fail(h, 413, text);
+}
+
+/* The body is complete, or will not be read. */
+static void dispatch(struct cv_http *h)
+{
+    if (h->too_large) {
+        fail_too_large(h);
+    } else if (h->route == NULL && h->refused == 404) {
+        if (cv_buf_append_str(&h->reply, "404 page not found\n") != 0) {
+            no_memory(h);
+        } else {
+            cv_http_answer(h, 404, CONTENT_TEXT);
+        }
+    } else if (h->route == NULL) {
+        cv_http_answer(h, 405, NULL);
+    } else {
+        h->route->handle(h, h->argument);
+    }
+}
+
+static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, const char *url,
+                                  const char *method, const char *version, const char *upload_data,
+                                  size_t *upload_data_size, void **con_cls)
+{
+    struct cv_endpoint *e = cls;
+    struct cv_http *h = *con_cls;
+    (void)version;
+    if (h == NULL) {
+        *con_cls = h = request_new(e, connection, method, url);
+        if (h == NULL) {
+            return MHD_NO;
+        }
+        if (h->too_large) {
+            /* Before the body: libmicrohttpd closes the connection then. */
+            fail_too_large(h);
+            return send_answer(h);
+        }
+        return MHD_YES;
+    }
+    if (h->answered) {
+        return send_answer(h);
+    }
+    if (*upload_data_size > 0) {
+        if (!h->too_large && cv_buf_append(&h->body, upload_data, *upload_data_size) != 0) {
+            if (h->endpoint->body_max - h->body.n >= *upload_data_size) {
+                return MHD_NO; /* no memory */
+            }
+            h->too_large = true;
+            cv_buf_reset(&h->body);
+        } else if (h->too_large && h->started_us + 10000000 < cv_now_us()) {
+            return MHD_NO; /* a body without end */
+        }
+        *upload_data_size = 0;
+        return MHD_YES;
+    }
+    dispatch(h);
+    return h->answered ? send_answer(h) : MHD_YES;
+}
+
+static void on_completed(void *cls, struct MHD_Connection *connection, void **con_cls,
+                         enum MHD_RequestTerminationCode code)
+{
+    struct cv_http *h = *con_cls;
+    (void)cls;
+    (void)connection;
+    (void)code;
+    if (h != NULL) {
+        cv_buf_free(&h->body);
+        cv_buf_free(&h->reply);
+        free(h);
+        *con_cls = NULL;
+    }
+}
+
+/* ---- one endpoint ---- */
+
+static CV_PRINTF(2, 0) void on_log(void *cls, const char *fmt, va_list ap)
+{
+    char text[256];
+    (void)cls;
+    if (cv_log_enabled(CV_LOG_DEBUG)) {
+        (void)vsnprintf(text, sizeof(text), fmt, ap);
+        text[strcspn(text, "\r\n")] = 0;
+        cv_log(CV_LOG_DEBUG, "http", "message", text, NULL);
+    }
+}
+
+static void on_ready(struct cv_loop_source *source, uint32_t events)
+{
+    struct cv_endpoint *e =
+        (struct cv_endpoint *)(void *)((char *)source - offsetof(struct cv_endpoint, source));
+    (void)events;
+    e->run = false;
+    (void)MHD_run(e->daemon);
+}
+
+static int64_t before_wait(struct cv_loop_hook *hook)
+{
+    struct cv_endpoint *e =
+        (struct cv_endpoint *)(void *)((char *)hook - offsetof(struct cv_endpoint, hook));
+    MHD_UNSIGNED_LONG_LONG ms = 0;
+    for (int i = 0; i < 4; i++) {
+        if (e->run) {
+            e->run = false;
+            (void)MHD_run(e->daemon);
+        }
+        if (MHD_get_timeout(e->daemon, &ms) != MHD_YES) {
+            return CV_NO_DEADLINE;
+        }
+        if (ms > 0) {
+            return cv_deadline(ms > 1000000 ? 1000000 : (int64_t)ms);
+        }
+        e->run = true;
+    }
+    return 0;
+}
+
+/* An address with a name is that of its first IP address. */
+static int resolve(struct cv_addr *addr, struct cv_error *err)
+{
+    struct cv_resolved found;
+    if (addr->kind != CV_ADDR_TCP || addr->host[0] == 0 || cv_host_is_ip(addr->host)) {
+        return 0;
+    }
+    int rc = cv_resolve(&found, addr->host, (uint16_t)addr->port, CV_RESOLVE_ANY,
+                        cv_deadline(RESOLVE_MS), err);
+    if (rc == 0) {
+        *addr = found.addr[0];
+    }
+    return rc;
+}
+
+int cv_endpoint_start(struct cv_endpoint *e, const char *what, const struct cv_addr *addr,
+                      struct cv_error *err)
+{
+    struct cv_listener listener = CV_LISTENER_INIT;
+    struct cv_addr target = *addr;
+    e->source.fd = -1;
+    int rc = resolve(&target, err);
+    if (rc == 0) {
+        rc = cv_listen(&listener, &target, err);
+    }
+    if (rc != 0) {
+        (void)cv_error_wrap(err, "starting the %s server", what);
+        return rc;
+    }
+    e->addr = listener.addr;
+    /* From here on the descriptor is libmicrohttpd's. */
+    e->daemon = MHD_start_daemon(
+        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_request, e,
+        MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, MHD_OPTION_LISTEN_SOCKET, listener.fd,
+        MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL, MHD_OPTION_CONNECTION_LIMIT,
+        (unsigned)CV_SERVER_CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)CV_SERVER_IDLE_S,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)(16 * 1024), MHD_OPTION_END);
+    if (e->daemon == NULL) {
+        (void)close(listener.fd);
+        return cv_error_set(err, CV_ERR_IO, "starting the %s server: libmicrohttpd refuses", what);
+    }
+    const union MHD_DaemonInfo *info = MHD_get_daemon_info(e->daemon, MHD_DAEMON_INFO_EPOLL_FD);
+    e->source.fd = info != NULL ? info->epoll_fd : -1;
+    e->source.ready = on_ready;
+    e->hook.before_wait = before_wait;
+    if (e->source.fd < 0 || cv_loop_add(e->server->o.loop, &e->source, EPOLLIN) != 0) {
+        e->source.fd = -1;
+        MHD_stop_daemon(e->daemon);
+        e->daemon = NULL;
+        return cv_error_set(err, CV_ERR_IO, "starting the %s server: no epoll descriptor", what);
+    }
+    cv_loop_hook_add(e->server->o.loop, &e->hook);
+    return 0;
+}
+
+void cv_endpoint_quiesce(struct cv_endpoint *e)
+{
+    if (e->daemon != NULL) {
+        MHD_socket fd = MHD_quiesce_daemon(e->daemon);
+        if (fd != MHD_INVALID_SOCKET) {
+            (void)close(fd);
+        }
+    }
+}
+
+void cv_endpoint_stop(struct cv_endpoint *e)
+{
+    if (e->daemon == NULL) {
+        return;
+    }
+    for (int i = 0; i < 16; i++) {
+        (void)MHD_run(e->daemon); /* sends what was answered */
+    }
+    cv_loop_remove(e->server->o.loop, &e->source);
+    cv_loop_hook_remove(e->server->o.loop, &e->hook);
+    MHD_stop_daemon(e->daemon);
+    e->daemon = NULL;
+}

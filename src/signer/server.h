@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The HTTP servers of the daemon: the signing API, and the utility server.
+ *
+ * libmicrohttpd runs inside our loop by its epoll descriptor, without a thread
+ * of its own. A request that waits for the enclave is suspended, and all that
+ * became ready in one turn of the loop are resumed together.
+ */
+#ifndef CV_SIGNER_SERVER_H
+#define CV_SIGNER_SERVER_H
+
+#include "signer/config.h"
+#include "signer/gate.h"
+#include "signer/vault.h"
+
+/* Caps. A body is JSON text of hex: half of it, less quotes, is the message. */
+#define CV_SERVER_BODY_MAX (1024u * 1024)
+#define CV_SERVER_CONNECTIONS 8192
+#define CV_SERVER_IDLE_S 75
+#define CV_SERVER_SIGN_MS 10000 /* for the enclave to answer */
+#define CV_SERVER_WAITING 4096  /* requests in work; then 503 */
+
+struct cv_server;
+
+struct cv_server_options {
+    struct cv_loop *loop;
+    const struct cv_config *config; /* outlives the server */
+    struct cv_keyring *ring;
+    struct cv_vault **vaults;
+    size_t vault_count;
+    struct cv_gate *gate;
+};
+
+/* Binds both addresses and serves. CV_ERR_IO names the address. */
+int cv_server_start(struct cv_server **out, const struct cv_server_options *options,
+                    struct cv_error *err) CV_NODISCARD;
+/* The addresses bound, with the ports that the kernel chose for 0. */
+const struct cv_addr *cv_server_address(const struct cv_server *server);
+const struct cv_addr *cv_server_utility_address(const struct cv_server *server);
+/* Takes no new connection, answers what is in work, says so to the others. */
+void cv_server_drain(struct cv_server *server);
+/* Requests that wait for the enclave or the disk. */
+size_t cv_server_in_work(const struct cv_server *server);
+/* Nothing may be in work. Fits CV_CLEANUP; harmless on NULL. */
+void cv_server_stop(struct cv_server **server);
+
+#endif
