@@ -5,6 +5,12 @@
 #include <string.h>
 
 static const struct cv_command *const table[] = {
+    &cv_cmd_serve,
+    &cv_cmd_generate,
+    &cv_cmd_import,
+    &cv_cmd_list,
+    &cv_cmd_list_ops,
+    &cv_cmd_list_requests,
     &cv_cmd_eif_describe,
     &cv_cmd_eif_pcr,
     &cv_cmd_eif_sign,

@@ -8,8 +8,8 @@
 #include "signer/body.h"
 #include "signer/server_impl.h"
 
-#define HTTP_OF(sign_ptr)                                                                          \
-    ((struct cv_http *)(void *)((char *)(sign_ptr) - offsetof(struct cv_http, sign)))
+#define HTTP_OF(member_ptr, member)                                                                \
+    ((struct cv_http *)(void *)((char *)(member_ptr) - offsetof(struct cv_http, member)))
 
 #define NOT_FOUND "this key not found in any vault"
 
@@ -63,7 +63,7 @@ static void refuse_error(struct cv_http *h, int code, const struct cv_error *err
 static void on_signed(struct cv_sign *sign, int code, const struct cv_signature *sig,
                       const struct cv_error *err)
 {
-    struct cv_http *h = HTTP_OF(sign);
+    struct cv_http *h = HTTP_OF(sign, sign);
     char text[CV_SIG_TEXT_SIZE];
     if (code != 0) {
         refuse_error(h, code, err);
@@ -95,6 +95,25 @@ static void log_payload(const struct cv_http *h)
         cv_log(level, "payload", "pkh", h->pkh, "bytes", cv_logf("%zu", h->sign.message.n), "hex", hex,
                NULL);
     }
+}
+
+/* Hands the request to the vault; what becomes of it comes by on_signed. False
+ * when it was answered at once. */
+static bool submit(struct cv_http *h)
+{
+    struct cv_error err;
+    cv_error_clear(&err);
+    h->sign.done = on_signed;
+    int rc = cv_vault_sign(h->key, &h->sign, cv_deadline(CV_SERVER_SIGN_MS), &err);
+    if (rc != 0) {
+        refuse_error(h, rc, &err);
+    }
+    return rc == 0;
+}
+
+static void on_key_ready(struct cv_vault_wait *wait)
+{
+    (void)submit(HTTP_OF(wait, wait));
 }
 
 /* In the order in which clients expect the refusals. */
@@ -141,35 +160,51 @@ static void sign(struct cv_http *h, const char *argument)
     }
     cv_blake2b_256(h->sign.digest, h->sign.message);
     h->sign.version = version_of(h);
-    h->sign.done = on_signed;
-    int rc = cv_vault_sign(h->key, &h->sign, cv_deadline(CV_SERVER_SIGN_MS), &err);
-    if (rc != 0) {
-        refuse_error(h, rc, &err);
-        return;
+    h->wait.ready = on_key_ready;
+    if (cv_vault_wait(h->key, &h->wait, cv_deadline(CV_SERVER_SIGN_MS)) || submit(h)) {
+        cv_http_wait(h);
     }
-    cv_http_wait(h);
 }
 
 /* ---- GET /keys/{pkh} ---- */
 
+static void answer_key(struct cv_http *h)
+{
+    char text[CV_ERROR_TEXT + 64];
+    const struct cv_vault_key *k = h->key;
+    if (k->known) {
+        cv_http_answer_pair(h, 200, "public_key", k->public_key_text);
+        return;
+    }
+    /* Its blob is stored, but only the enclave can tell the public key. */
+    (void)snprintf(text, sizeof(text), "(Nitro): this key is not imported into the enclave%s%s",
+                   k->fault[0] != 0 ? ": " : "", k->fault);
+    cv_http_fail(h, 500, text);
+}
+
+static void on_key_known(struct cv_vault_wait *wait)
+{
+    answer_key(HTTP_OF(wait, wait));
+}
+
 static void show_key(struct cv_http *h, const char *argument)
 {
     struct cv_pkh pkh;
-    char text[CV_ERROR_TEXT + 64];
     if (!take_pkh(h, argument, &pkh)) {
         return;
     }
-    const struct cv_vault_key *k = cv_keyring_find(h->server->o.ring, &pkh);
-    if (k == NULL) {
+    h->key = cv_keyring_find(h->server->o.ring, &pkh);
+    if (h->key == NULL) {
         cv_http_fail(h, 404, NOT_FOUND);
-    } else if (!k->known) {
-        /* Its blob is stored, but only the enclave can tell the public key. */
-        (void)snprintf(text, sizeof(text), "(Nitro): this key is not imported into the enclave%s%s",
-                       k->fault[0] != 0 ? ": " : " yet", k->fault);
-        cv_http_fail(h, 500, text);
-    } else {
-        cv_http_answer_pair(h, 200, "public_key", k->public_key_text);
+        return;
     }
+    h->wait.ready = on_key_known;
+    if (!h->key->known && !h->server->draining &&
+        cv_vault_wait(h->key, &h->wait, cv_deadline(CV_SERVER_SIGN_MS))) {
+        cv_http_wait(h);
+        return;
+    }
+    answer_key(h);
 }
 
 /* ---- GET /authorized_keys ---- */

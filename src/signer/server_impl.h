@@ -57,6 +57,7 @@ struct cv_http {
     int64_t started_us;
     /* a signing request */
     struct cv_sign sign;
+    struct cv_vault_wait wait;
     struct cv_vault_key *key;
     const struct cv_config_key *policy;
     struct cv_verdict verdict;

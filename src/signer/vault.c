@@ -69,6 +69,8 @@ void cv_vault_free(struct cv_vault **vault)
         return;
     }
     cv_session_free(&v->session);
+    v->state = CV_VAULT_DOWN;
+    cv_vault_wake(v, NULL, true);
     cv_loop_timer_off(&v->reconnect);
     cv_loop_timer_off(&v->watch);
     for (size_t i = 0; i < v->key_count; i++) {
@@ -89,6 +91,9 @@ void cv_vault_set_state(struct cv_vault *v, enum cv_vault_state state)
         return;
     }
     v->state = state;
+    if (state != CV_VAULT_OPENING) {
+        cv_vault_wake(v, NULL, true);
+    }
     if (v->events.state != NULL) {
         v->events.state(v->events.ctx, v);
     }
@@ -240,6 +245,7 @@ static void on_watch(struct cv_loop_timer *timer)
     struct cv_vault *v = VAULT_OF(timer, watch);
     int64_t now = cv_now_ms();
     cv_loop_timer_set(timer, now + WATCH_MS);
+    cv_vault_wake(v, NULL, false);
     if (v->state != CV_VAULT_UP || v->scanning) {
         return;
     }

@@ -91,6 +91,21 @@ struct cv_vault_key *cv_vault_key_at(const struct cv_vault *vault, size_t i);
 const char *cv_vault_description(const struct cv_vault *vault);
 struct cv_session *cv_vault_session(struct cv_vault *vault);
 
+/* ---- waiting for a key ---- */
+
+/* Embedded by the caller, alive until READY. */
+struct cv_vault_wait {
+    /* The key is active now, or will not be soon (its fault, or the vault's
+     * state, says why): look again, once. */
+    void (*ready)(struct cv_vault_wait *wait);
+    struct cv_vault_key *key;
+    int64_t deadline;
+    struct cv_vault_wait *prev, *next;
+};
+/* True: KEY is being imported, or its vault is connecting, and READY will be
+ * called. False: there is nothing to wait for. */
+bool cv_vault_wait(struct cv_vault_key *key, struct cv_vault_wait *wait, int64_t deadline);
+
 /* ---- signing ---- */
 
 /* Embedded by the caller, alive until DONE. */

@@ -25,6 +25,7 @@ struct cv_vault {
     size_t round_ok, round_failed;
     bool scanning;         /* a round of imports is under way */
     unsigned attempts;     /* of connecting, since it was last up */
+    struct cv_vault_wait *waiting;
     struct cv_loop_timer reconnect;
     struct cv_loop_timer watch;
 };
@@ -44,6 +45,9 @@ int cv_vault_public_key(struct cv_public_key *out, const struct cv_public_key *v
 int cv_vault_list(struct cv_vault *v, struct cv_error *err) CV_NODISCARD;
 /* Reads it, and starts to import what is not active. */
 void cv_vault_scan(struct cv_vault *v);
+/* Tells those who wait for KEY; with NULL, those for any key that is there, or
+ * (ALL) everybody. */
+void cv_vault_wake(struct cv_vault *v, const struct cv_vault_key *key, bool all);
 void cv_vault_set_state(struct cv_vault *v, enum cv_vault_state state);
 
 #endif

@@ -2,7 +2,6 @@
 /* New keys: generated inside the enclave, or handed in. */
 #include <string.h>
 
-#include "common/hex.h"
 #include "signer/vault_impl.h"
 
 /* Waits for one reply that holds a key with its blob; what is needed of it is
@@ -20,27 +19,6 @@ struct making {
 #define MAKING_OF(call_ptr)                                                                        \
     ((struct making *)(void *)((char *)(call_ptr) - offsetof(struct making, call)))
 
-static json_t *members(const struct cv_rpc_key_result *result)
-{
-    json_t *m = json_object();
-    struct cv_buf text;
-    if (m == NULL || json_object_set_new(m, CV_KEYSTORE_NEW, json_true()) != 0) {
-        json_decref(m);
-        return NULL;
-    }
-    if (result->attestation.n > 0) {
-        cv_buf_init(&text, CV_BASE64_LEN(result->attestation.n) + 1);
-        int rc = cv_base64_append(&text, result->attestation.p, result->attestation.n);
-        if (rc != 0 || json_object_set_new(m, CV_KEYSTORE_BIRTH,
-                                           json_stringn((const char *)text.p, text.n)) != 0) {
-            json_decref(m);
-            m = NULL;
-        }
-        cv_buf_free(&text);
-    }
-    return m;
-}
-
 /* The blob goes into the store before anybody hears of the key. */
 static int store(struct making *m, const struct cv_rpc_key_result *result,
                  const struct cv_public_key *pk)
@@ -50,12 +28,11 @@ static int store(struct making *m, const struct cv_rpc_key_result *result,
     char text[CV_PKH_TEXT_SIZE];
     cv_pkh_of(&pkh, pk);
     cv_pkh_format(text, &pkh);
-    json_t *extra = members(result);
+    CV_JSON_AUTO json_t *extra = json_pack("{s:b}", CV_KEYSTORE_NEW, 1);
     if (extra == NULL) {
         return cv_error_set(m->err, CV_ERR_NOMEM, "no memory to store the key");
     }
     int rc = cv_keystore_put(v->store, text, result->blob, extra, m->err);
-    json_decref(extra);
     if (rc == CV_ERR_EXISTS && m->imported) {
         cv_error_clear(m->err);
         rc = 0; /* the same key under its older blob */

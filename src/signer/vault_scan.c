@@ -77,6 +77,7 @@ void cv_vault_key_activate(struct cv_vault *v, struct cv_vault_key *key,
     key->active = true;
     key->failures = 0;
     key->fault[0] = 0;
+    cv_vault_wake(v, key, true);
     if (v->events.key != NULL) {
         v->events.key(v->events.ctx, v, key);
     }
@@ -96,6 +97,7 @@ static void key_failed(struct cv_vault *v, struct cv_vault_key *key, const struc
     (void)cv_error_format(text, sizeof(text), &chain);
     (void)snprintf(key->fault, sizeof(key->fault), "%.*s", (int)sizeof(key->fault) - 1, text);
     (void)cv_error_wrap(&chain, "loading vault %.40s: importing %s", v->config->name, key->pkh_text);
+    cv_vault_wake(v, key, true);
     /* The first time loudly; then it is known. */
     cv_log_error(key->failures == 1 ? CV_LOG_ERROR : CV_LOG_DEBUG, "a key is not usable", &chain);
 }
@@ -179,7 +181,7 @@ static void import_more(struct cv_vault *v)
         if (k->active || k->importing || k->retry_at > now) {
             continue;
         }
-        if (hopeless) {
+        if (hopeless) { /* said loudly by the first ones */
             k->retry_at = now + RETRY_FIRST_MS;
             (void)snprintf(k->fault, sizeof(k->fault), "not tried, since the keys before it failed");
             continue;

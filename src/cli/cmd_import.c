@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* claviger import */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/commands.h"
+#include "cli/configuration.h"
+#include "cli/prompt.h"
+#include "cli/vaults.h"
+#include "common/file.h"
+#include "crypto/init.h"
+#include "tezos/keyimport.h"
+
+/* The key's text: from a file, a pipe, or typed where nobody can read it. */
+static int read_key(struct cv_secret *out, const char *from, struct cv_error *err)
+{
+    if (from != NULL && strcmp(from, "-") != 0) {
+        return cv_file_read_secret(out, from, CV_KEY_FILE_MAX, err);
+    }
+    if (from == NULL && isatty(STDIN_FILENO)) {
+        return cv_prompt_secret(out, "Enter the secret key: ", CV_KEY_FILE_MAX, err);
+    }
+    return cv_prompt_read_all(out, STDIN_FILENO, CV_KEY_FILE_MAX, err);
+}
+
+/* One line: its end is no part of the password. */
+static int read_password(struct cv_secret *out, const char *file, struct cv_error *err)
+{
+    if (file == NULL) {
+        return cv_prompt_secret(out, "Enter the password: ", 4096, err);
+    }
+    int rc = cv_file_read_secret(out, file, 4096, err);
+    if (rc == 0 && out->n > 0 && out->p[out->n - 1] == '\n') {
+        cv_secret_shrink(out, out->n - 1);
+    }
+    if (rc == 0 && out->n > 0 && out->p[out->n - 1] == '\r') {
+        cv_secret_shrink(out, out->n - 1);
+    }
+    return rc;
+}
+
+/* Everything that can be wrong with the key is found before the enclave is
+ * bothered. */
+static int take_key(struct cv_secret *key, enum cv_scheme *scheme, const char *from,
+                    const char *password_file, struct cv_error *err)
+{
+    CV_SECRET_AUTO struct cv_secret text = CV_SECRET_INIT;
+    CV_SECRET_AUTO struct cv_secret password = CV_SECRET_INIT;
+    int rc = read_key(&text, from, err);
+    if (rc != 0) {
+        (void)cv_error_wrap(err, "reading the secret key");
+        return rc;
+    }
+    if (cv_key_is_encrypted(cv_secret_view(&text))) {
+        rc = read_password(&password, password_file, err);
+        if (rc != 0) {
+            (void)cv_error_wrap(err, "reading the password");
+            return rc;
+        }
+    }
+    return cv_key_import(key, scheme, cv_secret_view(&text), cv_secret_view(&password), err);
+}
+
+static enum cv_exit refuse_arguments(int count)
+{
+    return cv_cli_usage(&cv_cmd_import,
+                        count > 0 ? "a key on the command line is seen by every user of this machine, "
+                                    "and kept in the shell's history: use --from FILE, a pipe, or the "
+                                    "prompt"
+                                  : "a password on the command line is seen by every user of this "
+                                    "machine: use --password-file FILE, or the prompt");
+}
+
+static enum cv_exit run(const struct cv_cli *cli, int argc, char **argv)
+{
+    const char *vault = NULL, *from = NULL, *password_file = NULL, *password = NULL;
+    struct cv_option_list ignored = {.count = 0};
+    const struct cv_option options[] = {
+        {"vault", 'v', CV_OPT_TEXT, &vault},
+        {"from", 'f', CV_OPT_TEXT, &from},
+        {"password-file", 0, CV_OPT_TEXT, &password_file},
+        {"password", 0, CV_OPT_TEXT, &password},
+        {"opt", 'o', CV_OPT_LIST, &ignored},
+    };
+    int operands = 0;
+    enum cv_scheme scheme;
+    struct cv_cli_vault v;
+    struct cv_vault_key *made = NULL;
+    struct cv_error err;
+    CV_SECRET_AUTO struct cv_secret key = CV_SECRET_INIT;
+    CV_CLEANUP(cv_config_free) struct cv_config *config = NULL;
+    cv_error_clear(&err);
+    if (!cv_options_parse(&cv_cmd_import, options, 5, argc, argv, &operands)) {
+        return CV_EXIT_USAGE;
+    }
+    if (operands > 0 || password != NULL) {
+        return refuse_arguments(operands);
+    }
+    if (vault == NULL) {
+        return cv_cli_usage(&cv_cmd_import, "--vault is wanted");
+    }
+    if (cv_crypto_init() != 0) {
+        return cv_cli_fail(NULL, "the cryptographic libraries could not be started");
+    }
+    if (!cv_cli_configuration(cli, &config)) {
+        return CV_EXIT_FAILURE;
+    }
+    if (cv_config_vault_find(config, vault) != NULL &&
+        take_key(&key, &scheme, from, password_file, &err) != 0) {
+        return cv_cli_fail(&err, "importing the key");
+    }
+    if (!cv_cli_vault_open(&v, config, vault)) {
+        return CV_EXIT_FAILURE;
+    }
+    enum cv_exit rc;
+    if (cv_vault_import(v.vault, scheme, &key, &made, cv_deadline(CV_VAULT_KMS_MS), &err) != 0) {
+        rc = cv_cli_fail(&err, "importing the key into vault %s", vault);
+    } else {
+        cv_log(CV_LOG_INFO, "key imported", "pkh", made->pkh_text, "vault", vault, NULL);
+        rc = CV_EXIT_OK;
+        if (cli->json) {
+            rc = cv_cli_print_keys_json(config, &made, 1);
+        } else {
+            cv_cli_print_key(config, made);
+            rc = cv_cli_finish();
+        }
+    }
+    cv_cli_vault_close(&v);
+    return rc;
+}
+
+const struct cv_command cv_cmd_import = {
+    .name = "import",
+    .summary = "hand an existing key to an enclave",
+    .usage = "-v VAULT [-f FILE] [--password-file FILE]",
+    .help = "  -v, --vault VAULT   the vault's name in the configuration\n"
+            "  -f, --from FILE     file with the key (\"-\": standard input); without it a pipe\n"
+            "                      or a prompt that shows nothing\n"
+            "      --password-file FILE  password of an encrypted key; else a prompt\n\n"
+            "Reads PEM and DER (PKCS#8, SEC1) and Base58 (edsk, spsk, p2sk, BLsk, and encrypted\n"
+            "edesk, spesk, p2esk, BLesk).\n\n"
+            "Example: claviger import -v nitro --from key.pem\n",
+    .run = run,
+};

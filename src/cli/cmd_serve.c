@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* claviger serve */
+#include <stdio.h>
+
+#include "cli/commands.h"
+#include "cli/configuration.h"
+#include "crypto/init.h"
+#include "signer/daemon.h"
+
+static enum cv_exit run(const struct cv_cli *cli, int argc, char **argv)
+{
+    bool check = false, no_list = false;
+    const struct cv_option options[] = {
+        {"check", 0, CV_OPT_FLAG, &check},
+        {"no-list", 0, CV_OPT_FLAG, &no_list},
+    };
+    struct cv_error err;
+    CV_CLEANUP(cv_config_free) struct cv_config *config = NULL;
+    if (!cv_options_parse(&cv_cmd_serve, options, 2, argc, argv, NULL)) {
+        return CV_EXIT_USAGE;
+    }
+    cv_error_clear(&err);
+    if (cv_crypto_init() != 0) {
+        return cv_cli_fail(NULL, "the cryptographic libraries could not be started");
+    }
+    if (!cv_cli_configuration(cli, &config)) {
+        return CV_EXIT_FAILURE;
+    }
+    if (check) {
+        (void)printf("%s: the configuration is good: %zu vault%s, %zu key%s listed\n",
+                     cli->config[0] != 0 ? cli->config : "no file", config->vault_count,
+                     config->vault_count == 1 ? "" : "s", config->key_count,
+                     config->key_count == 1 ? "" : "s");
+        return cv_cli_finish();
+    }
+    struct cv_daemon_options d = {.config = config, .no_list = no_list};
+    if (cv_daemon_run(&d, &err) != 0) {
+        return cv_cli_fail(&err, "serve");
+    }
+    return CV_EXIT_OK;
+}
+
+const struct cv_command cv_cmd_serve = {
+    .name = "serve",
+    .summary = "answer signing requests over HTTP",
+    .usage = "[--check] [--no-list]",
+    .help = "      --check         read the configuration, tell every problem, and exit\n"
+            "      --no-list       do not log the keys of the vaults\n\n"
+            "Example: claviger -c /etc/signatory.yaml serve\n",
+    .run = run,
+};
