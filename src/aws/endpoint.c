@@ -48,7 +48,8 @@ int cv_aws_endpoint_compute(struct cv_aws_endpoint *out, const char *service, co
 {
     memset(out, 0, sizeof *out);
     if (!cv_aws_region_valid(region))
-        return cv_error_set(err, CV_ERR_INVALID, "this is no AWS region: it has lower-case letters, digits and hyphens");
+        return cv_error_set(err, CV_ERR_INVALID,
+                            "this is no AWS region: it has lower-case letters, digits and hyphens");
     const struct partition *p = partition_of(region);
     const char *fips = (flags & CV_AWS_FIPS) != 0 ? "-fips" : "";
     int n;

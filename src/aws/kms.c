@@ -2,6 +2,7 @@
 /* Requests of AWS KMS; replies are in kms_reply.c. */
 #include "aws/kms.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -197,7 +198,7 @@ static int check(const struct cv_kms_call *k, struct cv_error *err)
 static int call(struct cv_kms *kms, const struct cv_kms_call *k, struct cv_kms_result *out,
                 int64_t deadline, struct cv_error *err)
 {
-    char target[64] = "TrentService.";
+    char target[64];
     struct cv_http_header headers[] = {
         {"Content-Type", "application/x-amz-json-1.1"},
         {"X-Amz-Target", target},
@@ -215,7 +216,7 @@ static int call(struct cv_kms *kms, const struct cv_kms_call *k, struct cv_kms_r
     cv_kms_result_free(out);
     memset(&out->aws, 0, sizeof out->aws);
     out->request_id[0] = '\0';
-    strcat(target, k->action);
+    snprintf(target, sizeof target, "TrentService.%s", k->action);
     int rc = check(k, err);
     if (rc == 0) {
         rc = cv_aws_call(kms->client, &r, &m, &out->aws, deadline, err);

@@ -175,7 +175,8 @@ static enum cv_exit raise_run(const struct cv_cli *cli, int argc, char **argv)
     }
     if (cv_pkh_parse(&mark.pkh, cv_bytes_str(argv[1])) != CV_OK || cv_chain_parse(mark.chain, chain) != CV_OK ||
         !number(level, &mark.level) || !number(round, &mark.round)) {
-        return cv_cli_usage(cmd, "the key is tz…, --chain is Net…, --level and --round are numbers from 0 to 2147483647");
+        return cv_cli_usage(cmd, "the key is tz…, --chain is Net…, --level and --round are "
+                                 "numbers from 0 to 2147483647");
     }
     if (kind != NULL && strcmp(kind, "block") != 0 && strcmp(kind, "preattestation") != 0 &&
         strcmp(kind, "attestation") != 0) {

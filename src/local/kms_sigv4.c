@@ -34,7 +34,7 @@ static int split(struct cv_local_kms_call *c, struct authorization *a, const cha
     char *save = NULL, *credential = NULL;
     if (strlen(header) >= sizeof a->text)
         return incomplete(c, "fewer than 8192 bytes");
-    strcpy(a->text, header);
+    memcpy(a->text, header, strlen(header) + 1);
     if (strncmp(a->text, ALGORITHM " ", sizeof ALGORITHM))
         return incomplete(c, "the algorithm AWS4-HMAC-SHA256");
     for (char *s = strtok_r(a->text + sizeof ALGORITHM, ", ", &save); s;

@@ -174,7 +174,7 @@ static void format_float(char *out, size_t size, double v)
     do
         snprintf(sci, sizeof sci, "%.*e", precision, v);
     while (strtod(sci, NULL) != v && ++precision <= 17);
-    int exponent = atoi(strchr(sci, 'e') + 1);
+    int exponent = (int)strtol(strchr(sci, 'e') + 1, NULL, 10);
     int decimals = precision - exponent;
     if (decimals >= 0) {
         snprintf(out, size, "%.*f", decimals > 0 ? decimals : 1, v);

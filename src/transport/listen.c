@@ -126,7 +126,7 @@ int cv_listen(struct cv_listener *l, const struct cv_addr *addr, struct cv_error
     if (l->fd < 0 && ss.ss_family == AF_INET6 && addr->host[0] == '\0' && errno == EAFNOSUPPORT) {
         /* A kernel without IPv6: every IPv4 address is every address. */
         struct cv_addr v4 = *addr;
-        strcpy(v4.host, "0.0.0.0");
+        memcpy(v4.host, "0.0.0.0", sizeof "0.0.0.0");
         return cv_listen(l, &v4, err);
     }
     if (l->fd < 0)

@@ -92,8 +92,9 @@ static int compare(const struct cv_wm_options *o, const struct cv_wm_info *info,
         /* Only the very first opening can have been cut off in between. */
         return info->epoch <= 1 ? CV_OK
                                 : cv_error_set(err, CV_ERR_STATE,
-                                               "the witness in %s is missing, so the watermark store %s may be an older copy: if it "
-                                               "is the newest: %s watermark init --adopt",
+                                               "the witness in %s is missing, so the watermark "
+                                               "store %s may be an older copy: if it is the "
+                                               "newest: %s watermark init --adopt",
                                                keys, o->directory, o->program);
     }
     if (memcmp(info->store_id, w->store_id, CV_WM_STORE_ID_LEN) != 0) {
