@@ -268,22 +268,20 @@ static void warn_zero(struct cv_local_nsm *nsm)
         cv_log(CV_LOG_WARN, "PCR0 is all zeros: verifiers take this for an enclave in debug mode", NULL);
 }
 
-static int serve(struct options *o, struct cv_local_nsm *nsm, struct cv_error *err)
+static int serve(const struct options *o, struct cv_local_nsm *nsm, struct cv_error *err)
 {
     char path[PATH_SIZE];
 
-    if (o->socket == NULL) {
-        if (cv_path_join(path, sizeof path, o->dir, "nsm.sock") != 0)
-            return cv_error_set(err, CV_ERR_LIMIT, "the path of the state directory is too long");
-        o->socket = path;
-    } else if (strncmp(o->socket, "unix:", 5) == 0) {
-        o->socket += 5;
-    }
+    const char *given = o->socket;
+    if (given != NULL && strncmp(given, "unix:", 5) == 0)
+        given += 5;
+    if (given == NULL ? cv_path_join(path, sizeof path, o->dir, "nsm.sock") != 0
+                      : (size_t)snprintf(path, sizeof path, "%s", given) >= sizeof path)
+        return cv_error_set(err, CV_ERR_LIMIT, "the path of the socket is too long");
     int stop_fd = stop_signals(err);
     if (stop_fd < 0)
         return CV_ERR_IO;
     warn_zero(nsm);
-    snprintf(path, sizeof path, "%s", o->socket);
     int rc = cv_local_nsm_serve(nsm, path, stop_fd, say_ready, path, err);
     close(stop_fd);
     return rc;
