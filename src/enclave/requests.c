@@ -292,8 +292,9 @@ static void begin_open(struct cv_job *job)
         cv_request_finish(job);
         return;
     }
-    need_datakey(job, cv_datakey_for_opening(&entry, &s->datakeys, job, s->number, h.cmk, h.wrapped),
-                 entry);
+    enum cv_datakey_state state =
+        cv_datakey_for_opening(&entry, &s->datakeys, job, s->number, h.cmk, h.wrapped);
+    need_datakey(job, state, entry);
 }
 
 /* ---- sealing a key ---- */
@@ -340,7 +341,9 @@ static void begin_seal(struct cv_job *job)
         to_kms(job, cv_work_seal, sealed);
         return;
     }
-    need_datakey(job, cv_datakey_for_sealing(&entry, &s->datakeys, job, s->number, name), entry);
+    enum cv_datakey_state state =
+        cv_datakey_for_sealing(&entry, &s->datakeys, job, s->number, name);
+    need_datakey(job, state, entry);
 }
 
 /* The data key that the job waited for is there: it opens, or it seals. */
