@@ -61,7 +61,7 @@ static enum cv_exit run(const struct cv_cli *cli, int argc, char **argv)
                             "unknown key type: %s (tz1, tz2, tz3, tz4, ed25519, secp256k1, p256, bls)",
                             cv_error_quote(quoted, sizeof(quoted), type, cv_bytes_str(type).n));
     }
-    if (!cv_cli_configuration(cli, &config) || !cv_cli_vault_open(&v, config, vault)) {
+    if (!cv_cli_configuration(cli, &config) || !cv_cli_vault_open(&v, config, vault, false)) {
         return CV_EXIT_FAILURE;
     }
     enum cv_exit rc = generate(cli, config, &v, scheme, num);

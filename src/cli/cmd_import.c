@@ -111,7 +111,7 @@ static enum cv_exit run(const struct cv_cli *cli, int argc, char **argv)
         take_key(&key, &scheme, from, password_file, &err) != 0) {
         return cv_cli_fail(&err, "importing the key");
     }
-    if (!cv_cli_vault_open(&v, config, vault)) {
+    if (!cv_cli_vault_open(&v, config, vault, false)) {
         return CV_EXIT_FAILURE;
     }
     enum cv_exit rc;

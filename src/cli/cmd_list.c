@@ -49,7 +49,7 @@ static enum cv_exit run(const struct cv_cli *cli, int argc, char **argv)
         return cv_cli_fail(NULL, "no memory");
     }
     for (size_t i = 0; i < config->vault_count; i++) {
-        if (!cv_cli_vault_open(&v[opened], config, config->vaults[i].name)) {
+        if (!cv_cli_vault_open(&v[opened], config, config->vaults[i].name, true)) {
             rc = CV_EXIT_FAILURE; /* the others are listed all the same */
         } else if (list(cli, config, v[opened++].vault, &keys, &count) != CV_EXIT_OK) {
             rc = CV_EXIT_FAILURE;

@@ -47,7 +47,8 @@ static void unknown_vault(const struct cv_config *config, const char *name)
                       near != NULL ? "?" : "");
 }
 
-bool cv_cli_vault_open(struct cv_cli_vault *v, const struct cv_config *config, const char *name)
+bool cv_cli_vault_open(struct cv_cli_vault *v, const struct cv_config *config, const char *name,
+                       bool keys)
 {
     const struct cv_vault_events none = {NULL, NULL, NULL};
     const struct cv_config_vault *c = cv_config_vault_find(config, name);
@@ -75,7 +76,7 @@ bool cv_cli_vault_open(struct cv_cli_vault *v, const struct cv_config *config, c
         rc = cv_vault_new(&v->vault, v->loop, c, NULL, &none, &err);
     }
     if (rc == 0) {
-        rc = cv_vault_open_now(v->vault, cv_deadline(CV_CLI_VAULT_MS), &err);
+        rc = cv_vault_open_now(v->vault, keys, cv_deadline(CV_CLI_VAULT_MS), &err);
     }
     if (rc != 0) {
         (void)cv_cli_fail(&err, "opening vault %s", c->name);

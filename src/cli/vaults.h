@@ -16,9 +16,10 @@ struct cv_cli_vault {
     struct cv_proxy *proxy;
 };
 
-/* Connects to vault NAME of CONFIG and imports its keys. On failure the error
+/* Connects to vault NAME of CONFIG and, with KEYS, imports its keys. On failure the error
  * was printed, and the command ends with CV_EXIT_FAILURE. */
-bool cv_cli_vault_open(struct cv_cli_vault *v, const struct cv_config *config, const char *name) CV_NODISCARD;
+bool cv_cli_vault_open(struct cv_cli_vault *v, const struct cv_config *config, const char *name,
+                       bool keys) CV_NODISCARD;
 void cv_cli_vault_close(struct cv_cli_vault *v);
 
 /* One key as people read it (`list`, `generate`), or COUNT of them as a JSON

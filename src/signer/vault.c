@@ -159,7 +159,11 @@ static void on_initialized(struct cv_call *call, int code, const struct cv_rpc_r
         cv_session_drop(v->session, &why);
         return;
     }
-    cv_vault_scan(v);
+    if (v->without_keys) {
+        cv_vault_set_state(v, CV_VAULT_UP);
+    } else {
+        cv_vault_scan(v);
+    }
 }
 
 /* What the configuration holds, else what the environment does. */
@@ -258,9 +262,10 @@ static void on_watch(struct cv_loop_timer *timer)
     }
 }
 
-int cv_vault_open_now(struct cv_vault *vault, int64_t deadline, struct cv_error *err)
+int cv_vault_open_now(struct cv_vault *vault, bool keys, int64_t deadline, struct cv_error *err)
 {
     vault->watching = false;
+    vault->without_keys = !keys;
     if (!vault->started) {
         cv_vault_start(vault);
     }
@@ -277,7 +282,6 @@ int cv_vault_open_now(struct cv_vault *vault, int64_t deadline, struct cv_error 
         int code = vault->why.code;
         if (err != NULL) {
             *err = vault->why;
-            (void)cv_error_wrap(err, "vault %s", vault->config->name);
         }
         return code != 0 ? code : CV_ERR_IO;
     }

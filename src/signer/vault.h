@@ -74,9 +74,9 @@ int cv_vault_new(struct cv_vault **out, struct cv_loop *loop, const struct cv_co
                  struct cv_error *err) CV_NODISCARD;
 void cv_vault_free(struct cv_vault **vault);
 void cv_vault_start(struct cv_vault *vault);
-/* Runs the loop until the vault is up, or down with a reason that trying again
- * will not mend at once, or DEADLINE: for commands. */
-int cv_vault_open_now(struct cv_vault *vault, int64_t deadline, struct cv_error *err) CV_NODISCARD;
+/* For commands: runs the loop until the enclave is initialised and, with KEYS,
+ * every stored key was tried; or until connecting failed, once; or DEADLINE. */
+int cv_vault_open_now(struct cv_vault *vault, bool keys, int64_t deadline, struct cv_error *err) CV_NODISCARD;
 
 const char *cv_vault_name(const struct cv_vault *vault);
 const struct cv_config_vault *cv_vault_config(const struct cv_vault *vault);

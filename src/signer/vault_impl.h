@@ -15,6 +15,7 @@ struct cv_vault {
     enum cv_vault_state state;
     bool started;
     bool watching;     /* notice new keys and try failed ones again (not for commands) */
+    bool without_keys; /* a command that makes keys needs no other */
     char description[256];
     struct cv_error why;
     struct cv_vault_key **keys;
