@@ -2,21 +2,24 @@
 #include "transport/resolve.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/clock.h"
 
 /* One look-up, shared by who asks and the thread that does it; whoever leaves
  * last frees it, so a resolver that hangs holds up nobody. */
-struct lookup {
+struct cv_lookup {
     pthread_mutex_t lock;
     pthread_cond_t done_cond;
     unsigned refs;
     bool done;
+    int notify; /* a duplicate of the caller's eventfd, or -1 */
     int gai; /* what getaddrinfo returned */
     int errnum;
     char host[CV_ADDR_HOST];
@@ -24,13 +27,15 @@ struct lookup {
     struct cv_resolved result;
 };
 
-static void release(struct lookup *l)
+static void release(struct cv_lookup *l)
 {
     pthread_mutex_lock(&l->lock);
     bool last = --l->refs == 0;
     pthread_mutex_unlock(&l->lock);
     if (!last)
         return;
+    if (l->notify >= 0)
+        close(l->notify);
     pthread_cond_destroy(&l->done_cond);
     pthread_mutex_destroy(&l->lock);
     free(l);
@@ -50,7 +55,7 @@ static void collect(struct cv_resolved *out, const struct addrinfo *list)
 
 static void *resolve_thread(void *arg)
 {
-    struct lookup *l = arg;
+    struct cv_lookup *l = arg;
     struct addrinfo hints = {.ai_family = l->family, .ai_socktype = SOCK_STREAM};
     struct addrinfo *list = NULL;
     struct cv_resolved result = {.n = 0};
@@ -67,19 +72,22 @@ static void *resolve_thread(void *arg)
     l->done = true;
     pthread_cond_signal(&l->done_cond);
     pthread_mutex_unlock(&l->lock);
+    if (l->notify >= 0)
+        (void)!write(l->notify, &(uint64_t){1}, sizeof(uint64_t));
     release(l);
     return NULL;
 }
 
-static struct lookup *start(const char *host, enum cv_resolve_family family)
+static struct cv_lookup *start(const char *host, enum cv_resolve_family family, int notify)
 {
-    struct lookup *l = calloc(1, sizeof *l);
+    struct cv_lookup *l = calloc(1, sizeof *l);
     pthread_condattr_t ca;
     pthread_attr_t ta;
     pthread_t thread;
     if (l == NULL)
         return NULL;
     l->refs = 2;
+    l->notify = notify >= 0 ? fcntl(notify, F_DUPFD_CLOEXEC, 3) : -1;
     l->family = family == CV_RESOLVE_IPV4   ? AF_INET
                 : family == CV_RESOLVE_IPV6 ? AF_INET6
                                             : AF_UNSPEC;
@@ -93,8 +101,9 @@ static struct lookup *start(const char *host, enum cv_resolve_family family)
     pthread_attr_setdetachstate(&ta, PTHREAD_CREATE_DETACHED);
     int rc = pthread_create(&thread, &ta, resolve_thread, l);
     pthread_attr_destroy(&ta);
-    if (rc != 0) {
-        l->refs = 1;
+    if (rc != 0 || (notify >= 0 && l->notify < 0)) {
+        /* The thread that did start ends by itself. */
+        l->refs = rc != 0 ? 1 : l->refs;
         release(l);
         return NULL;
     }
@@ -102,7 +111,7 @@ static struct lookup *start(const char *host, enum cv_resolve_family family)
 }
 
 /* True when it was done in time. */
-static bool await(struct lookup *l, int64_t deadline)
+static bool await(struct cv_lookup *l, int64_t deadline)
 {
     struct timespec ts = {.tv_sec = (time_t)(deadline / 1000),
                           .tv_nsec = (long)(deadline % 1000) * 1000000};
@@ -116,7 +125,7 @@ static bool await(struct lookup *l, int64_t deadline)
     return done;
 }
 
-static int resolver_error(struct cv_error *err, const struct lookup *l)
+static int resolver_error(struct cv_error *err, const struct cv_lookup *l)
 {
     int code = l->gai == EAI_NONAME || l->gai == EAI_NODATA ? CV_ERR_NOT_FOUND : CV_ERR_IO;
     if (l->gai == EAI_SYSTEM)
@@ -140,22 +149,53 @@ int cv_resolve(struct cv_resolved *out, const char *host, uint16_t port,
     }
     if (!cv_host_is_name(host))
         return cv_error_set(err, CV_ERR_INVALID, "this is no host name");
-    struct lookup *l = start(host, family);
+    struct cv_lookup *l = start(host, family, -1);
     if (l == NULL)
         return cv_error_set(err, CV_ERR_NOMEM, "resolving %s: no thread for it", host);
+    int rc = await(l, deadline)
+                 ? cv_lookup_result(l, out, port, err)
+                 : cv_error_set(err, CV_ERR_TIMEOUT, "resolving %s: no answer in time", host);
+    cv_lookup_free(&l);
+    return rc;
+}
+
+int cv_lookup_start(struct cv_lookup **out, const char *host, enum cv_resolve_family family,
+                    int notify, struct cv_error *err)
+{
+    *out = NULL;
+    if (!cv_host_is_ip(host) && !cv_host_is_name(host))
+        return cv_error_set(err, CV_ERR_INVALID, "this is no host name");
+    *out = start(host, family, notify);
+    return *out != NULL ? 0
+                        : cv_error_set(err, CV_ERR_NOMEM, "resolving %s: no thread for it", host);
+}
+
+int cv_lookup_result(struct cv_lookup *l, struct cv_resolved *out, uint16_t port,
+                     struct cv_error *err)
+{
     int rc = 0;
-    if (!await(l, deadline))
-        rc = cv_error_set(err, CV_ERR_TIMEOUT, "resolving %s: no answer in time", host);
+    out->n = 0;
+    pthread_mutex_lock(&l->lock);
+    if (!l->done)
+        rc = CV_ERR_BUSY;
     else if (l->gai != 0)
         rc = resolver_error(err, l);
     else if (l->result.n == 0)
-        rc = cv_error_set(err, CV_ERR_NOT_FOUND, "resolving %s: it has no address", host);
+        rc = cv_error_set(err, CV_ERR_NOT_FOUND, "resolving %s: it has no address", l->host);
     else
         *out = l->result;
-    release(l);
-    for (size_t i = 0; rc == 0 && i < out->n; i++)
+    pthread_mutex_unlock(&l->lock);
+    for (size_t i = 0; i < out->n; i++)
         out->addr[i].port = port;
     return rc;
+}
+
+void cv_lookup_free(struct cv_lookup **l)
+{
+    if (l == NULL || *l == NULL)
+        return;
+    release(*l);
+    *l = NULL;
 }
 
 int cv_resolve_connect(struct cv_stream **out, const struct cv_addr *addr, int64_t deadline,

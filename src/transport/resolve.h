@@ -23,6 +23,17 @@ struct cv_resolved {
 int cv_resolve(struct cv_resolved *out, const char *host, uint16_t port,
                enum cv_resolve_family family, int64_t deadline, struct cv_error *err) CV_NODISCARD;
 
+/* The same without waiting, for event loops: a look-up in a thread of its own,
+ * which adds 1 to the eventfd NOTIFY when it is done. */
+struct cv_lookup;
+int cv_lookup_start(struct cv_lookup **out, const char *host, enum cv_resolve_family family,
+                    int notify, struct cv_error *err) CV_NODISCARD;
+/* CV_ERR_BUSY while it runs; otherwise what cv_resolve() returns. */
+int cv_lookup_result(struct cv_lookup *l, struct cv_resolved *out, uint16_t port,
+                     struct cv_error *err) CV_NODISCARD;
+/* Sets it to NULL, harmless on NULL; one that still runs ends by itself. */
+void cv_lookup_free(struct cv_lookup **l);
+
 /* Connects to ADDR of any kind; for a tcp name each address is tried in turn,
  * the time left being shared among them. The sentence tells the last failure
  * and how many addresses were tried. */
