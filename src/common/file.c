@@ -12,7 +12,7 @@
 
 #include "common/hex.h"
 
-static void close_fd(int *fd) {
+static void close_fd(const int *fd) {
     if (*fd >= 0)
         (void)close(*fd);
 }
@@ -102,7 +102,7 @@ int cv_fd_read_all(struct cv_buf *out, int fd, const char *name, struct cv_error
 
 int cv_file_read(struct cv_buf *out, const char *path, struct cv_error *err) {
     AUTO_FD fd = -1;
-    struct stat st;
+    struct stat st = {0};
     int rc = open_input(&fd, path, &st, err);
     return rc != 0 ? rc : cv_fd_read_all(out, fd, path, err);
 }
@@ -110,7 +110,7 @@ int cv_file_read(struct cv_buf *out, const char *path, struct cv_error *err) {
 int cv_file_read_secret(struct cv_secret *out, const char *path, size_t limit,
                         struct cv_error *err) {
     AUTO_FD fd = -1;
-    struct stat st;
+    struct stat st = {0};
     int rc = open_input(&fd, path, &st, err);
     if (rc != 0)
         return rc;

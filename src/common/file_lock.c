@@ -40,17 +40,17 @@ static int open_lock(const char *path) {
     return -1;
 }
 
-int cv_file_lock(int *out, const char *path, int64_t deadline, struct cv_error *err) {
-    *out = -1;
-    int fd = open_lock(path);
-    if (fd < 0) {
+int cv_file_lock(int *fd, const char *path, int64_t deadline, struct cv_error *err) {
+    *fd = -1;
+    int opened = open_lock(path);
+    if (opened < 0) {
         int code = errno == EACCES || errno == EPERM ? CV_ERR_DENIED
                    : errno == ENOENT                 ? CV_ERR_NOT_FOUND
                                                      : CV_ERR_IO;
         return cv_error_errno(err, code, errno, "cannot open the lock file %s", path);
     }
     struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-    while (fcntl(fd, F_OFD_SETLK, &lock) != 0) {
+    while (fcntl(opened, F_OFD_SETLK, &lock) != 0) {
         int why = errno;
         if (why == EINTR)
             continue;
@@ -59,12 +59,12 @@ int cv_file_lock(int *out, const char *path, int64_t deadline, struct cv_error *
                 cv_sleep_ms(POLL_MS);
                 continue;
             }
-            (void)close(fd);
+            (void)close(opened);
             return cv_error_set(err, CV_ERR_BUSY, "%s is locked by another process", path);
         }
-        (void)close(fd);
+        (void)close(opened);
         return cv_error_errno(err, CV_ERR_IO, why, "cannot lock %s", path);
     }
-    *out = fd;
+    *fd = opened;
     return 0;
 }

@@ -32,7 +32,8 @@ int cv_hex_decode(uint8_t *out, size_t cap, size_t *n, struct cv_bytes text) {
     if (text.n / 2 > cap)
         return CV_ERR_LIMIT;
     for (size_t i = 0; i < text.n / 2; i++)
-        out[i] = (uint8_t)(digit(text.p[2 * i]) << 4 | digit(text.p[2 * i + 1]));
+        out[i] = (uint8_t)((unsigned)digit(text.p[2 * i]) << 4 |
+                           (unsigned)digit(text.p[2 * i + 1]));
     *n = text.n / 2;
     return 0;
 }

@@ -28,14 +28,16 @@ struct cv_keystore {
  * CV_KEYSTORE_PKH. (Its checksum is the business of who reads the key.) */
 bool cv_keystore_pkh_valid(struct cv_bytes text);
 
-/* The document of the file: PARSE checks it all and names the entry that is
- * wrong; APPLY changes it in place, *DIRTY says whether anything did change;
- * ENTRIES takes it apart. */
+/* The document of the file: PARSE makes sure that it is an array, ENTRIES takes
+ * it apart, APPLY changes it in place (*DIRTY says whether anything did
+ * change). The latter two check every entry first and name the one that is
+ * wrong, by NAME and number. */
 int cv_keystore_document_parse(json_t **out, struct cv_bytes text, const char *name,
                                struct cv_error *err) CV_NODISCARD;
-int cv_keystore_document_apply(json_t *doc, const struct cv_keystore_change *changes, size_t n,
-                               bool *dirty, struct cv_error *err) CV_NODISCARD;
-int cv_keystore_document_entries(const json_t *doc, struct cv_keystore_list *out,
-                                 struct cv_error *err) CV_NODISCARD;
+int cv_keystore_document_entries(const json_t *doc, const char *name,
+                                 struct cv_keystore_list *out, struct cv_error *err) CV_NODISCARD;
+int cv_keystore_document_apply(json_t *doc, const char *name,
+                               const struct cv_keystore_change *changes, size_t n, bool *dirty,
+                               struct cv_error *err) CV_NODISCARD;
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The JSON document of enclave_keys.json. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,13 +26,19 @@ static int read_entry(const json_t *e, const char **pkh, struct cv_buf *blob_out
     return rc;
 }
 
+static bool is_blank(struct cv_bytes text) {
+    for (size_t i = 0; i < text.n; i++) {
+        uint8_t c = text.p[i];
+        if (c != ' ' && c != '\t' && c != '\r' && c != '\n')
+            return false;
+    }
+    return true;
+}
+
 int cv_keystore_document_parse(json_t **out, struct cv_bytes text, const char *name,
                                struct cv_error *err) {
     *out = NULL;
-    size_t blank = 0;
-    while (blank < text.n && memchr(" \t\r\n", text.p[blank], 4) != NULL)
-        blank++;
-    if (blank == text.n) { /* Signatory takes an empty file for no keys */
+    if (is_blank(text)) { /* Signatory takes an empty file for no keys */
         *out = json_array();
         return *out == NULL ? cv_error_set(err, CV_ERR_NOMEM, "no memory for %s", name) : 0;
     }
@@ -45,23 +52,35 @@ int cv_keystore_document_parse(json_t **out, struct cv_bytes text, const char *n
     }
     if (!json_is_array(doc))
         return cv_error_set(err, CV_ERR_INVALID, "%s is not a JSON array of keys", name);
-    CV_CLEANUP(cv_buf_free) struct cv_buf blob;
-    cv_buf_init(&blob, CV_KEYSTORE_BLOB_MAX);
-    for (size_t i = 0; i < json_array_size(doc); i++) {
-        const char *pkh = NULL;
-        rc = read_entry(json_array_get(doc, i), &pkh, &blob, err);
-        if (rc != 0) {
-            (void)cv_error_wrap(err, "%s, key %zu of %zu", name, i + 1, json_array_size(doc));
-            if (rc == CV_ERR_NOT_FOUND) /* a member, not the file */
-                rc = CV_ERR_INVALID;
-            if (err != NULL)
-                err->code = rc;
-            return rc;
-        }
-    }
     *out = doc;
     doc = NULL; /* transferred */
     return 0;
+}
+
+/* Checks the entry I of DOC; its hash in *PKH, its blob in BLOB_OUT. */
+static int read_nth(const json_t *doc, size_t i, const char *name, const char **pkh,
+                    struct cv_buf *blob_out, struct cv_error *err) {
+    *pkh = NULL;
+    int rc = read_entry(json_array_get(doc, i), pkh, blob_out, err);
+    if (rc == 0)
+        return 0;
+    (void)cv_error_wrap(err, "%s, key %zu of %zu", name, i + 1, json_array_size(doc));
+    if (rc == CV_ERR_NOT_FOUND) /* a member, not the file */
+        rc = CV_ERR_INVALID;
+    if (err != NULL)
+        err->code = rc;
+    return rc;
+}
+
+static int check_all(const json_t *doc, const char *name, struct cv_error *err) {
+    CV_CLEANUP(cv_buf_free) struct cv_buf blob;
+    cv_buf_init(&blob, CV_KEYSTORE_BLOB_MAX);
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < json_array_size(doc); i++) {
+        const char *pkh;
+        rc = read_nth(doc, i, name, &pkh, &blob, err);
+    }
+    return rc;
 }
 
 /* The blob as its text in the file, so that blobs compare as strings. */
@@ -176,9 +195,13 @@ static int set_member(const json_t *index, const struct cv_keystore_change *c, b
     return 0;
 }
 
-int cv_keystore_document_apply(json_t *doc, const struct cv_keystore_change *changes, size_t n,
-                               bool *dirty, struct cv_error *err) {
+int cv_keystore_document_apply(json_t *doc, const char *name,
+                               const struct cv_keystore_change *changes, size_t n, bool *dirty,
+                               struct cv_error *err) {
     *dirty = false;
+    int checked = check_all(doc, name, err);
+    if (checked != 0)
+        return checked;
     CV_JSON_AUTO json_t *index = make_index(doc);
     if (index == NULL)
         return no_memory(err);
@@ -195,8 +218,8 @@ int cv_keystore_document_apply(json_t *doc, const struct cv_keystore_change *cha
     return 0;
 }
 
-int cv_keystore_document_entries(const json_t *doc, struct cv_keystore_list *out,
-                                 struct cv_error *err) {
+int cv_keystore_document_entries(const json_t *doc, const char *name,
+                                 struct cv_keystore_list *out, struct cv_error *err) {
     size_t n = json_array_size(doc);
     *out = (struct cv_keystore_list){0};
     if (n == 0)
@@ -205,17 +228,20 @@ int cv_keystore_document_entries(const json_t *doc, struct cv_keystore_list *out
     if (out->entries == NULL)
         return no_memory(err);
     for (size_t i = 0; i < n; i++) {
-        const json_t *e = json_array_get(doc, i);
         struct cv_keystore_entry *to = &out->entries[out->n++];
         const char *pkh;
         cv_buf_init(&to->blob, CV_KEYSTORE_BLOB_MAX);
-        int rc = read_entry(e, &pkh, &to->blob, err);
-        to->members = rc == 0 ? json_deep_copy(e) : NULL;
-        if (to->members == NULL) {
-            cv_keystore_list_free(out);
-            return rc != 0 ? rc : no_memory(err);
+        int rc = read_nth(doc, i, name, &pkh, &to->blob, err);
+        if (rc == 0) {
+            (void)snprintf(to->pkh, sizeof(to->pkh), "%s", pkh);
+            to->members = json_deep_copy(json_array_get(doc, i));
+            if (to->members == NULL)
+                rc = no_memory(err);
         }
-        memcpy(to->pkh, pkh, strlen(pkh) + 1);
+        if (rc != 0) {
+            cv_keystore_list_free(out);
+            return rc;
+        }
         (void)json_object_del(to->members, PKH);
         (void)json_object_del(to->members, BLOB);
     }

@@ -86,7 +86,7 @@ static int list(struct cv_keystore *ks, struct cv_keystore_list *out, struct cv_
     int rc = load(f, &doc, &stamp, err);
     if (rc != 0)
         return rc;
-    rc = cv_keystore_document_entries(doc, out, err);
+    rc = cv_keystore_document_entries(doc, f->path, out, err);
     if (rc == 0)
         f->seen = stamp;
     return rc;
@@ -104,7 +104,7 @@ static int store(struct file_store *f, const json_t *doc, struct cv_error *err) 
     return cv_file_replace(f->path, cv_buf_view(&text), 0600, err);
 }
 
-static void close_fd(int *fd) {
+static void close_fd(const int *fd) {
     if (*fd >= 0)
         (void)close(*fd);
 }
@@ -135,7 +135,7 @@ static int apply(struct cv_keystore *ks, const struct cv_keystore_change *change
     if (rc != 0)
         return rc;
     bool dirty;
-    rc = cv_keystore_document_apply(doc, changes, n, &dirty, err);
+    rc = cv_keystore_document_apply(doc, f->path, changes, n, &dirty, err);
     if (rc == 0 && dirty)
         rc = store(f, doc, err);
     if (rc != 0) {

@@ -21,16 +21,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         return 0;
     }
     struct cv_keystore_list list;
-    must(cv_keystore_document_entries(doc, &list, &err) == 0);
+    struct cv_keystore_change put = {
+        .op = CV_KEYSTORE_PUT, .pkh = "tz1new", .blob = CV_BYTES_LIT("blob")};
+    bool dirty;
+    if (cv_keystore_document_entries(doc, "f", &list, &err) != 0) {
+        must(list.entries == NULL && list.n == 0 && err.count > 0 && err.code < 0);
+        must(cv_keystore_document_apply(doc, "f", &put, 1, &dirty, &err) < 0 && !dirty);
+        return 0;
+    }
     for (size_t i = 0; i < list.n; i++)
         must(cv_keystore_pkh_valid(cv_bytes_str(list.entries[i].pkh)) &&
              list.entries[i].blob.n > 0 && json_is_object(list.entries[i].members));
 
     CV_JSON_AUTO json_t *before = json_deep_copy(doc);
-    struct cv_keystore_change put = {
-        .op = CV_KEYSTORE_PUT, .pkh = "tz1new", .blob = CV_BYTES_LIT("blob")};
-    bool dirty;
-    int rc = cv_keystore_document_apply(doc, &put, 1, &dirty, &err);
+    int rc = cv_keystore_document_apply(doc, "f", &put, 1, &dirty, &err);
     must(rc == 0 || rc == CV_ERR_EXISTS);
     must(json_array_size(doc) == list.n + (dirty ? 1 : 0));
     for (size_t i = 0; i < list.n; i++)
