@@ -111,9 +111,9 @@ static int append_signed_names(struct cv_buf *out, const struct signing *s)
 static int append_path(struct cv_buf *out, const char *path, bool twice)
 {
     CV_CLEANUP(cv_buf_free) struct cv_buf once;
+    cv_buf_init(&once, CV_AWS_CANONICAL_MAX);
     if (!twice)
         return cv_aws_uri_encode(out, path, strlen(path), true);
-    cv_buf_init(&once, CV_AWS_CANONICAL_MAX);
     int rc = cv_aws_uri_encode(&once, path, strlen(path), true);
     return rc == 0 ? cv_aws_uri_encode(out, once.p, once.n, true) : rc;
 }
@@ -151,10 +151,10 @@ int cv_sigv4_sign(struct cv_buf *out, const struct cv_aws_credentials *creds, co
     CV_CLEANUP(cv_buf_free) struct cv_buf text;
     char signature[CV_SHA256_HEX];
     struct signing *s = malloc(sizeof *s);
+    cv_buf_init(&text, CV_AWS_CANONICAL_MAX);
     if (s == NULL)
         return cv_error_set(err, CV_ERR_NOMEM, "no memory for a signature");
     s->r = r;
-    cv_buf_init(&text, CV_AWS_CANONICAL_MAX);
     int rc = collect(s, creds, amz_date);
     if (rc == 0)
         rc = canonical(&text, s, strcmp(service, "s3") == 0);

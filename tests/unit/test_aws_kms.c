@@ -33,6 +33,10 @@ static int remove_ca(void **state)
     return unlink(ca_file);
 }
 
+/* Steps of a script. */
+#define OK {.status = 200, .body = OK_ENCRYPT}
+#define THROTTLE {.status = 400, .body = "{\"__type\":\"ThrottlingException\",\"message\":\"Rate exceeded\"}"}
+
 struct fixture {
     struct fake_http server;
     struct cv_aws_transport *transport;
@@ -157,22 +161,20 @@ static void generate_requests(void **state)
 /* Steps that end well, and how many requests that takes. */
 static void retries(void **state)
 {
-    static const struct fake_step throttle = {.status = 400, .body = "{\"__type\":\"ThrottlingException\",\"message\":\"Rate exceeded\"}"};
-    static const struct fake_step ok = {.status = 200, .body = OK_ENCRYPT};
     static const struct {
         struct fake_step steps[3];
         size_t n;
     } t[] = {
-        {{throttle, throttle, ok}, 3},
-        {{{.status = 500, .body = "{\"__type\":\"KMSInternalException\"}"}, ok}, 2},
-        {{{.status = 503, .body = "<html>busy</html>"}, ok}, 2},
-        {{{.status = 502}, {.status = 504}, ok}, 3},
-        {{{.status = 200, .body = "{\"KeyId\":", .mode = FAKE_HALF}, ok}, 2},
-        {{{.mode = FAKE_CLOSE}, ok}, 2},
-        {{{.mode = FAKE_STALL}, ok}, 2},
-        {{{.mode = FAKE_RAW, .body = "HTTP/1.1 20"}, ok}, 2},
+        {{THROTTLE, THROTTLE, OK}, 3},
+        {{{.status = 500, .body = "{\"__type\":\"KMSInternalException\"}"}, OK}, 2},
+        {{{.status = 503, .body = "<html>busy</html>"}, OK}, 2},
+        {{{.status = 502}, {.status = 504}, OK}, 3},
+        {{{.status = 200, .body = "{\"KeyId\":", .mode = FAKE_HALF}, OK}, 2},
+        {{{.mode = FAKE_CLOSE}, OK}, 2},
+        {{{.mode = FAKE_STALL}, OK}, 2},
+        {{{.mode = FAKE_RAW, .body = "HTTP/1.1 20"}, OK}, 2},
         {{{.status = 400, .body = "{\"__type\":\"InvalidSignatureException\",\"message\":\"Signature expired: a is now earlier than b\"}",
-           .header = {"Date", "Sun, 06 Nov 2033 08:49:37 GMT"}}, ok}, 2},
+           .header = {"Date", "Sun, 06 Nov 2033 08:49:37 GMT"}}, OK}, 2},
     };
     (void)state;
     for (size_t i = 0; i < sizeof t / sizeof *t; i++) {
@@ -283,8 +285,7 @@ static void a_fresh_document_for_each_attempt(void **state)
 
 static void gives_up(void **state)
 {
-    static const struct fake_step throttle = {.status = 400, .body = "{\"__type\":\"ThrottlingException\"}"};
-    const struct fake_step steps[] = {throttle, throttle, throttle, throttle};
+    static const struct fake_step steps[] = {THROTTLE, THROTTLE, THROTTLE, THROTTLE};
     static const struct fake_step stall[] = {{.mode = FAKE_STALL}, {.mode = FAKE_STALL}, {.mode = FAKE_STALL}};
     struct fixture f;
     (void)state;
