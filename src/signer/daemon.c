@@ -80,9 +80,19 @@ static void on_state(void *ctx, struct cv_vault *v)
     }
 }
 
+static void on_durable(void *ctx)
+{
+    struct daemon *d = ctx;
+    if (d->server != NULL) {
+        cv_server_release(d->server);
+    }
+}
+
 static void on_key(void *ctx, struct cv_vault *v, struct cv_vault_key *key)
 {
     const struct daemon *d = ctx;
+    cv_gate_key(d->gate, cv_vault_store(v), &key->pkh, key->is_new);
+    key->is_new = false;
     if (!d->o->no_list) {
         cv_log(CV_LOG_INFO, "key", "pkh", key->pkh_text, "public_key", key->public_key_text, "vault",
                cv_vault_name(v), "listed", cv_gate_policy(d->gate, &key->pkh) != NULL ? "yes" : "no",
@@ -234,7 +244,8 @@ static int start(struct daemon *d, struct cv_error *err)
         rc = watch_signals(d, err);
     }
     if (rc == 0) {
-        rc = cv_gate_new(&d->gate, d->o->config, err);
+        const struct cv_gate_options go = {d->loop, d->o->config, on_durable, d};
+        rc = cv_gate_new(&d->gate, &go, err);
     }
     if (rc == 0) {
         announce(d);
@@ -285,6 +296,9 @@ static void stop(struct daemon *d)
     /* The vaults first: that answers whatever still waits. */
     for (size_t i = 0; i < d->vault_count; i++) {
         cv_vault_free(&d->vaults[i]);
+    }
+    if (d->gate != NULL) {
+        cv_gate_sync(d->gate);
     }
     cv_server_stop(&d->server);
     for (size_t i = 0; i < d->proxy_count; i++) {

@@ -1,24 +1,43 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The daemon's gate: may this request be signed? It stands between the HTTP
- * server, which knows clients, and the vault, which signs anything.
+ * server, which knows clients, and the vault, which signs anything. It holds
+ * the policy of each key, the watermarks and the audit log.
+ *
+ * Belongs to the loop thread.
  */
 #ifndef CV_SIGNER_GATE_H
 #define CV_SIGNER_GATE_H
 
+#include "keystore/keystore.h"
 #include "signer/config.h"
+#include "signer/loop.h"
+#include "tezos/policy.h"
+#include "watermark/store.h"
+
+#define CV_GATE_AUDIT_NAME "audit.log" /* under base_dir */
 
 struct cv_gate;
 
 /* What the gate found, for the log, the metrics and the answer. */
 struct cv_verdict {
-    unsigned status;         /* HTTP status of the refusal; 0 = may be signed */
-    char text[256];          /* the refusal, as clients know it */
-    const char *kind;        /* request kind, NULL when it was not decoded */
+    unsigned status;  /* HTTP status of the refusal; 0 = may be signed */
+    char text[512];   /* the refusal, as clients know it */
+    const char *kind; /* request kind, NULL when it was not decoded */
 };
 
-/* CONFIG outlives the gate. */
-int cv_gate_new(struct cv_gate **out, const struct cv_config *config, struct cv_error *err) CV_NODISCARD;
+struct cv_gate_options {
+    struct cv_loop *loop;
+    const struct cv_config *config; /* outlives the gate */
+    /* A flush has ended: some answers may leave, or (after a failed one) never
+     * will. See cv_gate_settled(). */
+    void (*on_durable)(void *ctx);
+    void *ctx;
+};
+
+/* Opens the watermark store and the audit log. */
+int cv_gate_new(struct cv_gate **out, const struct cv_gate_options *options, struct cv_error *err) CV_NODISCARD;
+/* Makes durable what waits, then closes. Harmless on NULL. */
 void cv_gate_free(struct cv_gate **gate);
 /* The policy of PKH; NULL when it is not listed under `tezos`. By
  * bisection. */
@@ -27,6 +46,31 @@ const struct cv_config_key *cv_gate_policy(const struct cv_gate *gate, const str
 void cv_gate_announce(const struct cv_gate *gate);
 
 /* Step 9 of the order of checks: what is MESSAGE? */
-void cv_gate_decode(struct cv_gate *gate, struct cv_bytes message, struct cv_verdict *verdict);
+void cv_gate_decode(struct cv_gate *gate, struct cv_request *request, struct cv_bytes message,
+                    struct cv_verdict *verdict);
+/* Step 11: the key's policy. CLIENT: the key that authenticated the request,
+ * or NULL. WHY (may be NULL) tells the metrics what was violated. */
+void cv_gate_allow(struct cv_gate *gate, const struct cv_config_key *key, const struct cv_request *request,
+                   const struct cv_pkh *client, struct cv_refusal *why, struct cv_verdict *verdict);
+/* Step 13: the watermark. Reserved in memory; *SEQ says when the answer may
+ * leave (0: at once). DIGEST is BLAKE2b-256 of the request. */
+void cv_gate_reserve(struct cv_gate *gate, const struct cv_pkh *pkh, const struct cv_request *request,
+                     const uint8_t digest[CV_MARK_HASH_LEN], uint64_t *seq, struct cv_verdict *verdict);
+
+enum cv_gate_state {
+    CV_GATE_WAIT,    /* not durable yet */
+    CV_GATE_DURABLE, /* the signature may leave */
+    CV_GATE_FAILED,  /* it never may: wipe it; ERR says why */
+};
+enum cv_gate_state cv_gate_settled(const struct cv_gate *gate, uint64_t seq, struct cv_error *err);
+/* Waits until all that was reserved is settled: at the end. */
+void cv_gate_sync(struct cv_gate *gate);
+
+/* A key that a vault has picked up: a new one gets its first record. */
+void cv_gate_key(struct cv_gate *gate, struct cv_keystore *store, const struct cv_pkh *pkh, bool is_new);
+
+/* One line of the audit log. */
+void cv_gate_audit(struct cv_gate *gate, const char *decision, const char *pkh, const struct cv_request *request,
+                   const struct cv_verdict *verdict, const uint8_t digest[CV_MARK_HASH_LEN], const char *client);
 
 #endif

@@ -37,8 +37,11 @@ static bool take_pkh(struct cv_http *h, const char *text, struct cv_pkh *pkh)
 
 static void log_signed(struct cv_http *h)
 {
+    cv_gate_audit(h->server->o.gate, "sign", h->pkh, &h->request, &h->verdict, h->sign.digest, NULL);
     if (cv_log_enabled(CV_LOG_INFO)) {
-        cv_log(CV_LOG_INFO, "signed", "pkh", h->pkh, "kind", h->verdict.kind, "vault",
+        cv_log(CV_LOG_INFO, "signed", "pkh", h->pkh, "kind", h->verdict.kind, "level",
+               h->request.consensus ? cv_logf("%d", (int)h->request.level) : NULL, "round",
+               h->request.consensus ? cv_logf("%d", (int)h->request.round) : NULL, "vault",
                cv_vault_name(h->key->vault), "us",
                cv_logf("%lld", (long long)(cv_now_us() - h->started_us)), NULL);
     }
@@ -49,7 +52,18 @@ static void refuse(struct cv_http *h, unsigned status, const char *text)
 {
     cv_log(CV_LOG_WARN, "refused", "pkh", h->pkh, "kind", h->verdict.kind, "status",
            cv_logf("%u", status), "reason", text, NULL);
+    h->retry_later = status == 503;
+    h->verdict.status = status;
+    (void)snprintf(h->verdict.text, sizeof(h->verdict.text), "%s", text);
+    cv_gate_audit(h->server->o.gate, "refuse", h->pkh, h->decoded ? &h->request : NULL, &h->verdict, NULL, NULL);
     cv_http_fail(h, status, text);
+}
+
+static void refuse_verdict(struct cv_http *h)
+{
+    char text[sizeof(h->verdict.text)];
+    memcpy(text, h->verdict.text, sizeof(text));
+    refuse(h, h->verdict.status, text);
 }
 
 static void refuse_error(struct cv_http *h, int code, const struct cv_error *err)
@@ -57,21 +71,68 @@ static void refuse_error(struct cv_http *h, int code, const struct cv_error *err
     char chain[CV_ERROR_DEPTH * CV_ERROR_TEXT];
     cv_log(CV_LOG_ERROR, "not signed", "pkh", h->pkh, "kind", h->verdict.kind, "reason",
            cv_error_format(chain, sizeof(chain), err), NULL);
+    h->verdict.status = 500;
+    (void)snprintf(h->verdict.text, sizeof(h->verdict.text), "%.500s", chain);
+    cv_gate_audit(h->server->o.gate, "fail", h->pkh, &h->request, &h->verdict, NULL, NULL);
     cv_http_fail_error(h, code == CV_ERR_REMOTE ? "(Nitro): RPC Error: " : "(Nitro): ", code, err);
 }
 
+static void answer_signature(struct cv_http *h, const struct cv_signature *sig)
+{
+    char text[CV_SIG_TEXT_SIZE];
+    cv_signature_format(text, sig, false);
+    log_signed(h);
+    cv_http_answer_pair(h, 200, "signature", text);
+}
+
+/* A signature leaves only when the watermark that covers it is durable. */
 static void on_signed(struct cv_sign *sign, int code, const struct cv_signature *sig,
                       const struct cv_error *err)
 {
     struct cv_http *h = HTTP_OF(sign, sign);
-    char text[CV_SIG_TEXT_SIZE];
+    struct cv_server *s = h->server;
+    struct cv_error why;
     if (code != 0) {
         refuse_error(h, code, err);
         return;
     }
-    cv_signature_format(text, sig, false);
-    log_signed(h);
-    cv_http_answer_pair(h, 200, "signature", text);
+    cv_error_clear(&why);
+    switch (cv_gate_settled(s->o.gate, h->seq, &why)) {
+    case CV_GATE_DURABLE:
+        answer_signature(h, sig);
+        break;
+    case CV_GATE_WAIT:
+        h->held = *sig;
+        h->next_held = s->held;
+        s->held = h;
+        break;
+    case CV_GATE_FAILED:
+        refuse_error(h, CV_ERR_IO, &why);
+    }
+}
+
+void cv_server_release(struct cv_server *server)
+{
+    struct cv_http *h = server->held;
+    struct cv_error why;
+    cv_error_clear(&why);
+    server->held = NULL;
+    while (h != NULL) {
+        struct cv_http *next = h->next_held;
+        switch (cv_gate_settled(server->o.gate, h->seq, &why)) {
+        case CV_GATE_DURABLE:
+            answer_signature(h, &h->held);
+            break;
+        case CV_GATE_WAIT:
+            h->next_held = server->held;
+            server->held = h;
+            break;
+        case CV_GATE_FAILED:
+            cv_wipe(&h->held, sizeof h->held);
+            refuse_error(h, CV_ERR_IO, &why);
+        }
+        h = next;
+    }
 }
 
 static uint8_t version_of(const struct cv_http *h)
@@ -104,6 +165,11 @@ static bool submit(struct cv_http *h)
     struct cv_error err;
     cv_error_clear(&err);
     h->sign.done = on_signed;
+    cv_gate_reserve(h->server->o.gate, &h->key->pkh, &h->request, h->sign.digest, &h->seq, &h->verdict);
+    if (h->verdict.status != 0) {
+        refuse_verdict(h);
+        return false;
+    }
     int rc = cv_vault_sign(h->key, &h->sign, cv_deadline(CV_SERVER_SIGN_MS), &err);
     if (rc != 0) {
         refuse_error(h, rc, &err);
@@ -141,14 +207,20 @@ static void sign(struct cv_http *h, const char *argument)
         return;
     }
     log_payload(h);
-    cv_gate_decode(s->o.gate, h->sign.message, &h->verdict);
+    cv_gate_decode(s->o.gate, &h->request, h->sign.message, &h->verdict);
     if (h->verdict.status != 0) {
-        refuse(h, h->verdict.status, h->verdict.text);
+        refuse_verdict(h);
         return;
     }
+    h->decoded = true;
     h->key = cv_keyring_find(s->o.ring, &pkh);
     if (h->key == NULL) {
         refuse(h, 404, NOT_FOUND);
+        return;
+    }
+    cv_gate_allow(s->o.gate, h->policy, &h->request, NULL, NULL, &h->verdict);
+    if (h->verdict.status != 0) {
+        refuse_verdict(h);
         return;
     }
     cv_error_clear(&err);

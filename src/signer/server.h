@@ -39,6 +39,9 @@ const struct cv_addr *cv_server_address(const struct cv_server *server);
 const struct cv_addr *cv_server_utility_address(const struct cv_server *server);
 /* Takes no new connection, answers what is in work, says so to the others. */
 void cv_server_drain(struct cv_server *server);
+/* To be called when the gate's watermarks became durable, or failed: answers
+ * the signatures that waited for that. */
+void cv_server_release(struct cv_server *server);
 /* Requests that wait for the enclave or the disk. */
 size_t cv_server_in_work(const struct cv_server *server);
 /* Nothing may be in work. Fits CV_CLEANUP; harmless on NULL. */

@@ -36,6 +36,7 @@ struct cv_server {
     struct cv_endpoint main, utility;
     bool draining;
     size_t waiting;
+    struct cv_http *held; /* signed, but their watermarks are not durable yet */
 };
 
 /* One request, from its headers until its answer was sent. */
@@ -61,6 +62,11 @@ struct cv_http {
     struct cv_vault_key *key;
     const struct cv_config_key *policy;
     struct cv_verdict verdict;
+    struct cv_request request;
+    bool decoded;           /* REQUEST is good */
+    uint64_t seq;           /* of the watermark that covers it */
+    struct cv_signature held; /* the signature that waits for it */
+    struct cv_http *next_held;
     char pkh[CV_PKH_TEXT_SIZE];
 };
 
