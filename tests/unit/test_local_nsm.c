@@ -123,7 +123,7 @@ static void debug_mode(void **state)
 static void malformed_requests(void **state)
 {
     static const char *const bad[] = {
-        "", "f6", "00", "a0", "60", "6a47657452616e646f6d00", "69676574" "72616e646f6d",
+        "", "f6", "00", "a0", "60", "6a47657452616e646f6d00", "6967657472616e646f6d",
         "a16947657452616e646f6da0",       /* a bare name as a map */
         "6b4465736372696265504352",       /* a map's name alone */
         "a16b4465736372696265504352a0",   /* no index */
