@@ -153,7 +153,7 @@ static void write_error(struct cv_local_kms_call *c, struct cv_local_kms_reply *
 static void log_call(const struct cv_local_kms_call *c, const struct cv_local_kms_reply *r)
 {
     const struct cv_local_recipient *rc = &c->recipient;
-    cv_log(c->status ? CV_LOG_WARN : CV_LOG_INFO, c->status ? "refused" : "answered",
+    cv_log(c->status ? CV_LOG_WARN : CV_LOG_INFO, c->status ? "KMS refused" : "KMS answered",
            "action", c->action ? c->action : "", "principal", c->who ? c->who->arn : "",
            "key", c->key ? c->key->arn : "", "error", c->status ? c->code : "",
            "message", c->message, "decision", c->decision,

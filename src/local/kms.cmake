@@ -6,3 +6,4 @@ cv_library(cv_local_kms
   DEPS cv_policy cv_attest cv_aws_core cv_http cv_transport_tls cv_transport cv_json cv_crypto cv_common
   LIBS PkgConfig::OPENSSL PkgConfig::JANSSON Threads::Threads)
 cv_unit_test(test_local_kms DEPS cv_local_kms cv_local_nsm cv_cms)
+cv_fuzz(fuzz_local_kms_request DEPS cv_local_kms)

@@ -27,6 +27,9 @@ static const struct command commands[] = {
 #ifdef CV_LOCAL_NSM
     {"nsm", "a Nitro Security Module on a UNIX socket", cv_local_nsm_usage, cv_local_cmd_nsm},
 #endif
+#ifdef CV_LOCAL_PROXY
+    {"proxy", "the enclave's way to the KMS", cv_local_proxy_usage, cv_local_cmd_proxy},
+#endif
     {NULL, NULL, NULL, NULL},
 };
 

@@ -72,6 +72,13 @@ static bool foreign(const struct cv_policy_request *req)
            cv_policy_arn_account(owner, req->resource) && strcmp(caller, owner) != 0;
 }
 
+static void forget_near(struct cv_policy_decision *d)
+{
+    d->near_statement = -1;
+    d->near_sid[0] = '\0';
+    memset(&d->near_condition, 0, sizeof d->near_condition);
+}
+
 /* Takes statement I into the decision so far. */
 static void weigh(struct cv_policy_decision *d, size_t *near_failed, const struct cv_policy *p,
                   size_t i, const struct verdict *v, const struct cv_policy_request *req)
@@ -83,9 +90,7 @@ static void weigh(struct cv_policy_decision *d, size_t *near_failed, const struc
         if (!v->conditions)
             return;
         decide(d, CV_POLICY_DENY_EXPLICIT, p, i);
-        d->near_statement = -1;
-        d->near_sid[0] = '\0';
-        memset(&d->near_condition, 0, sizeof d->near_condition);
+        forget_near(d);
         /* Why it struck: the first of its conditions. */
         if (s->n_conditions)
             cv_policy_condition_note(&d->near_condition, p, &s->conditions[0], req);
@@ -121,6 +126,9 @@ void cv_policy_evaluate(struct cv_policy_decision *out, const struct cv_policy *
         judge(&v, p, &p->statements[i], req);
         weigh(out, &near_failed, p, i, &v, req);
     }
+    /* What nearly allowed it is of no interest once something did. */
+    if (out->effect == CV_POLICY_ALLOW)
+        forget_near(out);
 }
 
 int cv_policy_explain(const struct cv_policy *p, const struct cv_policy_request *req,
@@ -180,7 +188,12 @@ char *cv_policy_sentence(char *out, size_t size, const struct cv_policy_decision
         snprintf(out, size, "allowed by statement %s", d->sid);
         break;
     case CV_POLICY_DELEGATED:
-        snprintf(out, size, "left to the caller's IAM policies by statement %s", d->sid);
+        snprintf(out, size, "left to the caller's IAM policies by statement %s%s%s%s%s", d->sid,
+                 d->near_statement >= 0 ? " (statement " : "", d->near_sid,
+                 d->near_statement >= 0 ? " does not allow it by itself: " : "",
+                 d->near_statement >= 0 ? condition : "");
+        if (d->near_statement >= 0 && strlen(out) + 1 < size)
+            strcat(out, ")");
         break;
     case CV_POLICY_DENY_EXPLICIT:
         snprintf(out, size, "denied by statement %s%s%s", d->sid, *condition ? ": " : "",

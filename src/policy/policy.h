@@ -85,8 +85,10 @@ struct cv_policy_decision {
     enum cv_policy_effect effect;
     int statement;              /* index of the deciding statement, -1 for an implicit deny */
     char sid[CV_POLICY_TEXT];   /* its Sid, or "Statement[i]" */
-    /* For an implicit deny: the Allow statement that came nearest, all of it
-     * matching but one condition or more, and the first that failed. */
+    /* For an implicit deny and a delegation: the Allow statement that came
+     * nearest, all of it matching but one condition or more, and the first that
+     * failed. For an explicit deny near_condition is the first condition of the
+     * statement that struck. */
     int near_statement;         /* -1 when there is none */
     char near_sid[CV_POLICY_TEXT];
     struct cv_policy_condition_note near_condition; /* op is "" when there is none */
