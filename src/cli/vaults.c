@@ -22,13 +22,9 @@ static void start_proxy(struct cv_cli_vault *v, const struct cv_config_vault *c)
     }
     cv_error_clear(&err);
     (void)snprintf(p.host, sizeof(p.host), "%s", c->proxy_remote_host);
-#ifdef CV_HAVE_PROXY
     if (cv_proxy_start(&v->proxy, &p, &err) != 0) {
         cv_log_error(CV_LOG_INFO, "no proxy is started (the daemon's is used if it runs)", &err);
     }
-#else
-    (void)v;
-#endif
 }
 
 static void unknown_vault(const struct cv_config *config, const char *name)
@@ -89,9 +85,7 @@ bool cv_cli_vault_open(struct cv_cli_vault *v, const struct cv_config *config, c
 void cv_cli_vault_close(struct cv_cli_vault *v)
 {
     cv_vault_free(&v->vault);
-#ifdef CV_HAVE_PROXY
     cv_proxy_stop(&v->proxy);
-#endif
     cv_loop_free(&v->loop);
 }
 

@@ -102,7 +102,6 @@ static void on_key(void *ctx, struct cv_vault *v, struct cv_vault_key *key)
 
 /* ---- start ---- */
 
-#ifdef CV_HAVE_PROXY
 static int start_proxy(struct daemon *d, const struct cv_config_vault *v, struct cv_error *err)
 {
     char listen[CV_ADDR_TEXT];
@@ -119,13 +118,6 @@ static int start_proxy(struct daemon *d, const struct cv_config_vault *v, struct
     d->proxy_count++;
     return 0;
 }
-#else
-static int start_proxy(struct daemon *d, const struct cv_config_vault *v, struct cv_error *err)
-{
-    (void)d;
-    return cv_error_set(err, CV_ERR_UNSUPPORTED, "vault %.60s: this build has no proxy", v->name);
-}
-#endif
 
 /* A vault that cannot even be made (its key file is unreadable) is fatal: it
  * would not mend itself. One that cannot connect is tried again for ever. */
@@ -302,9 +294,7 @@ static void stop(struct daemon *d)
     }
     cv_server_stop(&d->server);
     for (size_t i = 0; i < d->proxy_count; i++) {
-#ifdef CV_HAVE_PROXY
         cv_proxy_stop(&d->proxies[i]);
-#endif
     }
     cv_keyring_free(&d->ring);
     cv_gate_free(&d->gate);
