@@ -4,6 +4,7 @@
 import json
 import os
 import pathlib
+import re
 import socket
 import struct
 import time
@@ -33,7 +34,11 @@ class Client:
     def __init__(self, path, timeout=60):
         self.socket = socket.socket(socket.AF_UNIX)
         self.socket.settimeout(timeout)
-        self.socket.connect(str(path))
+        try:
+            self.socket.connect(str(path))
+        except OSError:
+            self.socket.close()
+            raise
 
     def send_raw(self, data):
         self.socket.sendall(data)
@@ -99,6 +104,7 @@ class Enclave:
         self.dir = pathlib.Path(directory)
         self.dir.mkdir(parents=True, exist_ok=True)
         self.programs = []
+        self.clients = {}
         self.nsm_arguments, self.kms_arguments = nsm, kms
         self.settings = settings
         self.socket = self.dir / "enclave.sock"
@@ -129,7 +135,7 @@ class Enclave:
     def start_kms(self):
         self.kms = self.program("kms.log", bin_dir() / "claviger-local", "kms", "--state", self.dir / "kms.json",
                                 "--ca", self.dir / "ca.pem", "--root", self.dir / "nsm" / "root.pem",
-                                "--fault", self.dir / "fault.json", *self.kms_arguments)
+                                "--fault", self.dir / "faults", *self.kms_arguments)
         deadline = time.monotonic() + 30
         while "ready" not in self.kms.out_path.read_text():
             if time.monotonic() > deadline or not self.kms.alive():
@@ -160,8 +166,8 @@ class Enclave:
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline and self.enclave.alive():
             try:
-                Client(self.socket).close()
-                return
+                with Client(self.socket):
+                    return
             except OSError:
                 time.sleep(0.02)
         raise RuntimeError("the enclave does not listen:\n" + self.enclave.tail())
@@ -172,6 +178,9 @@ class Enclave:
         self.start_enclave()
 
     def stop(self):
+        for boto in self.clients.values():
+            boto.close()
+        self.clients = {}
         for p in reversed(self.programs):
             p.stop()
         self.programs = []
@@ -188,6 +197,11 @@ class Enclave:
         import boto3
         from botocore.config import Config
         who = self.state()["principals"][principal]
+        if principal not in self.clients:
+            self.clients[principal] = self.new_boto(boto3, Config, who)
+        return self.clients[principal]
+
+    def new_boto(self, boto3, Config, who):
         return boto3.client("kms", region_name=self.state()["region"], aws_access_key_id=who["access_key_id"],
                             aws_secret_access_key=who["secret_access_key"],
                             endpoint_url=f"https://localhost:{self.kms_port}", verify=str(self.dir / "ca.pem"),
@@ -214,6 +228,10 @@ class Enclave:
         policy = json.dumps({"Version": "2012-10-17", "Statement": statements})
         return self.boto().create_key(Policy=policy)["KeyMetadata"]["Arn"]
 
+    def fault(self, *lines):
+        """Faults of the stand-in, one a line (claviger-local kms); none ends them."""
+        (self.dir / "faults").write_text("".join(line + "\n" for line in lines))
+
     # ---- the protocol ----
 
     def client(self, timeout=60):
@@ -235,10 +253,8 @@ class Enclave:
         return (self.dir / "kms.log").read_text(errors="replace")
 
     def memory_kib(self):
-        for line in open(f"/proc/{self.enclave.process.pid}/status"):
-            if line.startswith("VmRSS:"):
-                return int(line.split()[1])
-        raise RuntimeError("no VmRSS")
+        status = pathlib.Path(f"/proc/{self.enclave.process.pid}/status").read_text()
+        return int(re.search(r"^VmRSS:\s+(\d+)", status, re.M).group(1))
 
 
 def scratch(name):
