@@ -39,7 +39,9 @@ static bool read_stat(unsigned long long *start, unsigned long long *virtual_siz
     }
     const char *after = strrchr((const char *)text.p, ')');
     return after != NULL &&
-           sscanf(after + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu %llu %lld",
+           sscanf(after + 1,
+                  " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d "
+                  "%llu %llu %lld",
                   start, virtual_size, pages) == 3;
 }
 
