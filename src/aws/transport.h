@@ -37,5 +37,8 @@ int cv_aws_stream_new(struct cv_aws_transport **out, const struct cv_addr *proxy
  * respects HTTPS_PROXY and NO_PROXY. CA_FILE as above. */
 int cv_aws_curl_new(struct cv_aws_transport **out, const char *ca_file,
                     struct cv_error *err) CV_NODISCARD;
+/* The same past every proxy: for the metadata endpoints of this machine. */
+int cv_aws_curl_new_direct(struct cv_aws_transport **out, const char *ca_file,
+                           struct cv_error *err) CV_NODISCARD;
 
 #endif
