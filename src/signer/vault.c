@@ -91,6 +91,9 @@ void cv_vault_set_state(struct cv_vault *v, enum cv_vault_state state)
         return;
     }
     v->state = state;
+    if (state == CV_VAULT_UP) {
+        v->attempts = 0;
+    }
     if (state != CV_VAULT_OPENING) {
         cv_vault_wake(v, NULL, true);
     }
