@@ -140,6 +140,7 @@ static int sign_checked(struct cv_signer *s, const struct cv_signing_key *key, s
 static void sign_or_prove(struct cv_job *job, struct cv_signer *s, bool prove)
 {
     struct cv_signing_key own = {.ready = false};
+    memset(&job->signature, 0, sizeof job->signature);
     if (job->echo.has_digest)
         cv_blake2b_256(job->echo.digest, job->req.message);
     pthread_mutex_lock(&s->lock);
