@@ -211,9 +211,9 @@ static json_t *write_state(const struct cv_local_kms_state *s)
 int cv_local_kms_state_save(const struct cv_local_kms_state *s, struct cv_error *err)
 {
     struct cv_buf CV_CLEANUP(cv_buf_free) text;
+    cv_buf_init(&text, CV_LOCAL_KMS_STATE_MAX);
     if (!s->path)
         return 0;
-    cv_buf_init(&text, CV_LOCAL_KMS_STATE_MAX);
     CV_JSON_AUTO json_t *doc = write_state(s);
     int rc = doc ? cv_json_dump_indent(&text, doc, 2) : CV_ERR_NOMEM;
     if (!rc)
