@@ -30,6 +30,7 @@ function(cv_static_program name)
   cv_program(${name} ${ARGN})
   if(NOT CV_SANITIZE AND NOT CV_TSAN)
     target_link_options(${name} PRIVATE -static-pie -s -Wl,--build-id=none)
+    target_link_libraries(${name} PRIVATE cv_no_loader cv_no_resolver)
   endif()
   add_custom_command(TARGET ${name} POST_BUILD
     COMMAND ${CMAKE_COMMAND} -DFILE=$<TARGET_FILE:${name}> -P ${CMAKE_SOURCE_DIR}/cmake/PrintSize.cmake

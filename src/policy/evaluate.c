@@ -193,7 +193,7 @@ char *cv_policy_sentence(char *out, size_t size, const struct cv_policy_decision
                  d->near_statement >= 0 ? " does not allow it by itself: " : "",
                  d->near_statement >= 0 ? condition : "");
         if (d->near_statement >= 0 && strlen(out) + 1 < size)
-            strcat(out, ")");
+            memcpy(out + strlen(out), ")", 2);
         break;
     case CV_POLICY_DENY_EXPLICIT:
         snprintf(out, size, "denied by statement %s%s%s", d->sid, *condition ? ": " : "",

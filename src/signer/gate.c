@@ -302,8 +302,9 @@ static void explain(const struct cv_gate *gate, const struct cv_pkh *pkh, int co
     switch (code) {
     case CV_ERR_NOT_FOUND:
         (void)snprintf(verdict->text, sizeof verdict->text,
-                       "%s has no watermark record, so what it signed before is not known: if it never signed, stop the "
-                       "signer and run: claviger watermark init %s", text, text);
+                       "%s has no watermark record, so what it signed before is not known: "
+                       "if it never signed, stop the signer and run: claviger watermark init %s",
+                       text, text);
         break;
     case CV_ERR_STATE:
         verdict->status = 500;

@@ -282,6 +282,20 @@ class Inside(unittest.TestCase):
     def test_init(self):
         self.check_inside("claviger-init", "claviger-init")
 
+    def test_static_programs_resolve_and_load_nothing(self):
+        for program in INSIDE:
+            if BIN is None or not (BIN / f"{program}.map").exists() or self.sanitized():
+                continue
+            with self.subTest(program):
+                objects = {o[2] for o in linked(program)[0]}
+                self.assertIn("no_resolver.c.o", objects)
+                self.assertIn("no_loader.c.o", objects)
+                text = (BIN / f"{program}.map").read_text(errors="replace")
+                libc = set(re.findall(r"^\S*libc\.a\((\S+)\.o\)", text, re.M))
+                self.assertIn("malloc", libc)
+                self.assertEqual(libc & {"getaddrinfo", "gethstbynm", "getnameinfo", "nsswitch",
+                                         "nss_module"}, set())
+
     def test_static_programs_need_no_library(self):
         for program in INSIDE:
             if BIN is None or not (BIN / program).exists():
