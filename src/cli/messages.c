@@ -9,7 +9,7 @@
 
 enum cv_exit cv_cli_fail(const struct cv_error *err, const char *fmt, ...)
 {
-    char text[1024];
+    char text[2048];
     char chain[CV_ERROR_DEPTH * CV_ERROR_TEXT];
     va_list ap;
     va_start(ap, fmt);

@@ -242,7 +242,7 @@ static void sign(struct cv_http *h, const char *argument)
 
 static void answer_key(struct cv_http *h)
 {
-    char text[CV_ERROR_TEXT + 64];
+    char text[sizeof(h->key->fault) + 64];
     const struct cv_vault_key *k = h->key;
     if (k->known) {
         cv_http_answer_pair(h, 200, "public_key", k->public_key_text);

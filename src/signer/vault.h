@@ -34,7 +34,7 @@ struct cv_vault_key {
     char public_key_text[CV_PK_TEXT_SIZE];
     uint64_t handle;
     struct cv_buf blob;
-    char fault[CV_ERROR_TEXT]; /* why it is not active; "" */
+    char fault[1024]; /* why it is not active; "" */
     /* the vault's */
     struct cv_call call;
     bool importing;
