@@ -175,6 +175,109 @@ static int read_folder(struct cv_source *s, int dir, struct cv_error *err)
     return layout ? cv_source_read_container(s, &st, err) : cv_source_read_folder(s, dir, err);
 }
 
+static int read_extents(const struct cv_tree_blob *b, int fd, uint8_t *room, struct cv_error *err)
+{
+    memset(room, 0, (size_t)b->size);
+    for (size_t i = 0; i < b->extent_count; i++) {
+        const struct cv_tree_extent *e = &b->extents[i];
+        if (pread(fd, room + e->at, (size_t)e->length, (off_t)e->from) != (ssize_t)e->length) {
+            return cv_error_set(err, CV_ERR_IO, "reading a file of the source");
+        }
+    }
+    return 0;
+}
+
+int cv_source_read_file(struct cv_source *s, const char *path, struct cv_buf *out,
+                        struct cv_error *err)
+{
+    cv_buf_reset(out);
+    const struct cv_tree_node *node = cv_tree_find(&s->tree, path, true);
+    if (node == NULL || !S_ISREG(node->mode)) {
+        return cv_error_set(err, CV_ERR_NOT_FOUND, "no file %s in the image", path);
+    }
+    const struct cv_tree_blob *b = node->blob;
+    if (b == NULL) {
+        return 0;
+    }
+    uint8_t *room = b->size <= out->limit ? cv_buf_reserve(out, (size_t)b->size) : NULL;
+    if (room == NULL) {
+        return cv_error_set(err, CV_ERR_LIMIT, "%s in the image is too large", path);
+    }
+    int fd = b->host != NULL ? openat(b->fd, b->host, O_RDONLY | O_CLOEXEC | O_NOFOLLOW) : b->fd;
+    int rc = read_extents(b, fd, room, err);
+    if (b->host != NULL && fd >= 0) {
+        close(fd);
+    }
+    if (rc == 0) {
+        cv_buf_commit(out, (size_t)b->size);
+    }
+    return rc;
+}
+
+int cv_source_empty(struct cv_source *s, const struct cv_source_options *options,
+                    struct cv_error *err)
+{
+    memset(s, 0, sizeof *s);
+    s->options = options;
+    s->spool = -1;
+    return cv_tree_init(&s->tree, options->max_bytes, err);
+}
+
+int cv_source_put_file(struct cv_source *s, const char *path, uint32_t mode, uint32_t uid,
+                       uint32_t gid, struct cv_bytes content, struct cv_error *err)
+{
+    struct cv_tree_attr attr = {.mode = S_IFREG | (mode & 07777), .uid = uid, .gid = gid};
+    uint64_t from = s->spool_size;
+    int rc = cv_source_spool_bytes(s, content.p, content.n, err);
+    if (rc != 0) {
+        return rc;
+    }
+    if (content.n != 0) {
+        attr.blob = cv_tree_blob_new(s->spool, from, content.n);
+        if (attr.blob == NULL) {
+            return cv_error_set(err, CV_ERR_NOMEM, "out of memory");
+        }
+    }
+    return cv_tree_put(&s->tree, path, &attr, err);
+}
+
+int cv_source_put_host_file(struct cv_source *s, const char *path, uint32_t mode, uint32_t uid,
+                            uint32_t gid, const char *host, struct cv_error *err)
+{
+    int fd = open(host, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    struct stat st;
+    if (fd < 0 || fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
+        int e = fd >= 0 && errno == 0 ? EINVAL : errno;
+        if (fd >= 0) {
+            close(fd);
+        }
+        return cv_error_errno(err, e == ENOENT ? CV_ERR_NOT_FOUND : CV_ERR_IO, e,
+                              "reading the file %s", host);
+    }
+    struct cv_tree_attr attr = {.mode = S_IFREG | (mode & 07777), .uid = uid, .gid = gid};
+    struct cv_input in;
+    uint64_t from = 0, size = (uint64_t)st.st_size;
+    int rc = cv_input_open(&in, fd, 0, size, false, false, err);
+    if (rc == 0 && in.gzip) { /* as it is, not unpacked */
+        cv_input_close(&in);
+        rc = cv_source_keep_fd(s, fd, err);
+        attr.blob = rc == 0 ? cv_tree_blob_new(fd, 0, size) : NULL;
+        return rc == 0 ? cv_tree_put(&s->tree, path, &attr, err) : rc;
+    }
+    if (rc == 0) {
+        rc = cv_source_spool(s, &in, size, &from, err);
+        cv_input_close(&in);
+    }
+    close(fd);
+    if (rc == 0 && size != 0) {
+        attr.blob = cv_tree_blob_new(s->spool, from, size);
+        if (attr.blob == NULL) {
+            rc = cv_error_set(err, CV_ERR_NOMEM, "out of memory");
+        }
+    }
+    return rc == 0 ? cv_tree_put(&s->tree, path, &attr, err) : rc;
+}
+
 int cv_source_open(struct cv_source *s, const struct cv_source_options *options,
                    struct cv_error *err)
 {

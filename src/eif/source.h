@@ -53,6 +53,20 @@ struct cv_source {
 /* Reads all of it. On error nothing is to be closed. */
 int cv_source_open(struct cv_source *s, const struct cv_source_options *options,
                    struct cv_error *err) CV_NODISCARD;
+/* A source without anything in it, for an image that is put together by hand;
+ * options->path is not used. */
+int cv_source_empty(struct cv_source *s, const struct cv_source_options *options,
+                    struct cv_error *err) CV_NODISCARD;
+/* A regular file from memory, root's, parents made as needed. */
+int cv_source_put_file(struct cv_source *s, const char *path, uint32_t mode, uint32_t uid,
+                       uint32_t gid, struct cv_bytes content, struct cv_error *err) CV_NODISCARD;
+/* A file of this machine, copied as it is now. */
+int cv_source_put_host_file(struct cv_source *s, const char *path, uint32_t mode, uint32_t uid,
+                            uint32_t gid, const char *host, struct cv_error *err) CV_NODISCARD;
+/* The content of the tree's file PATH (links followed) into OUT, emptied first:
+ * CV_ERR_NOT_FOUND, CV_ERR_LIMIT. */
+int cv_source_read_file(struct cv_source *s, const char *path, struct cv_buf *out,
+                        struct cv_error *err) CV_NODISCARD;
 void cv_source_close(struct cv_source *s);
 
 /* --- Parts, each in its file --- */
