@@ -8,6 +8,7 @@
 extern const struct cv_command cv_cmd_attest_show;
 extern const struct cv_command cv_cmd_attest_verify;
 extern const struct cv_command cv_cmd_audit_verify;
+extern const struct cv_command cv_cmd_eif_build;
 extern const struct cv_command cv_cmd_eif_describe;
 extern const struct cv_command cv_cmd_eif_extract;
 extern const struct cv_command cv_cmd_eif_pcr;
