@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/clock.h"
@@ -131,6 +132,19 @@ static void add_quoted(struct line *l, const char *s) {
     l->p[l->n++] = '"';
 }
 
+/* True when standard error is the journal's stream: JOURNAL_STREAM, which
+ * children inherit, names its device and inode (systemd.exec(5)). */
+static bool to_journal(void) {
+    const char *stream = getenv("JOURNAL_STREAM");
+    struct stat st;
+    if (stream == NULL || fstat(STDERR_FILENO, &st) != 0)
+        return false;
+    char mine[48];
+    (void)snprintf(mine, sizeof(mine), "%llu:%llu", (unsigned long long)st.st_dev,
+                   (unsigned long long)st.st_ino);
+    return strcmp(stream, mine) == 0;
+}
+
 static void begin(struct line *l, enum cv_log_level level, const char *message, bool json) {
     char now[CV_RFC3339_LEN];
     cv_rfc3339_format(now, cv_unix_ms());
@@ -144,7 +158,7 @@ static void begin(struct line *l, enum cv_log_level level, const char *message, 
         add_quoted(l, message);
         return;
     }
-    if (getenv("JOURNAL_STREAM") != NULL) { /* the journal knows the time */
+    if (to_journal()) { /* which knows the time */
         char priority[4] = {'<', levels[level].priority, '>', '\0'};
         add_str(l, priority);
     } else {

@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/bytes.h"
@@ -97,7 +98,14 @@ static void levels(void **state) {
 static void journal_priority(void **state) {
     (void)state;
     cv_log_setup(CV_LOG_TRACE, false);
-    assert_int_equal(setenv("JOURNAL_STREAM", "8:1", 1), 0);
+    struct stat st;
+    char stream[64];
+    assert_int_equal(setenv("JOURNAL_STREAM", "8:1", 1), 0); /* a parent's, not ours */
+    cv_log(CV_LOG_ERROR, "e", NULL);
+    assert_string_equal(after_time(), "error e\n");
+    assert_int_equal(fstat(2, &st), 0);
+    (void)snprintf(stream, sizeof(stream), "%ju:%ju", (uintmax_t)st.st_dev, (uintmax_t)st.st_ino);
+    assert_int_equal(setenv("JOURNAL_STREAM", stream, 1), 0);
     cv_log(CV_LOG_ERROR, "e", NULL);
     assert_string_equal(captured, "<3>e\n");
     cv_log(CV_LOG_WARN, "w", "k", "v", NULL);
@@ -185,6 +193,33 @@ static void ring_holds_eight(void **state) {
     assert_int_equal(strlen(cv_logf("%s", big)), 255);
 }
 
+static size_t whole;
+
+static void count_whole(void *ctx, const char *line, size_t n) {
+    (void)ctx;
+    if (n > 30 && line[n - 1] == '\n' && memcmp(line + 24, " info line k=v\n", 15) == 0)
+        whole++;
+}
+
+static void *write_lines(void *arg) {
+    for (int i = 0; i < 500; i++)
+        cv_log(CV_LOG_INFO, "line", "k", cv_logf("%s", "v"), NULL);
+    return arg;
+}
+
+static void threads_do_not_mix_lines(void **state) {
+    (void)state;
+    pthread_t threads[4];
+    cv_log_setup(CV_LOG_INFO, false);
+    cv_log_sink(count_whole, NULL);
+    whole = 0;
+    for (size_t i = 0; i < 4; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, write_lines, NULL), 0);
+    for (size_t i = 0; i < 4; i++)
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+    assert_int_equal(whole, 2000);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(text_lines, setup, teardown),
@@ -196,6 +231,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(long_values, setup, teardown),
         cmocka_unit_test_setup_teardown(one_line_one_write, setup, teardown),
         cmocka_unit_test_setup_teardown(ring_holds_eight, setup, teardown),
+        cmocka_unit_test_setup_teardown(threads_do_not_mix_lines, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
