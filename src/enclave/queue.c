@@ -53,14 +53,12 @@ static struct cv_job *take(struct cv_queue *q)
     return NULL;
 }
 
-struct cv_job *cv_queue_pop(struct cv_queue *q, bool wait, size_t *left)
+struct cv_job *cv_queue_pop(struct cv_queue *q, bool wait)
 {
     pthread_mutex_lock(&q->lock);
     while (wait && q->count == 0 && !q->stopped)
         pthread_cond_wait(&q->ready, &q->lock);
     struct cv_job *job = q->stopped ? NULL : take(q);
-    if (left != NULL)
-        *left = q->count;
     pthread_mutex_unlock(&q->lock);
     return job;
 }

@@ -29,9 +29,8 @@ void cv_queue_push(struct cv_queue *q, unsigned lane, struct cv_job *job);
 size_t cv_queue_count(struct cv_queue *q);
 /* Wakes workers for up to N jobs. */
 void cv_queue_wake(struct cv_queue *q, size_t n);
-/* The next job; waits for one when WAIT. NULL when stopped, or none there.
- * *LEFT (may be NULL) = jobs that are left. */
-struct cv_job *cv_queue_pop(struct cv_queue *q, bool wait, size_t *left);
+/* The next job; waits for one when WAIT. NULL when stopped, or none there. */
+struct cv_job *cv_queue_pop(struct cv_queue *q, bool wait);
 /* Takes out all jobs of a lane, as a list. */
 struct cv_job *cv_queue_drain(struct cv_queue *q, unsigned lane);
 void cv_queue_stop(struct cv_queue *q);

@@ -60,8 +60,15 @@ struct cv_server {
 
 /* ---- workers ---- */
 
-/* Hands a finished step to the I/O thread, which is woken when nobody else is
- * about to finish another one soon. */
+static void wake_io(struct cv_server *s)
+{
+    uint64_t one = 1;
+    if (write(s->event, &one, sizeof one) < 0)
+        cv_log(CV_LOG_ERROR, "the I/O thread cannot be woken", NULL);
+}
+
+/* Hands a finished step to the I/O thread. It is woken NOW, or when there are
+ * some more, or by tell_done(). */
 static void push_done(struct cv_server *s, struct cv_job *job, bool now)
 {
     pthread_mutex_lock(&s->done.lock);
@@ -71,13 +78,23 @@ static void push_done(struct cv_server *s, struct cv_job *job, bool now)
     else
         s->done.last->next = job;
     s->done.last = job;
-    bool tell = !s->done.told && (now || ++s->done.count >= DONE_BATCH);
-    if (tell)
-        s->done.told = true;
+    s->done.count++;
+    bool tell = !s->done.told && (now || s->done.count >= DONE_BATCH);
+    s->done.told |= tell;
     pthread_mutex_unlock(&s->done.lock);
-    uint64_t one = 1;
-    if (tell && write(s->event, &one, sizeof one) < 0)
-        cv_log(CV_LOG_ERROR, "the I/O thread cannot be woken", NULL);
+    if (tell)
+        wake_io(s);
+}
+
+/* Before a worker rests: nothing that is done may lie there. */
+static void tell_done(struct cv_server *s)
+{
+    pthread_mutex_lock(&s->done.lock);
+    bool tell = !s->done.told && s->done.first != NULL;
+    s->done.told |= tell;
+    pthread_mutex_unlock(&s->done.lock);
+    if (tell)
+        wake_io(s);
 }
 
 static struct cv_job *take_done(struct cv_server *s)
@@ -99,13 +116,17 @@ static bool is_slow(const struct cv_job *job)
 static void *work(void *arg)
 {
     struct worker *w = arg;
-    struct cv_job *job;
-    size_t left;
-    while ((job = cv_queue_pop(w->queue, true, &left)) != NULL) {
+    for (;;) {
+        struct cv_job *job = cv_queue_pop(w->queue, false);
+        if (job == NULL) {
+            tell_done(w->server);
+            job = cv_queue_pop(w->queue, true);
+        }
+        if (job == NULL)
+            return NULL;
         job->run(job, w->signer);
-        push_done(w->server, job, left == 0 || w->signer == NULL || is_slow(job));
+        push_done(w->server, job, w->signer == NULL || is_slow(job));
     }
-    return NULL;
 }
 
 static int start_worker(struct cv_server *s, struct cv_queue *queue, bool signer)
@@ -335,7 +356,7 @@ static void sign_or_wake(struct cv_server *s)
 {
     size_t n = cv_queue_count(&s->signing);
     while (n == 1) {
-        struct cv_job *job = cv_queue_pop(&s->signing, false, NULL);
+        struct cv_job *job = cv_queue_pop(&s->signing, false);
         if (job == NULL)
             return; /* a signer was faster */
         if (is_slow(job)) {

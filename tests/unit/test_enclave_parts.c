@@ -69,7 +69,6 @@ static void test_queue_takes_turns(void **state)
     (void)state;
     struct cv_queue q;
     struct cv_job *a[3], *b[2];
-    size_t left;
     cv_queue_init(&q);
     for (size_t i = 0; i < 3; i++)
         cv_queue_push(&q, 1, a[i] = job());
@@ -78,18 +77,18 @@ static void test_queue_takes_turns(void **state)
     assert_int_equal(cv_queue_count(&q), 5);
     struct cv_job *expect[] = {a[0], b[0], a[1], b[1], a[2]};
     for (size_t i = 0; i < 5; i++) {
-        assert_ptr_equal(cv_queue_pop(&q, false, &left), expect[i]);
-        assert_int_equal(left, 4 - i);
+        assert_ptr_equal(cv_queue_pop(&q, false), expect[i]);
+        assert_int_equal(cv_queue_count(&q), 4 - i);
         cv_job_free(expect[i]);
     }
-    assert_null(cv_queue_pop(&q, false, NULL));
+    assert_null(cv_queue_pop(&q, false));
     cv_queue_push(&q, 2, a[0] = job());
     cv_queue_push(&q, 3, a[1] = job());
     assert_ptr_equal(cv_queue_drain(&q, 2), a[0]);
     assert_null(cv_queue_drain(&q, 2));
     assert_int_equal(cv_queue_count(&q), 1);
     cv_queue_stop(&q);
-    assert_null(cv_queue_pop(&q, true, NULL));
+    assert_null(cv_queue_pop(&q, true));
     cv_job_free(a[0]);
     cv_job_free(a[1]);
 }
