@@ -77,10 +77,12 @@ void cv_vault_key_activate(struct cv_vault *v, struct cv_vault_key *key,
     key->active = true;
     key->failures = 0;
     key->fault[0] = 0;
-    cv_vault_wake(v, key, true);
+    /* The owner first: it writes the first watermark record of a new key, which
+     * the requests that waited for the key want to find. */
     if (v->events.key != NULL) {
         v->events.key(v->events.ctx, v, key);
     }
+    cv_vault_wake(v, key, true);
 }
 
 static void key_failed(struct cv_vault *v, struct cv_vault_key *key, const struct cv_error *err)

@@ -170,7 +170,7 @@ class Store(unittest.TestCase):
         saved = self.base / "saved"
         shutil.copytree(self.store, saved)
         self.stack.serve()
-        self.assertEqual(self.stack.sign(self.pkh, tezos.block(11, 0)).status, 200)
+        reply = self.stack.sign(self.pkh, tezos.block(11, 0)); self.assertEqual(reply.status, 200, reply.body)
         self.stack.stop_daemon()
         newest = self.base / "newest"
         shutil.copytree(self.store, newest)

@@ -30,6 +30,12 @@
 #include "unit/watermark_samples.h"
 #include "watermark/store.h"
 
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+
 #define SECTOR 512
 #define LEVELS 12
 #define SPARE 4 /* blocks: the log is renewed on the way */
@@ -342,7 +348,11 @@ static void test_kill(void **state)
 static void test_power(void **state)
 {
     (void)state;
+#if defined(SANITIZED)
+    sweep(FAULT_POWER, 2);
+#else
     sweep(FAULT_POWER, 8);
+#endif
 }
 
 static void test_eio(void **state)
