@@ -5,6 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "aws/xml.h"
 #include "json/json.h"
 
 #define BODY_MAX 65536 /* longer error bodies are no error documents */
@@ -54,52 +55,12 @@ static bool decode_json(struct cv_aws_error *e, struct cv_bytes body)
     return true;
 }
 
-/* The text of the first <TAG>…</TAG> of an XML body; errors of AWS are flat. */
-static struct cv_bytes element(struct cv_bytes body, const char *tag)
-{
-    char open[40], close[40];
-    int on = snprintf(open, sizeof open, "<%s>", tag);
-    int cn = snprintf(close, sizeof close, "</%s>", tag);
-    const uint8_t *p = memmem(body.p, body.n, open, (size_t)on);
-    if (p == NULL)
-        return CV_BYTES(NULL, 0);
-    p += on;
-    const uint8_t *end = memmem(p, body.n - (size_t)(p - body.p), close, (size_t)cn);
-    return end == NULL ? CV_BYTES(NULL, 0) : CV_BYTES(p, (size_t)(end - p));
-}
-
-/* The five entities that XML has by itself; *N shrinks. */
-static void unescape(char *text, size_t *n)
-{
-    static const struct {
-        const char *name;
-        char c;
-    } entities[] = {{"&amp;", '&'}, {"&lt;", '<'}, {"&gt;", '>'}, {"&quot;", '"'}, {"&apos;", '\''}};
-    size_t out = 0;
-    for (size_t i = 0; i < *n;) {
-        size_t step = 0;
-        for (size_t k = 0; k < 5 && step == 0 && text[i] == '&'; k++) {
-            size_t len = strlen(entities[k].name);
-            if (*n - i >= len && memcmp(text + i, entities[k].name, len) == 0) {
-                text[out++] = entities[k].c;
-                step = len;
-            }
-        }
-        if (step == 0) {
-            text[out++] = text[i];
-            step = 1;
-        }
-        i += step;
-    }
-    *n = out;
-}
-
 static bool decode_xml(struct cv_aws_error *e, struct cv_bytes body)
 {
-    struct cv_bytes code = element(body, "Code");
-    struct cv_bytes message = element(body, "Message");
-    struct cv_bytes id = element(body, "RequestId");
-    struct cv_bytes region = element(body, "Region");
+    struct cv_bytes code = cv_xml_element(body, "Code");
+    struct cv_bytes message = cv_xml_element(body, "Message");
+    struct cv_bytes id = cv_xml_element(body, "RequestId");
+    struct cv_bytes region = cv_xml_element(body, "Region");
     char copy[CV_AWS_MESSAGE_MAX];
     if (code.n == 0)
         return false;
@@ -107,8 +68,7 @@ static bool decode_xml(struct cv_aws_error *e, struct cv_bytes body)
     size_t n = message.n < sizeof copy ? message.n : sizeof copy;
     if (n > 0)
         memcpy(copy, message.p, n);
-    unescape(copy, &n);
-    set_text(e->message, sizeof e->message, copy, n);
+    set_text(e->message, sizeof e->message, copy, cv_xml_unescape(copy, n));
     if (id.n > 0 && e->request_id[0] == '\0')
         set_text(e->request_id, sizeof e->request_id, (const char *)id.p, id.n);
     if (region.n > 0 && e->region[0] == '\0')
