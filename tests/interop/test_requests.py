@@ -12,8 +12,6 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 import tezos_request
 from helpers import Helper, shared_vectors
 
-sys.setrecursionlimit(20000)
-
 
 class Requests(unittest.TestCase):
     @classmethod

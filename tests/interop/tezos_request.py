@@ -3,8 +3,13 @@
 and not from our C code, and a generator of random requests of every kind."""
 
 import struct
+import sys
 
 from claviger_testing import tezos
+
+
+# Expressions nest to a depth of a thousand, at some frames a level.
+sys.setrecursionlimit(20000)
 
 
 class Bad(Exception):
