@@ -37,6 +37,9 @@ struct fake_http {
     struct cv_listener l;
     pthread_t thread;
     atomic_bool stop;
+    /* Set between fake_listen() and fake_run(): puts TLS on a connection; -1
+     * when that fails (the stream is closed then). */
+    int (*wrap)(struct cv_stream **s);
     const struct fake_step *steps;
     size_t nsteps;
     /* What came: read after fake_stop(), or when all is answered. */
@@ -127,6 +130,8 @@ static inline void *fake_main(void *arg)
         if (cv_accept(&s, &f->l, cv_deadline(20), NULL) != 0)
             continue;
         f->connections++;
+        if (f->wrap != NULL && f->wrap(&s) != 0)
+            continue;
         fake_connection(f, s);
         cv_stream_close(&s);
     }
@@ -134,15 +139,23 @@ static inline void *fake_main(void *arg)
 }
 
 /* Listens at "tcp:127.0.0.1:0"; f->l.addr has the port. */
-static inline int fake_start(struct fake_http *f, const struct fake_step *steps, size_t n)
+static inline int fake_listen(struct fake_http *f, const struct fake_step *steps, size_t n)
 {
     struct cv_addr a;
     memset(f, 0, sizeof *f);
     f->steps = steps;
     f->nsteps = n;
-    if (cv_addr_parse(&a, "tcp:127.0.0.1:0", NULL) != 0 || cv_listen(&f->l, &a, NULL) != 0)
-        return -1;
+    return cv_addr_parse(&a, "tcp:127.0.0.1:0", NULL) != 0 || cv_listen(&f->l, &a, NULL) != 0;
+}
+
+static inline int fake_run(struct fake_http *f)
+{
     return pthread_create(&f->thread, NULL, fake_main, f);
+}
+
+static inline int fake_start(struct fake_http *f, const struct fake_step *steps, size_t n)
+{
+    return fake_listen(f, steps, n) != 0 || fake_run(f) != 0;
 }
 
 /* Harmless twice. */
