@@ -119,8 +119,10 @@ class Closed(Base):
         self.assertIn("plain_import=off", self.chain(lambda: c.call("ImportUnencrypted", {"Bls": KEY}))[1])
 
     def test_version_1_is_off(self):
-        self.assertIn("seal_v1=off", self.chain(lambda: self.enclave.session(
-            self.arn, describe=True, sealed_version=1))[1])
+        with self.enclave.client() as c:
+            c.call("Describe")
+            wanted = self.enclave.credentials(self.arn, sealed_version=1)
+            self.assertIn("seal_v1=off", self.chain(lambda: c.call("Initialize", wanted))[1])
         c = self.session(describe=True)
         blob = c.call("Generate", "Bls")["encrypted_private_key"]
         self.assertIn("seal_v1=off", self.chain(

@@ -184,6 +184,10 @@ class Enclave:
         for p in reversed(self.programs):
             p.stop()
         self.programs = []
+        log = self.dir / "enclave.log"
+        found = log.exists() and re.search(r"^.*(Sanitizer|runtime error).*$(.*\n){0,40}", log.read_text(errors="replace"), re.M)
+        if found:
+            raise AssertionError(found.group(0))
 
     def __enter__(self):
         return self.start()
