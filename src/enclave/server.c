@@ -12,7 +12,9 @@
 #include <unistd.h>
 
 #include "common/log.h"
+#include "enclave/build.h"
 #include "enclave/queue.h"
+#include "enclave/sandbox.h"
 #include "enclave/session.h"
 #include "enclave/signer.h"
 #include "transport/listen.h"
@@ -458,6 +460,18 @@ static void close_all(struct cv_server *s)
             close(fds[i]);
 }
 
+/* A developer's container may forbid filters; an enclave's kernel never does. */
+static int enter_sandbox(struct cv_error *err)
+{
+    bool development = cv_enclave_build.settings == CV_SETTINGS_DEVELOPMENT;
+    int rc = cv_sandbox_enter(development, err);
+    if (rc == 0 || !development)
+        return rc;
+    cv_log_error(CV_LOG_WARN, "serving without a seccomp filter", err);
+    cv_error_clear(err);
+    return 0;
+}
+
 int cv_server_run(const struct cv_enclave *e, struct cv_error *err)
 {
     static struct cv_server server;
@@ -473,6 +487,8 @@ int cv_server_run(const struct cv_enclave *e, struct cv_error *err)
     int rc = open_descriptors(s, err);
     if (rc == 0)
         rc = start_workers(s, err);
+    if (rc == 0)
+        rc = enter_sandbox(err);
     if (rc == 0) {
         cv_log(CV_LOG_INFO, "serving", "address", cv_addr_format(address, &s->listener.addr),
                "signers", cv_logf("%u", s->signer_count), NULL);
