@@ -44,7 +44,7 @@ bool cv_field_bool(struct cv_fields *f) {
     uint8_t flag = cv_read_u8(&f->r);
     if (flag != 0x00 && flag != 0xff)
         cv_fields_fail(f, CV_ERR_INVALID, "a flag is neither 0x00 nor 0xff");
-    return flag == 0xff && cv_fields_ok(f);
+    return flag == 0xff; /* what could not be read is 0 */
 }
 
 struct cv_bytes cv_field_dyn(struct cv_fields *f) {
@@ -73,7 +73,7 @@ static uint8_t groups(struct cv_fields *f, size_t max, uint8_t first_bits, uint6
     uint8_t first = cv_read_u8(&f->r), byte = first;
     uint64_t v = first & ((1u << first_bits) - 1);
     unsigned shift = first_bits;
-    for (size_t n = 1; (byte & 0x80) != 0 && cv_fields_ok(f); n++) {
+    for (size_t n = 1; (byte & 0x80) != 0; n++) {
         if (n == max) {
             cv_fields_fail(f, CV_ERR_LIMIT, "a number is too long");
             break;

@@ -151,6 +151,12 @@ class SharedVectors(Requests):
                 if case["error_024"].startswith("unknown tag"):
                     self.assertIn(case["error_024"], answer)
 
+    def test_policy(self):
+        for case in self.vectors["policy_cases"]:
+            lists = [",".join(case[k]) or "-" for k in ("allowed_requests", "allowed_ops")]
+            got = self.helper.ask(f"policy {' '.join(lists)} {case['message_hex']}")
+            self.assertEqual(got, case["expected_error"] or "allowed", case["title"])
+
     def test_fitness(self):
         header = next(bytes.fromhex(c["hex"]) for c in self.vectors["sign_requests"]
                       if c["title"] == "block")

@@ -239,6 +239,7 @@ static void limits(void **state) {
     rules.has_max_amount = true;
     rules.max_amount = 5;
     start();
+    put_delegation(&me, 1); /* moves nothing */
     put_transaction(&me, 1, 5, &other);
     put_origination(&me, 5);
     assert_string_equal(check(&rules, NULL, &why), "");

@@ -65,6 +65,15 @@ for head in (0x11, 0x12, 0x13):
             add(data)
             for _ in range(10):
                 add(maker.mutate(data))
+# every form of a refutation
+dyn = b"\0\0\0\2ab"
+for refutation in (b"\0" + bytes(64), b"\0" + bytes(63), b"\2", b"\1\1\0" + bytes(4), b"\1\1\2",
+                   b"\1\1\1" + dyn + b"\0", b"\1\1\1" + dyn + b"\xff\0" + bytes(4) + b"\1" + dyn,
+                   b"\1\1\1" + dyn + b"\xff\1\0" + dyn, b"\1\1\1" + dyn + b"\xff\1\1",
+                   b"\1\1\1" + dyn + b"\xff\1\2" + bytes(7) + dyn, b"\1\1\1" + dyn + b"\xff\1\3",
+                   b"\1\1\1" + dyn + b"\xff\1\4", b"\1\1\1" + dyn + b"\xff\2",
+                   b"\1\1\1" + dyn + b"\xff\3", b"\1\1\1" + dyn + b"\1"):
+    add(b"\3" + bytes(32) + b"\xcc" + bytes(21) + b"\1" * 4 + bytes(20 + 21) + refutation)
 # fitness: each part of another length, another version, another level
 for parts in ([b"\2", 4, 0, 4, 4], [b"\2", 4, 4, 4, 4], [b"\1", 4, 0, 4, 4], [b"\2\0", 4, 0, 4, 4],
               [b"", 4, 0, 4, 4], [b"\2", 3, 0, 4, 4], [b"\2", 4, 3, 4, 4], [b"\2", 4, 8, 4, 4],
