@@ -110,9 +110,11 @@ const char *cv_cli_pcr_meaning(char *out, size_t size, const struct cv_attest_do
         return zero ? "the image: zero, the enclave runs in DEBUG MODE"
                     : "the image: digest of kernel, command line and all ramdisks";
     case 1:
-        return zero ? "kernel and boot: zero, not measured" : "digest of kernel, command line and the first ramdisk (boot)";
+        return zero ? "kernel and boot: zero, not measured"
+                    : "digest of kernel, command line and the first ramdisk (boot)";
     case 2:
-        return zero ? "the application: zero, not measured" : "digest of the ramdisks after the first (the application)";
+        return zero ? "the application: zero, not measured"
+                    : "digest of the ramdisks after the first (the application)";
     case 3:
         return zero ? "the parent instance's IAM role: zero, no role is attached"
                     : "the parent instance's IAM role: hash of 48 zero bytes and its ARN";

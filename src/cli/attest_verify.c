@@ -134,7 +134,7 @@ static enum cv_exit refuse(const struct cv_cli *cli, const char *code, const cha
     return cv_cli_fail(NULL, "refused (%s): %s", code, message);
 }
 
-static enum cv_exit accept(const struct cv_cli *cli, const struct cv_attest_document *doc,
+static enum cv_exit accepted(const struct cv_cli *cli, const struct cv_attest_document *doc,
                            const struct cv_attest_policy *policy)
 {
     if (cv_attest_is_debug(doc))
@@ -180,7 +180,7 @@ static enum cv_exit verify(const struct cv_cli *cli, const char *path, const str
         return refuse(cli, cv_attest_code_name(code), refused.field, refused.message);
     if (o->key != NULL && check_key(&doc, &pkh, &err) != 0)
         return refuse(cli, "key_mismatch", "user_data", cv_error_top(&err));
-    return accept(cli, &doc, &policy);
+    return accepted(cli, &doc, &policy);
 }
 
 static enum cv_exit run(const struct cv_cli *cli, int argc, char **argv)

@@ -23,6 +23,7 @@ static const struct cv_command *const table[] = {
     &cv_cmd_watermark_init,
     &cv_cmd_watermark_raise,
     &cv_cmd_audit_verify,
+    &cv_cmd_attest_get,
     &cv_cmd_attest_show,
     &cv_cmd_attest_verify,
     &cv_cmd_version,

@@ -5,6 +5,7 @@
 
 #include "cli/command.h"
 
+extern const struct cv_command cv_cmd_attest_get;
 extern const struct cv_command cv_cmd_attest_show;
 extern const struct cv_command cv_cmd_attest_verify;
 extern const struct cv_command cv_cmd_audit_verify;

@@ -106,6 +106,27 @@ static enum MHD_Result send_answer(struct cv_http *h)
 
 /* ---- requests ---- */
 
+/* True when URL is one of ROUTE's; ARGUMENT gets the segment. What is longer
+ * than any argument can lawfully be is cut, and refused as such. */
+static bool fits(const struct cv_route *route, const char *url, char *argument, size_t size)
+{
+    const char *star = strchr(route->path, '*');
+    size_t n = star != NULL ? (size_t)(star - route->path) : strlen(route->path);
+    argument[0] = 0;
+    if (!route->segment) {
+        return strcmp(url, route->path) == 0;
+    }
+    if (strncmp(url, route->path, n) != 0) {
+        return false;
+    }
+    size_t segment = strcspn(url + n, "/");
+    if (segment == 0 || strcmp(url + n + segment, star != NULL ? star + 1 : "") != 0) {
+        return false;
+    }
+    (void)snprintf(argument, size, "%.*s", (int)(segment < size ? segment : size), url + n);
+    return true;
+}
+
 /* The route of METHOD and URL; NULL with 404 or 405 in h->refused. */
 static void find_route(struct cv_http *h, const char *method, const char *url)
 {
@@ -113,12 +134,7 @@ static void find_route(struct cv_http *h, const char *method, const char *url)
     h->refused = 404;
     for (size_t i = 0; i < e->route_count; i++) {
         const struct cv_route *r = &e->routes[i];
-        size_t n = strlen(r->path);
-        const char *rest = url + n;
-        bool fits = r->segment ? strncmp(url, r->path, n) == 0 && *rest != 0 &&
-                                     strchr(rest, '/') == NULL
-                               : strcmp(url, r->path) == 0;
-        if (!fits) {
+        if (!fits(r, url, h->argument, sizeof(h->argument))) {
             continue;
         }
         if (strcmp(method, r->method) != 0) {
@@ -127,8 +143,6 @@ static void find_route(struct cv_http *h, const char *method, const char *url)
         }
         h->route = r;
         h->refused = 0;
-        /* Longer than any argument can lawfully be: cut, and refused as such. */
-        (void)snprintf(h->argument, sizeof(h->argument), "%s", r->segment ? rest : "");
         return;
     }
 }

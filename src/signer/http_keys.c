@@ -11,10 +11,7 @@
 #define HTTP_OF(member_ptr, member)                                                                \
     ((struct cv_http *)(void *)((char *)(member_ptr) - offsetof(struct cv_http, member)))
 
-#define NOT_FOUND "this key not found in any vault"
-
-/* The public key hash in the path; false when it was answered with 400. */
-static bool take_pkh(struct cv_http *h, const char *text, struct cv_pkh *pkh)
+bool cv_http_take_pkh(struct cv_http *h, const char *text, struct cv_pkh *pkh)
 {
     int rc = cv_pkh_parse(pkh, cv_bytes_str(text));
     if (rc == 0) {
@@ -192,7 +189,7 @@ static void sign(struct cv_http *h, const char *argument)
     struct cv_pkh pkh;
     size_t n;
     (void)snprintf(h->pkh, sizeof(h->pkh), "unknown");
-    if (!take_pkh(h, argument, &pkh)) {
+    if (!cv_http_take_pkh(h, argument, &pkh)) {
         return;
     }
     if (cv_body_decode(h->body.p, h->body.n, &n, fault) != 0) {
@@ -215,7 +212,7 @@ static void sign(struct cv_http *h, const char *argument)
     h->decoded = true;
     h->key = cv_keyring_find(s->o.ring, &pkh);
     if (h->key == NULL) {
-        refuse(h, 404, NOT_FOUND);
+        refuse(h, 404, CV_HTTP_NOT_FOUND);
         return;
     }
     cv_gate_allow(s->o.gate, h->policy, &h->request, NULL, NULL, &h->verdict);
@@ -262,12 +259,12 @@ static void on_key_known(struct cv_vault_wait *wait)
 static void show_key(struct cv_http *h, const char *argument)
 {
     struct cv_pkh pkh;
-    if (!take_pkh(h, argument, &pkh)) {
+    if (!cv_http_take_pkh(h, argument, &pkh)) {
         return;
     }
     h->key = cv_keyring_find(h->server->o.ring, &pkh);
     if (h->key == NULL) {
-        cv_http_fail(h, 404, NOT_FOUND);
+        cv_http_fail(h, 404, CV_HTTP_NOT_FOUND);
         return;
     }
     h->wait.ready = on_key_known;
@@ -306,6 +303,7 @@ static void authorized_keys(struct cv_http *h, const char *argument)
 const struct cv_route cv_main_routes[] = {
     {"POST", "/keys/", true, sign},
     {"GET", "/keys/", true, show_key},
+    {"GET", "/keys/*/attestation", true, cv_http_attestation},
     {"GET", "/authorized_keys", false, authorized_keys},
 };
 const size_t cv_main_route_count = sizeof(cv_main_routes) / sizeof(cv_main_routes[0]);

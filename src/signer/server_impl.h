@@ -9,7 +9,8 @@
 
 struct cv_http;
 
-/* A route: exact path, or a prefix that one path segment follows. */
+/* A route: exact path, or a prefix that one path segment follows; a '*' in
+ * PATH stands for that segment, when something comes after it. */
 struct cv_route {
     const char *method;
     const char *path;
@@ -56,6 +57,7 @@ struct cv_http {
     struct cv_buf body;
     struct cv_buf reply;
     int64_t started_us;
+    struct cv_attesting attesting;
     /* a signing request */
     struct cv_sign sign;
     struct cv_vault_wait wait;
@@ -89,6 +91,12 @@ void cv_http_fail(struct cv_http *h, unsigned status, const char *text);
 void cv_http_fail_error(struct cv_http *h, const char *prefix, int code, const struct cv_error *err);
 /* The answer comes later: the connection sleeps until then. */
 void cv_http_wait(struct cv_http *h);
+
+/* The public key hash in the path; false when it was answered with 400. */
+bool cv_http_take_pkh(struct cv_http *h, const char *text, struct cv_pkh *pkh) CV_NODISCARD;
+#define CV_HTTP_NOT_FOUND "this key not found in any vault"
+/* GET /keys/{pkh}/attestation?nonce=HEX */
+void cv_http_attestation(struct cv_http *h, const char *argument);
 
 extern const struct cv_route cv_main_routes[];
 extern const size_t cv_main_route_count;

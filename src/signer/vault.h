@@ -129,10 +129,36 @@ int cv_vault_sign(struct cv_vault_key *key, struct cv_sign *sign, int64_t deadli
 int cv_vault_prove(struct cv_vault_key *key, struct cv_sign *sign, int64_t deadline,
                    struct cv_error *err) CV_NODISCARD;
 
+/* ---- attestation ---- */
+
+#define CV_VAULT_NONCE_MAX CV_RPC_NONCE_MAX
+
+/* Embedded by the caller, alive until DONE. */
+struct cv_attesting {
+    /* CODE 0 and the document (a view, good until DONE returns): it was looked
+     * at, not verified, and speaks of this key with this nonce. Or a code as
+     * cv_call's with the reason in ERR. */
+    void (*done)(struct cv_attesting *a, int code, struct cv_bytes document,
+                 const struct cv_error *err);
+    struct cv_bytes nonce; /* alive until DONE; empty = none */
+    /* the vault's */
+    struct cv_vault_key *key;
+    struct cv_call call;
+};
+/* Asks the enclave for a document about KEY. CV_ERR_STATE (not active),
+ * CV_ERR_UNSUPPORTED (an original enclave), CV_ERR_LIMIT (nonce): DONE is not
+ * called then. */
+int cv_vault_attest(struct cv_vault_key *key, struct cv_attesting *a, int64_t deadline,
+                    struct cv_error *err) CV_NODISCARD;
+/* For commands: runs the loop until it is done; the document goes into OUT. */
+int cv_vault_attest_now(struct cv_vault_key *key, struct cv_bytes nonce, struct cv_buf *out,
+                        int64_t deadline, struct cv_error *err) CV_NODISCARD;
+
 /* ---- new keys, for commands: each runs the loop until it is done ---- */
 
 /* Generates a key inside the enclave; it is in the store, durably, when this
- * returns 0. *OUT belongs to the vault. */
+ * returns 0, with the enclave's document that says so where it can give one
+ * (CV_KEYSTORE_BIRTH). *OUT belongs to the vault. */
 int cv_vault_generate(struct cv_vault *vault, enum cv_scheme scheme, struct cv_vault_key **out,
                       int64_t deadline, struct cv_error *err) CV_NODISCARD;
 /* Hands in a private key (32 bytes, crypto/scheme.h). A key that is stored

@@ -38,6 +38,8 @@ struct cv_vault_key *cv_vault_key_find(const struct cv_vault *v, const struct cv
 /* Takes what the enclave said about KEY after an import. */
 void cv_vault_key_activate(struct cv_vault *v, struct cv_vault_key *key,
                            const struct cv_public_key *public_key, uint64_t handle);
+/* 0 when KEY can be used now; CV_ERR_STATE with the reason. */
+int cv_vault_key_usable(const struct cv_vault_key *key, struct cv_error *err) CV_NODISCARD;
 /* A public key from the wire, its point checked. */
 int cv_vault_public_key(struct cv_public_key *out, const struct cv_public_key *value,
                         struct cv_error *err) CV_NODISCARD;

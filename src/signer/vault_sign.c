@@ -52,23 +52,32 @@ static void on_signed(struct cv_call *call, int code, const struct cv_rpc_reply 
     cv_session_drop(session, &own);
 }
 
+int cv_vault_key_usable(const struct cv_vault_key *key, struct cv_error *err)
+{
+    const struct cv_vault *v = key->vault;
+    char why[CV_ERROR_TEXT * 2];
+    if (key->active) {
+        return 0;
+    }
+    if (v->state == CV_VAULT_DOWN) {
+        return cv_error_set(err, CV_ERR_STATE, "the enclave of vault %.40s is not connected: %.200s",
+                            v->config->name, cv_error_format(why, sizeof(why), &v->why));
+    }
+    return cv_error_set(err, CV_ERR_STATE, "this key is not imported into the enclave%s%.250s",
+                        key->fault[0] != 0 ? ": " : " yet", key->fault);
+}
+
 static int submit(struct cv_vault_key *key, struct cv_sign *sign, struct cv_rpc_request *request,
                   int64_t deadline, struct cv_error *err)
 {
-    struct cv_vault *v = key->vault;
-    if (!key->active) {
-        if (v->state == CV_VAULT_DOWN) {
-            char why[CV_ERROR_TEXT * 2];
-            return cv_error_set(err, CV_ERR_STATE, "the enclave of vault %.40s is not connected: %.200s",
-                                v->config->name, cv_error_format(why, sizeof(why), &v->why));
-        }
-        return cv_error_set(err, CV_ERR_STATE, "this key is not imported into the enclave%s%.250s",
-                            key->fault[0] != 0 ? ": " : " yet", key->fault);
+    int rc = cv_vault_key_usable(key, err);
+    if (rc != 0) {
+        return rc;
     }
     sign->key = key;
     sign->call.done = on_signed;
     request->handle = key->handle;
-    return cv_session_call(v->session, &sign->call, request, sign->digest, deadline, err);
+    return cv_session_call(key->vault->session, &sign->call, request, sign->digest, deadline, err);
 }
 
 int cv_vault_sign(struct cv_vault_key *key, struct cv_sign *sign, int64_t deadline,
