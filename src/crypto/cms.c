@@ -7,10 +7,11 @@
 #include <openssl/rsa.h>
 
 #include "crypto/cms_asn1.h"
+#include "crypto/pkcs7.h"
 #include "crypto/rsa_key.h"
 
 #define CONTENT_KEY_LEN 32
-#define BLOCK 16
+#define BLOCK CV_PKCS7_BLOCK
 
 /* One text for whatever goes wrong once the ciphertexts are touched, so that
  * nobody who sends us messages learns which step it was. */
@@ -159,20 +160,6 @@ static bool decrypt(uint8_t *out, const uint8_t *key, const struct envelope *e) 
     return ok;
 }
 
-/* Length without the PKCS #7 padding (RFC 5652 section 6.3), in the same time
- * whatever the last block holds; N + 1 when it is not padding. */
-static size_t unpadded_len(const uint8_t *p, size_t n) {
-    unsigned pad = p[n - 1];
-    unsigned bad = ((pad - 1) >> 8) & 1;  /* 0 */
-    bad |= ((BLOCK - pad) >> 8) & 1;      /* more than a block */
-    for (unsigned i = 0; i < BLOCK; i++) {
-        unsigned inside = ((i - pad) >> 8) & 1; /* i < pad */
-        unsigned differs = p[n - 1 - i] ^ pad;
-        bad |= inside & ((differs + 0xff) >> 8);
-    }
-    return bad ? n + 1 : n - pad;
-}
-
 static int open_envelope(struct cv_secret *out, const struct cv_rsa *rsa, const struct envelope *e,
                          struct cv_error *err) {
     CV_SECRET_AUTO struct cv_secret plain = CV_SECRET_INIT;
@@ -184,7 +171,7 @@ static int open_envelope(struct cv_secret *out, const struct cv_rsa *rsa, const 
      * take the same way. */
     ok &= decrypt(plain.p, key, e);
     cv_wipe(key, sizeof(key));
-    size_t n = unpadded_len(plain.p, plain.n);
+    size_t n = cv_pkcs7_unpadded(plain.p, plain.n);
     ok &= n <= plain.n;
     if (!ok)
         return opaque_failure(err);
