@@ -215,7 +215,7 @@ int main(int argc, char **argv)
     (void)signal(SIGPIPE, SIG_IGN);
     enum cv_exit rc = take_globals(&cli, &help, &argc, argv);
     if (rc != CV_EXIT_OK) {
-        return rc;
+        return (int)rc;
     }
     cv_log_setup(cli.log, cli.log_json);
 
@@ -228,22 +228,22 @@ int main(int argc, char **argv)
         c = is_signatory ? cv_command_find("serve") : NULL;
         if (c == NULL || (help && argc < 2)) {
             print_overview(help ? stdout : stderr, cli.program);
-            return help ? (int)cv_cli_finish() : CV_EXIT_USAGE;
+            return help ? (int)cv_cli_finish() : (int)CV_EXIT_USAGE;
         }
         if (argc < 2) {
-            return c->run(&cli, 1, only_serve);
+            return (int)c->run(&cli, 1, only_serve);
         }
         argv[0] = serve_name;
         words = 0;
     } else {
         c = find_command(argc, argv, &words);
         if (c == NULL) {
-            return unknown_command(&cli, argc, argv);
+            return (int)unknown_command(&cli, argc, argv);
         }
     }
     if (help) {
         print_command(c, cli.program);
-        return cv_cli_finish();
+        return (int)cv_cli_finish();
     }
-    return c->run(&cli, argc - words, argv + words);
+    return (int)c->run(&cli, argc - words, argv + words);
 }

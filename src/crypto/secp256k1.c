@@ -28,8 +28,13 @@ int cv_secp256k1_start(void) {
     return 0;
 }
 
+/* Checks need no tables and no blinding: they work before cv_crypto_init(). */
+static const secp256k1_context *checking(void) {
+    return context != NULL ? context : secp256k1_context_static;
+}
+
 static int check(const uint8_t key[CV_PRIVATE_KEY_LEN]) {
-    return secp256k1_ec_seckey_verify(context, key) == 1 ? 0 : CV_ERR_INVALID;
+    return secp256k1_ec_seckey_verify(checking(), key) == 1 ? 0 : CV_ERR_INVALID;
 }
 
 static int from_random(uint8_t key[CV_PRIVATE_KEY_LEN], const uint8_t random[32]) {
@@ -39,7 +44,7 @@ static int from_random(uint8_t key[CV_PRIVATE_KEY_LEN], const uint8_t random[32]
 
 static int parse(struct cv_bytes in) {
     secp256k1_pubkey point;
-    return secp256k1_ec_pubkey_parse(context, &point, in.p, in.n) == 1 ? 0 : CV_ERR_INVALID;
+    return secp256k1_ec_pubkey_parse(checking(), &point, in.p, in.n) == 1 ? 0 : CV_ERR_INVALID;
 }
 
 static int init(struct cv_signing_key *key, const uint8_t private_key[CV_PRIVATE_KEY_LEN]) {
