@@ -263,6 +263,9 @@ class Inside(unittest.TestCase):
     def have(self, program):
         if BIN is None or not (BIN / f"{program}.map").exists():
             self.skipTest(f"{program} is not built")
+        cache = (BIN.parent / "CMakeCache.txt").read_text()
+        if "CV_SANITIZE:BOOL=ON" in cache or "CV_TSAN:BOOL=ON" in cache:
+            self.skipTest("a build with sanitizers links the shared libraries")
 
     def check_inside(self, program, release):
         self.have(program)
