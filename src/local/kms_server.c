@@ -71,7 +71,7 @@ static int send_badly(struct cv_stream *s, const struct cv_local_kms_reply *r)
         return cv_stream_write(s, cv_buf_view(&text), cv_deadline(SEND_MS), NULL);
     for (size_t i = 0; !rc && i < text.n; i++) {
         rc = cv_stream_write(s, CV_BYTES(text.p + i, 1), cv_deadline(SEND_MS), NULL);
-        cv_sleep_ms(5);
+        cv_sleep_ms(1);
     }
     return rc;
 }
