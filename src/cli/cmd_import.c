@@ -10,7 +10,6 @@
 #include "cli/prompt.h"
 #include "cli/vaults.h"
 #include "common/file.h"
-#include "crypto/init.h"
 #include "tezos/keyimport.h"
 
 /* The key's text: from a file, a pipe, or typed where nobody can read it. */
@@ -100,9 +99,6 @@ static enum cv_exit run(const struct cv_cli *cli, int argc, char **argv)
     }
     if (vault == NULL) {
         return cv_cli_usage(&cv_cmd_import, "--vault is wanted");
-    }
-    if (cv_crypto_init() != 0) {
-        return cv_cli_fail(NULL, "the cryptographic libraries could not be started");
     }
     if (!cv_cli_configuration(cli, &config)) {
         return CV_EXIT_FAILURE;

@@ -4,7 +4,6 @@
 
 #include "cli/commands.h"
 #include "cli/configuration.h"
-#include "crypto/init.h"
 #include "signer/daemon.h"
 
 static enum cv_exit run(const struct cv_cli *cli, int argc, char **argv)
@@ -20,9 +19,6 @@ static enum cv_exit run(const struct cv_cli *cli, int argc, char **argv)
         return CV_EXIT_USAGE;
     }
     cv_error_clear(&err);
-    if (cv_crypto_init() != 0) {
-        return cv_cli_fail(NULL, "the cryptographic libraries could not be started");
-    }
     if (!cv_cli_configuration(cli, &config)) {
         return CV_EXIT_FAILURE;
     }

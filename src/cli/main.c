@@ -12,6 +12,7 @@
 
 #include "cli/commands.h"
 #include "common/secret.h"
+#include "crypto/init.h"
 #include "yaml/yaml.h"
 
 #define DEFAULT_CONFIG "/etc/signatory.yaml"
@@ -218,6 +219,9 @@ int main(int argc, char **argv)
         return (int)rc;
     }
     cv_log_setup(cli.log, cli.log_json);
+    if (cv_crypto_init() != 0) {
+        return cv_cli_fail(NULL, "the cryptographic libraries could not be started");
+    }
 
     if (argc > 1 && strcmp(argv[1], "help") == 0) {
         help = true;

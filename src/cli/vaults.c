@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "common/clock.h"
-#include "crypto/init.h"
 #include "json/json.h"
 #include "proxy/proxy.h"
 #include "signer/daemon.h"
@@ -53,10 +52,6 @@ bool cv_cli_vault_open(struct cv_cli_vault *v, const struct cv_config *config, c
     cv_error_clear(&err);
     if (c == NULL) {
         unknown_vault(config, name);
-        return false;
-    }
-    if (cv_crypto_init() != 0) {
-        (void)cv_cli_fail(NULL, "the cryptographic libraries could not be started");
         return false;
     }
     if (c->cid_defaulted) {

@@ -126,7 +126,7 @@ static struct cv_metric_series *make(struct family *f, const char *const *values
 
 struct cv_metric_series *cv_metric(struct cv_metrics *metrics, size_t family, const char *const *values)
 {
-    static const char *const other[CV_METRIC_LABELS_MAX] = {"other", "other", "other", "other"};
+    static const char *const other[CV_METRIC_LABELS_MAX] = {"other", "other", "other", "other", "other"};
     struct family *f = &metrics->families[family];
     for (int turn = 0; turn < 2; turn++) {
         uint32_t hash = hash_values(f->info, values);

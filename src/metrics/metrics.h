@@ -14,7 +14,7 @@
 
 #include "common/bytes.h"
 
-#define CV_METRIC_LABELS_MAX 4
+#define CV_METRIC_LABELS_MAX 5
 #define CV_METRIC_BUCKETS_MAX 16
 #define CV_METRIC_SERIES_MAX 1024 /* of one family */
 #define CV_METRIC_LABEL_MAX 96    /* bytes of a label's value with its NUL; longer ones are cut */

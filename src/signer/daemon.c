@@ -29,6 +29,7 @@ struct daemon {
     struct cv_proxy **proxies;
     size_t proxy_count;
     struct cv_server *server;
+    struct cv_instruments *instruments;
     struct cv_loop_source signals;
     int signal;
     bool stopping;
@@ -67,14 +68,17 @@ static void on_state(void *ctx, struct cv_vault *v)
     if (d->stopping) {
         return;
     }
+    for (size_t i = 0; i < cv_vault_key_count(v); i++) {
+        active += cv_vault_key_at(v, i)->active ? 1 : 0;
+    }
+    cv_instruments_vault(d->instruments, cv_vault_name(v), cv_vault_state(v) == CV_VAULT_UP,
+                         cv_vault_key_count(v), active);
     if (cv_vault_state(v) == CV_VAULT_DOWN) {
+        cv_instruments_reconnect(d->instruments, cv_vault_name(v));
         struct cv_error why = *cv_vault_why(v);
         (void)cv_error_wrap(&why, "vault %.60s", cv_vault_name(v));
         cv_log_error(CV_LOG_ERROR, "a vault is not connected; trying again", &why);
     } else if (cv_vault_state(v) == CV_VAULT_UP) {
-        for (size_t i = 0; i < cv_vault_key_count(v); i++) {
-            active += cv_vault_key_at(v, i)->active ? 1 : 0;
-        }
         cv_log(CV_LOG_INFO, "vault ready", "vault", cv_vault_name(v), "keys",
                cv_logf("%zu", cv_vault_key_count(v)), "usable", cv_logf("%zu", active), NULL);
     }
@@ -83,8 +87,11 @@ static void on_state(void *ctx, struct cv_vault *v)
 static void on_durable(void *ctx)
 {
     struct daemon *d = ctx;
+    struct cv_wm_stats stats;
     if (d->server != NULL) {
         cv_server_release(d->server);
+        cv_gate_stats(d->gate, &stats);
+        cv_instruments_flushes(d->instruments, &stats);
     }
 }
 
@@ -209,13 +216,6 @@ static void announce(const struct daemon *d)
  * in whom it should keep out. */
 static int check_supported(const struct cv_config *c, struct cv_error *err)
 {
-    if (c->authorized_keys.count > 0) {
-        return cv_error_set(err, CV_ERR_UNSUPPORTED,
-                            "server.authorized_keys is not enforced by this version");
-    }
-    if (c->jwt_user_count > 0) {
-        return cv_error_set(err, CV_ERR_UNSUPPORTED, "server.jwt is not enforced by this version");
-    }
     if (c->policy_hook != NULL) {
         return cv_error_set(err, CV_ERR_UNSUPPORTED, "policy_hook is not called by this version");
     }
@@ -240,6 +240,9 @@ static int start(struct daemon *d, struct cv_error *err)
         rc = cv_gate_new(&d->gate, &go, err);
     }
     if (rc == 0) {
+        rc = cv_instruments_new(&d->instruments, d->o->config, err);
+    }
+    if (rc == 0) {
         announce(d);
         rc = start_vaults(d, err);
     }
@@ -251,7 +254,8 @@ static int start(struct daemon *d, struct cv_error *err)
                                    .ring = &d->ring,
                                    .vaults = d->vaults,
                                    .vault_count = d->vault_count,
-                                   .gate = d->gate};
+                                   .gate = d->gate,
+                                   .instruments = d->instruments};
     rc = cv_server_start(&d->server, &so, err);
     if (rc != 0) {
         return rc;
@@ -298,6 +302,7 @@ static void stop(struct daemon *d)
     }
     cv_keyring_free(&d->ring);
     cv_gate_free(&d->gate);
+    cv_instruments_free(&d->instruments);
     if (d->loop != NULL && d->signals.fd >= 0) {
         int fd = d->signals.fd;
         cv_loop_remove(d->loop, &d->signals);

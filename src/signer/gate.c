@@ -353,6 +353,14 @@ enum cv_gate_state cv_gate_settled(const struct cv_gate *gate, uint64_t seq, str
     return cv_wm_poisoned(gate->store, err) ? CV_GATE_FAILED : CV_GATE_WAIT;
 }
 
+void cv_gate_stats(const struct cv_gate *gate, struct cv_wm_stats *out)
+{
+    memset(out, 0, sizeof(*out));
+    if (gate->store != NULL) {
+        cv_wm_get_stats(gate->store, out);
+    }
+}
+
 void cv_gate_sync(struct cv_gate *gate)
 {
     struct cv_error err;

@@ -63,6 +63,8 @@ enum cv_gate_state {
     CV_GATE_FAILED,  /* it never may: wipe it; ERR says why */
 };
 enum cv_gate_state cv_gate_settled(const struct cv_gate *gate, uint64_t seq, struct cv_error *err);
+/* What the store did so far; all zero for the driver mem. */
+void cv_gate_stats(const struct cv_gate *gate, struct cv_wm_stats *out);
 /* Waits until all that was reserved is settled: at the end. */
 void cv_gate_sync(struct cv_gate *gate);
 

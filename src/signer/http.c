@@ -24,6 +24,9 @@ void cv_http_answer(struct cv_http *h, unsigned status, const char *content_type
     h->answered = true;
     h->status = status;
     h->content_type = content_type;
+    if (h->on_answer != NULL) {
+        h->on_answer(h);
+    }
     if (h->suspended) {
         h->suspended = false;
         h->server->waiting--;
@@ -158,6 +161,8 @@ static struct cv_http *request_new(struct cv_endpoint *e, struct MHD_Connection 
     h->endpoint = e;
     h->connection = connection;
     h->started_us = cv_now_us();
+    h->id = ++e->server->next_id;
+    (void)snprintf(h->pkh, sizeof(h->pkh), "unknown");
     cv_buf_init(&h->body, e->body_max);
     cv_buf_init(&h->reply, REPLY_MAX);
     find_route(h, method, url);
@@ -190,7 +195,7 @@ static void dispatch(struct cv_http *h)
         }
     } else if (h->route == NULL) {
         cv_http_answer(h, 405, NULL);
-    } else {
+    } else if (!h->route->token || cv_http_check_token(h)) {
         h->route->handle(h, h->argument);
     }
 }

@@ -81,13 +81,7 @@ static void on_key_ready(struct cv_vault_wait *wait)
 void cv_http_attestation(struct cv_http *h, const char *argument)
 {
     struct cv_server *s = h->server;
-    struct cv_pkh pkh;
-    if (!cv_http_take_pkh(h, argument, &pkh) || !take_nonce(h)) {
-        return;
-    }
-    h->key = cv_keyring_find(s->o.ring, &pkh);
-    if (h->key == NULL) {
-        cv_http_fail(h, 404, CV_HTTP_NOT_FOUND);
+    if (!cv_http_take_pkh(h, argument) || !take_nonce(h) || !cv_http_find_key(h)) {
         return;
     }
     if (s->draining || s->waiting >= CV_SERVER_WAITING) {

@@ -11,6 +11,7 @@
 
 #include "signer/config.h"
 #include "signer/gate.h"
+#include "signer/instruments.h"
 #include "signer/vault.h"
 
 /* Caps. A body is JSON text of hex: half of it, less quotes, is the message. */
@@ -29,6 +30,7 @@ struct cv_server_options {
     struct cv_vault **vaults;
     size_t vault_count;
     struct cv_gate *gate;
+    struct cv_instruments *instruments;
 };
 
 /* Binds both addresses and serves. CV_ERR_IO names the address. */

@@ -15,6 +15,7 @@ struct cv_route {
     const char *method;
     const char *path;
     bool segment; /* PATH ends in '/', and one more segment is the argument */
+    bool token;   /* a JSON Web Token is wanted where they are configured */
     /* The whole body is there. Answers, or leaves the request waiting. */
     void (*handle)(struct cv_http *h, const char *argument);
 };
@@ -37,6 +38,7 @@ struct cv_server {
     struct cv_endpoint main, utility;
     bool draining;
     size_t waiting;
+    uint64_t next_id;
     struct cv_http *held; /* signed, but their watermarks are not durable yet */
 };
 
@@ -56,20 +58,30 @@ struct cv_http {
     bool retry_later;
     struct cv_buf body;
     struct cv_buf reply;
+    uint64_t id;            /* of the request, for the log */
     int64_t started_us;
     struct cv_attesting attesting;
+    /* When the answer is known; NULL. For metrics. */
+    void (*on_answer)(struct cv_http *h);
     /* a signing request */
     struct cv_sign sign;
     struct cv_vault_wait wait;
     struct cv_vault_key *key;
     const struct cv_config_key *policy;
+    struct cv_pkh pkh_value;
+    char pkh[CV_PKH_TEXT_SIZE]; /* "unknown" until it was read */
+    bool has_client;
+    struct cv_pkh client;
+    char client_text[CV_PKH_TEXT_SIZE];
+    const char *user;       /* JWT; NULL */
     struct cv_verdict verdict;
     struct cv_request request;
     bool decoded;           /* REQUEST is good */
+    int64_t reserved_us;    /* when watermark and vault got it */
+    int64_t sent_us;        /* when the enclave got it */
     uint64_t seq;           /* of the watermark that covers it */
     struct cv_signature held; /* the signature that waits for it */
     struct cv_http *next_held;
-    char pkh[CV_PKH_TEXT_SIZE];
 };
 
 /* Start and stop of one endpoint. */
@@ -92,11 +104,31 @@ void cv_http_fail_error(struct cv_http *h, const char *prefix, int code, const s
 /* The answer comes later: the connection sleeps until then. */
 void cv_http_wait(struct cv_http *h);
 
-/* The public key hash in the path; false when it was answered with 400. */
-bool cv_http_take_pkh(struct cv_http *h, const char *text, struct cv_pkh *pkh) CV_NODISCARD;
-#define CV_HTTP_NOT_FOUND "this key not found in any vault"
+/* ---- steps that routes share; each is false when it has answered ---- */
+
+/* The public key hash in the path: 400. */
+bool cv_http_take_pkh(struct cv_http *h, const char *text);
+/* Octez client authentication over MESSAGE, when it is configured: 400, 401, 403. */
+bool cv_http_authenticate(struct cv_http *h, struct cv_bytes message);
+/* Listed under `tezos`, and for this JWT user: 403. */
+bool cv_http_listed(struct cv_http *h);
+/* In a vault: 404. */
+bool cv_http_find_key(struct cv_http *h);
+/* A token, when JWT is configured: 401. */
+bool cv_http_check_token(struct cv_http *h);
+/* The answer that is no signature: logged, audited, counted. */
+void cv_http_refuse(struct cv_http *h, unsigned status, const char *text);
+void cv_http_refuse_error(struct cv_http *h, int code, const struct cv_error *err);
+/* A query parameter or header; NULL. */
+const char *cv_http_query(const struct cv_http *h, const char *name);
+const char *cv_http_header(const struct cv_http *h, const char *name);
+/* The client's IP address as text into OUT; returns OUT. */
+char *cv_http_client_ip(const struct cv_http *h, char *out, size_t size);
+
+void cv_http_sign(struct cv_http *h, const char *argument);
 /* GET /keys/{pkh}/attestation?nonce=HEX */
 void cv_http_attestation(struct cv_http *h, const char *argument);
+void cv_http_prove(struct cv_http *h, const char *argument);
 
 extern const struct cv_route cv_main_routes[];
 extern const size_t cv_main_route_count;
