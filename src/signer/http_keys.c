@@ -89,8 +89,8 @@ static void login(struct cv_http *h, const char *argument)
         cv_http_answer(h, 404, "text/plain; charset=utf-8");
         return;
     }
-    const char *why = cv_jwt_login(h->server->o.config, cv_http_header(h, "username"),
-                                   cv_http_header(h, "password"), cv_unix_ms(), &h->reply);
+    const char *why = cv_jwt_login(h->server->o.config, cv_http_client_header(h, "username"),
+                                   cv_http_client_header(h, "password"), cv_unix_ms(), &h->reply);
     if (why != NULL) {
         cv_log(CV_LOG_WARN, "login refused", "reason", why, NULL);
         cv_buf_reset(&h->reply);

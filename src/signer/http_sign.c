@@ -100,7 +100,7 @@ static void on_signed(struct cv_sign *sign, int code, const struct cv_signature 
 
 static uint8_t version_of(const struct cv_http *h)
 {
-    const char *v = cv_http_query(h, "version");
+    const char *v = cv_http_client_query(h, "version");
     return v != NULL && (strcmp(v, "0") == 0 || strcmp(v, "1") == 0) ? (uint8_t)(v[0] - '0') : 2;
 }
 

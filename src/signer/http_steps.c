@@ -11,12 +11,12 @@
 #include "signer/jwt.h"
 #include "signer/server_impl.h"
 
-const char *cv_http_query(const struct cv_http *h, const char *name)
+const char *cv_http_client_query(const struct cv_http *h, const char *name)
 {
     return MHD_lookup_connection_value(h->connection, MHD_GET_ARGUMENT_KIND, name);
 }
 
-const char *cv_http_header(const struct cv_http *h, const char *name)
+const char *cv_http_client_header(const struct cv_http *h, const char *name)
 {
     return MHD_lookup_connection_value(h->connection, MHD_HEADER_KIND, name);
 }
@@ -114,7 +114,7 @@ bool cv_http_authenticate(struct cv_http *h, struct cv_bytes message)
     if (!keys->given) {
         return true;
     }
-    cv_auth_client(&v, keys, &h->pkh_value, message, cv_http_query(h, "authentication"));
+    cv_auth_client(&v, keys, &h->pkh_value, message, cv_http_client_query(h, "authentication"));
     if (v.status != 0) {
         cv_instruments_authentication_failure(h->server->o.instruments, v.status, "authentication", "");
         cv_http_refuse(h, v.status, v.text);
@@ -165,8 +165,8 @@ bool cv_http_check_token(struct cv_http *h)
     if (config->jwt_user_count == 0) {
         return true;
     }
-    const char *user = cv_http_header(h, "username");
-    const char *why = cv_jwt_check(config, cv_http_header(h, MHD_HTTP_HEADER_AUTHORIZATION), user, cv_unix_ms());
+    const char *user = cv_http_client_header(h, "username");
+    const char *why = cv_jwt_check(config, cv_http_client_header(h, MHD_HTTP_HEADER_AUTHORIZATION), user, cv_unix_ms());
     if (why == NULL) {
         h->user = user;
         return true;

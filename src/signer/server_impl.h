@@ -120,8 +120,8 @@ bool cv_http_check_token(struct cv_http *h);
 void cv_http_refuse(struct cv_http *h, unsigned status, const char *text);
 void cv_http_refuse_error(struct cv_http *h, int code, const struct cv_error *err);
 /* A query parameter or header; NULL. */
-const char *cv_http_query(const struct cv_http *h, const char *name);
-const char *cv_http_header(const struct cv_http *h, const char *name);
+const char *cv_http_client_query(const struct cv_http *h, const char *name);
+const char *cv_http_client_header(const struct cv_http *h, const char *name);
 /* The client's IP address as text into OUT; returns OUT. */
 char *cv_http_client_ip(const struct cv_http *h, char *out, size_t size);
 
