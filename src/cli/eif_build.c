@@ -19,7 +19,7 @@
 #define DEFAULT_MAX_MIB 8192u
 
 struct request {
-    const char *source, *out, *arch, *type, *config, *image, *certificate, *key;
+    const char *source, *out, *arch, *type, *config, *image, *certificate, *key, *compress;
     struct cv_option_list modules;
     unsigned max_mib;
     bool signer;
@@ -330,6 +330,7 @@ static enum cv_exit run(const struct cv_cli *cli, int argc, char **argv)
         {"version", 0, CV_OPT_TEXT, &r.build.version},
         {"metadata", 0, CV_OPT_TEXT, &r.build.metadata},
         {"omit-build-info", 0, CV_OPT_FLAG, &r.build.omit_build_info},
+        {"compress", 0, CV_OPT_TEXT, &r.compress},
         {"signing-certificate", 0, CV_OPT_TEXT, &r.certificate},
         {"private-key", 0, CV_OPT_TEXT, &r.key},
         {"max-size", 0, CV_OPT_COUNT, &r.max_mib},
@@ -354,6 +355,11 @@ static enum cv_exit run(const struct cv_cli *cli, int argc, char **argv)
         strcmp(r.type, "tar") != 0 && strcmp(r.type, "container") != 0) {
         return cv_cli_usage(&cv_cmd_eif_build, "--type is auto, directory, tar or container");
     }
+    if (r.compress != NULL && strcmp(r.compress, "gzip") != 0 && strcmp(r.compress, "none") != 0) {
+        return cv_cli_usage(&cv_cmd_eif_build, "--compress is gzip or none");
+    }
+    /* The signer's own image is to be small; others as nitro-cli makes them. */
+    r.build.compress = r.compress != NULL ? strcmp(r.compress, "gzip") == 0 : r.signer;
     char *copies[CV_OPTION_LIST_MAX] = {NULL};
     enum cv_exit result = CV_EXIT_USAGE;
     if (set_modules(&r, copies) && set_build_time(&r)) {
@@ -398,6 +404,7 @@ const struct cv_command cv_cmd_eif_build = {
         "  --name, --version TEXT      for the metadata\n"
         "  --metadata FILE             JSON of your own for the metadata, at most 4096 bytes\n"
         "  --omit-build-info           no tool versions, nothing of the container image\n"
+        "  --compress gzip|none        of the ramdisks (none; gzip for the signer)\n"
         "  --signing-certificate FILE, --private-key FILE  sign the image\n"
         "  --max-size MIB              all files together (8192)\n"
         "  --signer                    the image of the Claviger signer itself\n"

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "eif/gzip.h"
 #include "eif/ramdisk.h"
 #include "eif/sign.h"
 
@@ -58,7 +59,39 @@ static int put_kernel(struct cv_eif_writer *w, const struct cv_build *b,
     return rc == 0 ? cv_eif_writer_end(w, err) : rc;
 }
 
-/* ---- first ramdisk ---- */
+/* ---- ramdisks ---- */
+
+struct ramdisk {
+    struct cv_cpio c;
+    struct cv_gzip gz;
+    bool compress;
+};
+
+static int begin_ramdisk(struct ramdisk *r, struct cv_eif_writer *w, const struct cv_build *b,
+                         struct cv_error *err)
+{
+    memset(r, 0, sizeof *r);
+    r->compress = b->compress;
+    int rc = cv_eif_writer_begin(w, CV_EIF_RAMDISK, err);
+    if (rc == 0 && r->compress) {
+        rc = cv_gzip_open(&r->gz, cv_eif_writer_sink(w), err);
+    }
+    cv_cpio_init(&r->c, r->compress ? cv_gzip_sink(&r->gz) : cv_eif_writer_sink(w));
+    return rc;
+}
+
+/* RC: how it went so far. */
+static int end_ramdisk(struct ramdisk *r, struct cv_eif_writer *w, int rc, struct cv_error *err)
+{
+    if (rc == 0) {
+        rc = cv_cpio_end(&r->c, err);
+    }
+    if (rc == 0 && r->compress) {
+        rc = cv_gzip_end(&r->gz, err);
+    }
+    cv_gzip_close(&r->gz);
+    return rc == 0 ? cv_eif_writer_end(w, err) : rc;
+}
 
 static int put_program(struct cv_cpio *c, const char *name, const char *path,
                        struct cv_error *err)
@@ -109,25 +142,21 @@ static int put_modules(struct cv_cpio *c, const struct cv_build_files *f, struct
                : rc;
 }
 
-static int put_bootstrap(struct cv_eif_writer *w, const struct cv_build_files *f,
-                         struct cv_error *err)
+static int put_bootstrap(struct cv_eif_writer *w, const struct cv_build *b,
+                         const struct cv_build_files *f, struct cv_error *err)
 {
-    struct cv_cpio c;
-    int rc = cv_eif_writer_begin(w, CV_EIF_RAMDISK, err);
-    cv_cpio_init(&c, cv_eif_writer_sink(w));
+    struct ramdisk r;
+    int rc = begin_ramdisk(&r, w, b, err);
     if (rc == 0) {
-        rc = cv_ramdisk_folder(&c, "dev", 0755, err);
+        rc = cv_ramdisk_folder(&r.c, "dev", 0755, err);
     }
     if (rc == 0) {
-        rc = put_program(&c, "init", f->init, err);
+        rc = put_program(&r.c, "init", f->init, err);
     }
     if (rc == 0) {
-        rc = put_modules(&c, f, err);
+        rc = put_modules(&r.c, f, err);
     }
-    if (rc == 0) {
-        rc = cv_cpio_end(&c, err);
-    }
-    return rc == 0 ? cv_eif_writer_end(w, err) : rc;
+    return end_ramdisk(&r, w, rc, err);
 }
 
 /* ---- second ramdisk ---- */
@@ -135,7 +164,7 @@ static int put_bootstrap(struct cv_eif_writer *w, const struct cv_build_files *f
 /* "cmd" or "env" of AWS's init: one item a line. An item that holds a newline
  * cannot be told to it; then there is no such file, and a warning. */
 static int put_lines(struct cv_cpio *c, const char *name, const struct cv_boot_list *list,
-                     const struct cv_build *b, bool own_init, struct cv_error *err)
+                     bool own_init, struct cv_error *err)
 {
     CV_CLEANUP(cv_buf_free) struct cv_buf text;
     cv_buf_init(&text, CV_BOOT_MAX_TEXT);
@@ -150,7 +179,6 @@ static int put_lines(struct cv_cpio *c, const char *name, const struct cv_boot_l
         }
         rc = cv_buf_printf(&text, "%s\n", list->item[i]);
     }
-    (void)b;
     return rc == 0 ? cv_ramdisk_file(c, name, 0644, cv_buf_view(&text), err)
                    : cv_error_set(err, rc, "the command line is too long");
 }
@@ -179,30 +207,27 @@ static int put_application(struct cv_eif_writer *w, const struct cv_build *b, bo
     if (rc == 0) {
         rc = add_mount_points(&b->source->tree, err);
     }
-    if (rc == 0) {
-        rc = cv_eif_writer_begin(w, CV_EIF_RAMDISK, err);
+    if (rc != 0) {
+        return rc;
     }
-    struct cv_cpio c;
-    cv_cpio_init(&c, cv_eif_writer_sink(w));
+    struct ramdisk r;
+    rc = begin_ramdisk(&r, w, b, err);
     if (rc == 0) {
-        rc = cv_ramdisk_folder(&c, "claviger", 0755, err);
-    }
-    if (rc == 0) {
-        rc = cv_ramdisk_file(&c, CV_BOOT_FILE, 0644, cv_buf_view(&conf), err);
+        rc = cv_ramdisk_folder(&r.c, "claviger", 0755, err);
     }
     if (rc == 0) {
-        rc = put_lines(&c, "cmd", &b->settings->argv, b, own_init, err);
+        rc = cv_ramdisk_file(&r.c, CV_BOOT_FILE, 0644, cv_buf_view(&conf), err);
     }
     if (rc == 0) {
-        rc = put_lines(&c, "env", &b->settings->env, b, own_init, err);
+        rc = put_lines(&r.c, "cmd", &b->settings->argv, own_init, err);
     }
     if (rc == 0) {
-        rc = cv_ramdisk_tree(&c, &b->source->tree, "rootfs", b->progress, err);
+        rc = put_lines(&r.c, "env", &b->settings->env, own_init, err);
     }
     if (rc == 0) {
-        rc = cv_cpio_end(&c, err);
+        rc = cv_ramdisk_tree(&r.c, &b->source->tree, "rootfs", b->progress, err);
     }
-    return rc == 0 ? cv_eif_writer_end(w, err) : rc;
+    return end_ramdisk(&r, w, rc, err);
 }
 
 /* ---- the image ---- */
@@ -236,7 +261,7 @@ static int write_all(struct cv_eif_writer *w, const struct cv_build *b,
         rc = cv_eif_writer_section(w, CV_EIF_METADATA, cv_buf_view(&metadata), err);
     }
     if (rc == 0) {
-        rc = put_bootstrap(w, f, err);
+        rc = put_bootstrap(w, b, f, err);
     }
     if (rc == 0) {
         rc = put_application(w, b, f->own_init, err);

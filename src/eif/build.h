@@ -35,6 +35,7 @@ struct cv_build {
     const char *metadata;            /* JSON file for CustomMetadata, or NULL */
     const char *tool_version;        /* BuildToolVersion */
     bool omit_build_info;
+    bool compress;                   /* ramdisks with gzip: smaller, slower to start */
     int64_t build_time;              /* seconds: SOURCE_DATE_EPOCH, or 0 */
     const char *certificate, *key;   /* to sign with, both or neither */
     const struct cv_boot_settings *settings;

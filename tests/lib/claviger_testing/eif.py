@@ -138,6 +138,12 @@ def metadata(image):
 
 def cpio_entries(data):
     """newc archive(s), as the kernel reads them: {name: (fields, content)} in order."""
+    if data[:2] == b"\x1f\x8b":
+        unpacked = zlib.decompressobj(31)
+        plain = unpacked.decompress(data)
+        assert unpacked.eof and not any(unpacked.unused_data) and len(data) % 512 == 0
+        assert data[4:8] == bytes(4), "a time in the gzip header"
+        data = plain
     entries, at = [], 0
     while at < len(data):
         if data[at] == 0:
