@@ -34,6 +34,7 @@ const char cv_local_up_usage[] =
     "                       as it was made for the first measurement\n"
     "  --debug-mode         an enclave in debug mode: its registers are zeros\n"
     "  --accept-image       let the key policy accept this measurement too\n"
+    "  --setting KEY=VALUE  one more line of enclave.conf, such as self_check=off (repeatable)\n"
     "  --no-restart         do not start again what dies\n"
     "  --enclave FILE       the signer (default claviger-enclave-dev beside this program)\n"
     "  --json-log           log lines as JSON\n"
@@ -43,7 +44,7 @@ const char cv_local_up_usage[] =
     "example: claviger-local up --dir /tmp/claviger & claviger -c /tmp/claviger/signatory.yaml serve\n";
 
 enum { O_DIR = 256, O_REGION, O_VERSION, O_UNPINNED, O_PCR0, O_DEBUG, O_ACCEPT, O_NO_RESTART,
-       O_ENCLAVE, O_JSON_LOG };
+       O_ENCLAVE, O_JSON_LOG, O_SETTING };
 
 static const struct option long_options[] = {
     {"dir", required_argument, NULL, O_DIR},
@@ -55,6 +56,7 @@ static const struct option long_options[] = {
     {"accept-image", no_argument, NULL, O_ACCEPT},
     {"no-restart", no_argument, NULL, O_NO_RESTART},
     {"enclave", required_argument, NULL, O_ENCLAVE},
+    {"setting", required_argument, NULL, O_SETTING},
     {"json-log", no_argument, NULL, O_JSON_LOG},
     {NULL, 0, NULL, 0},
 };
@@ -85,6 +87,11 @@ static int read_options(struct cv_up_options *o, int argc, char **argv)
         case O_NO_RESTART: o->no_restart = true; break;
         case O_ENCLAVE: o->enclave = optarg; break;
         case O_JSON_LOG: o->json_log = true; break;
+        case O_SETTING:
+            if (o->setting_count == CV_UP_SETTINGS_MAX || !strchr(optarg, '=') || strchr(optarg, '\n'))
+                return usage_error("--setting is KEY=VALUE, at most 8 times");
+            o->settings[o->setting_count++] = optarg;
+            break;
         case O_VERSION:
             if (strcmp(optarg, "1") && strcmp(optarg, "2"))
                 return usage_error("--sealed-version is 1 or 2");

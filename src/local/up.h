@@ -13,6 +13,7 @@
 #include "local/nsm_standin.h"
 
 #define CV_UP_PATH 4096
+#define CV_UP_SETTINGS_MAX 8
 #define CV_UP_ROLE "claviger-local"
 #define CV_UP_ALIAS "alias/claviger"
 #define CV_UP_REGION "us-west-2"
@@ -26,6 +27,8 @@ struct cv_up_options {
     uint8_t pcr0[CV_LOCAL_PCR_BYTES];
     bool unpinned, no_restart, accept_image, debug_mode, json_log;
     unsigned sealed_version; /* 1 or 2; 0 = as the folder has it, 2 in a new one */
+    const char *settings[CV_UP_SETTINGS_MAX]; /* further lines of enclave.conf */
+    unsigned setting_count;
 };
 
 /* What is known once the folder is prepared. */

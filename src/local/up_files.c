@@ -36,6 +36,9 @@ int cv_up_write_enclave_conf(const struct cv_up_plan *plan, struct cv_error *err
                             dir, dir, dir)) ||
         (plan->options.debug_mode && (rc = cv_buf_append_str(&text, "allow_debug=on\n"))))
         return cv_error_set(err, rc, "enclave.conf cannot be made");
+    for (unsigned i = 0; i < plan->options.setting_count; i++)
+        if ((rc = cv_buf_printf(&text, "%s\n", plan->options.settings[i])))
+            return cv_error_set(err, rc, "enclave.conf cannot be made");
     return cv_file_replace(cv_up_path(path, plan, "enclave.conf"), cv_buf_view(&text), 0644, err);
 }
 
