@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "crypto/init.h"
 #include "rpc/frame.h"
 #include "rpc/request.h"
 
@@ -20,6 +21,8 @@ static void same(const struct cv_rpc_request *a, const struct cv_rpc_request *b)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct cv_rpc_fault fault;
+    if (cv_crypto_init() != 0) /* private keys are checked against their curves */
+        abort();
     struct cv_rpc_request req, again;
     if (size < 1 || size > CV_RPC_FRAME_MAX_EARLY)
         return 0;

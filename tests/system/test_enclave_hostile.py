@@ -170,6 +170,25 @@ class Hostile(unittest.TestCase):
                 self.assertEqual(cbor2.loads(c.call_bytes(cbor2.dumps({"PublicKey": 0})))["Err"]["message"],
                                  "uninitialized")
 
+    def test_sessions_leave_nothing_behind(self):
+        blobs = [self.good.call("Generate", kind)["encrypted_private_key"] for kind in ("Bls", "NistP256")] * 20
+
+        def rounds(n):
+            for _ in range(n):
+                with self.enclave.session(self.arn, describe=True) as c:
+                    for i, blob in enumerate(blobs):
+                        c.send({"id": i, "Import": blob})
+                    for _ in blobs:
+                        result(c.receive())
+                    c.call("Sign", {"handle": 1, "message": b"x", "version": 2})
+            time.sleep(0.1)
+            return self.enclave.memory_kib(), len(os.listdir(f"/proc/{self.enclave.enclave.process.pid}/fd"))
+
+        memory, descriptors = rounds(30)
+        memory_later, descriptors_later = rounds(100)
+        self.assertLess(memory_later - memory, 1024)
+        self.assertEqual(descriptors_later, descriptors)
+
     def test_closing_with_work_in_flight(self):
         for n in range(20):
             c = self.enclave.session(self.arn, describe=True)

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "crypto/init.h"
 #include "rpc/frame.h"
 #include "rpc/request.h"
 #include "unit/mutate.h"
@@ -225,6 +226,8 @@ int main(void)
         cmocka_unit_test(test_mutations),
         cmocka_unit_test(test_private_key),
     };
+    if (cv_crypto_init() != 0)
+        return 1;
     cv_buf_init(&body, 1u << 20);
     cv_buf_init(&out, 1u << 20);
     int rc = cmocka_run_group_tests(tests, NULL, NULL);
