@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "policy/context.h"
+#include "policy/explain.h"
 #include "policy/policy.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -11,6 +12,25 @@ static void visit(void *ctx, const struct cv_policy_trace *t)
 {
     size_t *n = ctx;
     *n += t->n_notes;
+}
+
+static void trap(void *ctx, const struct cv_policy_trap *t)
+{
+    size_t *n = ctx;
+    *n += strlen(t->text);
+}
+
+/* In words, and its traps. */
+static void read_aloud(const struct cv_policy *p)
+{
+    struct cv_buf words;
+    size_t n = 0;
+    (void)cv_policy_traps(p, trap, &n);
+    cv_buf_init(&words, 1u << 20);
+    for (size_t i = 0; i < cv_policy_statements(p); i++)
+        if (cv_policy_say(&words, p, i))
+            break;
+    cv_buf_free(&words);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -43,6 +63,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         cv_policy_sentence(text, sizeof text, &d);
         if (strlen(text) >= sizeof text)
             __builtin_trap();
+        read_aloud(p);
         cv_policy_free(p);
     }
     return 0;
