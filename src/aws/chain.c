@@ -8,36 +8,9 @@
 #include "aws/sts.h"
 #include "common/clock.h"
 #include "common/file.h"
-#include "json/json.h"
 
 #define TOKEN_FILE_MAX 32768
 #define DEPTH_MAX 8 /* profiles that lead to each other */
-
-int cv_aws_credentials_from_json(struct cv_aws_credentials *out, struct cv_bytes json,
-                                 const char *source, struct cv_error *err)
-{
-    CV_JSON_AUTO json_t *doc = NULL;
-    const char *id, *secret, *token, *expires, *code, *session;
-    int64_t ms = 0;
-    if (cv_json_parse_object(&doc, json, 65536, "credentials", NULL) != 0)
-        return cv_error_set(err, CV_ERR_PROTOCOL, "%s: no JSON object", source);
-    if (cv_json_opt_str(doc, "Code", &code, NULL, NULL) == 0 && code != NULL &&
-        strcmp(code, "Success") != 0) {
-        char quoted[80];
-        return cv_error_set(err, CV_ERR_DENIED, "%s: %s", source,
-                            cv_error_quote(quoted, sizeof quoted, code, strlen(code)));
-    }
-    if (cv_json_get_str(doc, "AccessKeyId", &id, NULL) != 0 ||
-        cv_json_get_str(doc, "SecretAccessKey", &secret, NULL) != 0 ||
-        cv_json_opt_str(doc, "Token", &token, "", NULL) != 0 ||
-        cv_json_opt_str(doc, "SessionToken", &session, token, NULL) != 0 ||
-        cv_json_opt_str(doc, "Expiration", &expires, "", NULL) != 0)
-        return cv_error_set(err, CV_ERR_PROTOCOL, "%s: no credentials in the answer", source);
-    if (*expires != '\0' && cv_rfc3339_parse(&ms, expires) != 0)
-        return cv_error_set(err, CV_ERR_PROTOCOL, "%s: a malformed Expiration", source);
-    return cv_aws_credentials_set(out, cv_bytes_str(id), cv_bytes_str(secret), cv_bytes_str(session),
-                                  ms, source, err);
-}
 
 /* ---- STS ---- */
 
@@ -209,10 +182,8 @@ static int assume_role(struct walk *w, const char *profile, const char *role_arn
     if (get(w, profile, "mfa_serial") != NULL)
         return broken(w, profile, "roles with MFA are not supported");
     if (duration != NULL) {
-        if (strlen(duration) > 5 || strspn(duration, "0123456789") != strlen(duration) ||
-            atoi(duration) < 900 || atoi(duration) > 43200)
+        if (!cv_aws_number(&role.duration_seconds, duration, 900, 43200))
             return broken(w, profile, "duration_seconds is a number from 900 to 43200");
-        role.duration_seconds = (unsigned)atoi(duration);
     }
     int rc = role_source(w, profile, &base);
     if (rc != 0)
@@ -255,7 +226,8 @@ static int from_profile(struct walk *w, const char *profile, struct cv_aws_crede
         return rc;
     }
     if (get(w, profile, "sso_session") != NULL || get(w, profile, "sso_start_url") != NULL)
-        return broken(w, profile, "SSO is not supported: use credential_process with \"aws configure export-credentials\"");
+        return broken(w, profile, "SSO is not supported: use credential_process with "
+                                  "\"aws configure export-credentials\"");
     return cv_error_set(w->err, CV_ERR_NOT_FOUND, "profile %s holds no credentials", profile);
 }
 

@@ -30,6 +30,18 @@ bool cv_aws_setting_true(const struct cv_aws_config *c, const char *env, const c
     return v != NULL && strcasecmp(v, "true") == 0;
 }
 
+bool cv_aws_number(unsigned *out, const char *text, unsigned min, unsigned max)
+{
+    size_t n = strlen(text);
+    if (n == 0 || n > 9 || strspn(text, "0123456789") != n)
+        return false;
+    unsigned long v = strtoul(text, NULL, 10);
+    if (v < min || v > max)
+        return false;
+    *out = (unsigned)v;
+    return true;
+}
+
 /* ---- the files ---- */
 
 static char *home_path(const char *rest)
@@ -183,9 +195,8 @@ const char *cv_aws_config_profile(const struct cv_aws_config *c)
 unsigned cv_aws_config_max_attempts(const struct cv_aws_config *c)
 {
     const char *v = cv_aws_setting(c, "AWS_MAX_ATTEMPTS", "max_attempts");
-    if (v == NULL || strlen(v) > 3 || strspn(v, "0123456789") != strlen(v) || atoi(v) < 1)
-        return CV_AWS_MAX_ATTEMPTS;
-    return (unsigned)atoi(v);
+    unsigned n = CV_AWS_MAX_ATTEMPTS;
+    return v != NULL && cv_aws_number(&n, v, 1, 100) ? n : CV_AWS_MAX_ATTEMPTS;
 }
 
 /* ---- region ---- */

@@ -40,6 +40,9 @@ const char *cv_aws_env(const char *name);
 const char *cv_aws_setting(const struct cv_aws_config *c, const char *env, const char *key);
 bool cv_aws_setting_true(const struct cv_aws_config *c, const char *env, const char *key);
 
+/* A decimal number from MIN to MAX, nothing else; *OUT only then. */
+bool cv_aws_number(unsigned *out, const char *text, unsigned min, unsigned max);
+
 /* Both files as they are now. */
 int cv_aws_files_read(struct cv_aws_ini **out, const struct cv_aws_config *c,
                       struct cv_error *err) CV_NODISCARD;
@@ -79,10 +82,6 @@ struct cv_aws_sts_once {
 int cv_aws_sts_once(struct cv_aws_sts_once *out, struct cv_aws_config *c, const char *region,
                     const struct cv_aws_credentials *creds, struct cv_error *err) CV_NODISCARD;
 void cv_aws_sts_once_free(struct cv_aws_sts_once *s);
-
-/* {"AccessKeyId", "SecretAccessKey", "Token" or "SessionToken", "Expiration"} */
-int cv_aws_credentials_from_json(struct cv_aws_credentials *out, struct cv_bytes json,
-                                 const char *source, struct cv_error *err) CV_NODISCARD;
 
 /* One request to a metadata endpoint, tried ATTEMPTS times for TIMEOUT_MS each. */
 struct cv_aws_metadata {

@@ -48,6 +48,10 @@ int cv_aws_provider_replace(struct cv_aws_provider *p, const struct cv_aws_crede
  * AWS_SECURITY_TOKEN), AWS_CREDENTIAL_EXPIRATION; an empty variable counts as
  * unset. CV_ERR_NOT_FOUND when neither key is set, CV_ERR_CONFIG for half. */
 int cv_aws_credentials_from_env(struct cv_aws_credentials *out, struct cv_error *err) CV_NODISCARD;
+/* {"AccessKeyId", "SecretAccessKey", "Token" or "SessionToken", "Expiration"},
+ * at most 64 KiB; a "Code" other than "Success" is CV_ERR_DENIED. */
+int cv_aws_credentials_from_json(struct cv_aws_credentials *out, struct cv_bytes json,
+                                 const char *source, struct cv_error *err) CV_NODISCARD;
 void cv_aws_provider_free(struct cv_aws_provider **p);
 
 #endif

@@ -39,19 +39,21 @@ int cv_aws_metadata_call(struct cv_aws_config *c, const struct cv_aws_metadata *
     return rc;
 }
 
-static int number(const struct cv_aws_config *c, const char *env, const char *key, int def, int max)
+static unsigned number(const struct cv_aws_config *c, const char *env, const char *key,
+                       unsigned max)
 {
     const char *v = cv_aws_setting(c, env, key);
-    if (v == NULL || strlen(v) > 4 || strspn(v, "0123456789") != strlen(v) || atoi(v) < 1)
-        return def;
-    return atoi(v) < max ? atoi(v) : max;
+    unsigned n = 1;
+    return v != NULL && cv_aws_number(&n, v, 1, max) ? n : 1;
 }
 
 static int imds_endpoint(const struct cv_aws_config *c, struct cv_aws_endpoint *out,
                          struct cv_error *err)
 {
-    const char *url = cv_aws_setting(c, "AWS_EC2_METADATA_SERVICE_ENDPOINT", "ec2_metadata_service_endpoint");
-    const char *mode = cv_aws_setting(c, "AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE", "ec2_metadata_service_endpoint_mode");
+    const char *url = cv_aws_setting(c, "AWS_EC2_METADATA_SERVICE_ENDPOINT",
+                                     "ec2_metadata_service_endpoint");
+    const char *mode = cv_aws_setting(c, "AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE",
+                                      "ec2_metadata_service_endpoint_mode");
     const char *off = cv_aws_env("AWS_EC2_METADATA_DISABLED");
     if (off != NULL && strcasecmp(off, "true") == 0)
         return cv_error_set(err, CV_ERR_NOT_FOUND, "IMDS is switched off by AWS_EC2_METADATA_DISABLED");
@@ -66,8 +68,10 @@ static struct cv_aws_metadata imds_request(const struct cv_aws_config *c,
 {
     return (struct cv_aws_metadata){
         .endpoint = e,
-        .timeout_ms = 1000 * number(c, "AWS_METADATA_SERVICE_TIMEOUT", "metadata_service_timeout", 1, 60),
-        .attempts = (unsigned)number(c, "AWS_METADATA_SERVICE_NUM_ATTEMPTS", "metadata_service_num_attempts", 1, 10),
+        .timeout_ms = 1000 * (int64_t)number(c, "AWS_METADATA_SERVICE_TIMEOUT",
+                                             "metadata_service_timeout", 60),
+        .attempts = number(c, "AWS_METADATA_SERVICE_NUM_ATTEMPTS",
+                           "metadata_service_num_attempts", 10),
         .sleep_ms = 200,
     };
 }
