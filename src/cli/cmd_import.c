@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/attest_expect.h"
 #include "cli/commands.h"
 #include "cli/configuration.h"
 #include "cli/prompt.h"
@@ -72,16 +73,66 @@ static enum cv_exit refuse_arguments(int count)
                                     "machine: use --password-file FILE, or the prompt");
 }
 
+struct how {
+    struct cv_expect_options expect;
+    bool plain;
+};
+
+static bool expects_something(const struct cv_expect_options *e)
+{
+    return e->pcr.count > 0 || e->pcrs != NULL || e->eif != NULL || e->role_arn != NULL ||
+           e->instance_id != NULL || e->root != NULL;
+}
+
+/* Sealed to the enclave wherever it offers that; in clear only to one that does
+ * not, or when asked for. */
+static int hand_in(struct cv_vault *vault, const struct how *how, enum cv_scheme scheme,
+                   const struct cv_secret *key, struct cv_vault_key **made, struct cv_error *err)
+{
+    CV_CLEANUP(cv_buf_free) struct cv_buf root = {0};
+    struct cv_attest_policy policy;
+    int64_t deadline = cv_deadline(CV_VAULT_KMS_MS);
+    bool verify = expects_something(&how->expect);
+    if (how->plain) {
+        return cv_vault_import(vault, scheme, key, made, deadline, err);
+    }
+    if (!cv_vault_takes_sealed(vault)) {
+        if (verify) {
+            return cv_error_set(err, CV_ERR_UNSUPPORTED,
+                                "this enclave takes keys in clear only, so it cannot be verified first; "
+                                "--plain hands the key in all the same");
+        }
+        cv_log(CV_LOG_WARN, "the key goes to the enclave in clear: the parent instance sees it", NULL);
+        return cv_vault_import(vault, scheme, key, made, deadline, err);
+    }
+    cv_attest_policy_init(&policy);
+    int rc = cv_expect_apply(&policy, &root, &how->expect, err);
+    if (rc != 0) {
+        return rc;
+    }
+    if (!verify) {
+        cv_log(CV_LOG_WARN, "the enclave is not verified before it gets the key: say what is expected of "
+               "it (--eif, --pcrs, --pcr)", NULL);
+    } else if (policy.pcr_mask == 0) {
+        cv_log(CV_LOG_WARN, "no register is compared: any image may get the key (--eif, --pcrs, --pcr)",
+               NULL);
+    }
+    return cv_vault_import_sealed(vault, scheme, key, verify ? &policy : NULL, made, deadline, err);
+}
+
 static enum cv_exit run(const struct cv_cli *cli, int argc, char **argv)
 {
     const char *vault = NULL, *from = NULL, *password_file = NULL, *password = NULL;
     struct cv_option_list ignored = {.count = 0};
+    struct how how = {.plain = false};
     const struct cv_option options[] = {
         {"vault", 'v', CV_OPT_TEXT, &vault},
         {"from", 'f', CV_OPT_TEXT, &from},
         {"password-file", 0, CV_OPT_TEXT, &password_file},
         {"password", 0, CV_OPT_TEXT, &password},
         {"opt", 'o', CV_OPT_LIST, &ignored},
+        {"plain", 0, CV_OPT_FLAG, &how.plain},
+        CV_EXPECT_OPTIONS(&how.expect),
     };
     int operands = 0;
     enum cv_scheme scheme;
@@ -91,11 +142,15 @@ static enum cv_exit run(const struct cv_cli *cli, int argc, char **argv)
     CV_SECRET_AUTO struct cv_secret key = CV_SECRET_INIT;
     CV_CLEANUP(cv_config_free) struct cv_config *config = NULL;
     cv_error_clear(&err);
-    if (!cv_options_parse(&cv_cmd_import, options, 5, argc, argv, &operands)) {
+    if (!cv_options_parse(&cv_cmd_import, options, sizeof(options) / sizeof(options[0]), argc, argv,
+                          &operands)) {
         return CV_EXIT_USAGE;
     }
     if (operands > 0 || password != NULL) {
         return refuse_arguments(operands);
+    }
+    if (how.plain && expects_something(&how.expect)) {
+        return cv_cli_usage(&cv_cmd_import, "--plain verifies nothing: leave out what is expected");
     }
     if (vault == NULL) {
         return cv_cli_usage(&cv_cmd_import, "--vault is wanted");
@@ -111,7 +166,7 @@ static enum cv_exit run(const struct cv_cli *cli, int argc, char **argv)
         return CV_EXIT_FAILURE;
     }
     enum cv_exit rc;
-    if (cv_vault_import(v.vault, scheme, &key, &made, cv_deadline(CV_VAULT_KMS_MS), &err) != 0) {
+    if (hand_in(v.vault, &how, scheme, &key, &made, &err) != 0) {
         rc = cv_cli_fail(&err, "importing the key into vault %s", vault);
     } else {
         cv_log(CV_LOG_INFO, "key imported", "pkh", made->pkh_text, "vault", vault, NULL);
@@ -130,13 +185,17 @@ static enum cv_exit run(const struct cv_cli *cli, int argc, char **argv)
 const struct cv_command cv_cmd_import = {
     .name = "import",
     .summary = "hand an existing key to an enclave",
-    .usage = "-v VAULT [-f FILE] [--password-file FILE]",
+    .usage = "-v VAULT [-f FILE] [--password-file FILE] [--eif IMAGE] [--pcr N=HEX]...",
     .help = "  -v, --vault VAULT   the vault's name in the configuration\n"
             "  -f, --from FILE     file with the key (\"-\": standard input); without it a pipe\n"
             "                      or a prompt that shows nothing\n"
-            "      --password-file FILE  password of an encrypted key; else a prompt\n\n"
+            "      --password-file FILE  password of an encrypted key; else a prompt\n"
+            "      --plain         hand the key in clear to the parent instance, unverified\n" CV_EXPECT_HELP
+            "\nThe key is sealed to the enclave where it offers that, so that the parent instance\n"
+            "never sees it. Whether that enclave is the right one is known only when it is told\n"
+            "what to expect: then its attestation document is verified before the key leaves.\n\n"
             "Reads PEM and DER (PKCS#8, SEC1) and Base58 (edsk, spsk, p2sk, BLsk, and encrypted\n"
             "edesk, spesk, p2esk, BLesk).\n\n"
-            "Example: claviger import -v nitro --from key.pem\n",
+            "Example: claviger import -v nitro --from key.pem --eif signer.eif\n",
     .run = run,
 };

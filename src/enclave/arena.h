@@ -14,9 +14,11 @@ enum cv_origin {
     CV_ORIGIN_GENERATED, /* made by this session, in this enclave */
     CV_ORIGIN_SEALED,    /* opened from a blob */
     CV_ORIGIN_PLAIN,     /* given in clear by the parent */
+    CV_ORIGIN_IMPORTED,  /* given by somebody who sealed it to this enclave */
 };
 
-/* A private key, or a data key (scheme unused). Written before it is handed to
+/* A private key, a data key (scheme unused), or the key pair of an import (scheme
+ * unused, X25519). Written before it is handed to
  * another thread, only read afterwards. */
 struct cv_key {
     uint64_t id;         /* never used twice in the life of the process */

@@ -112,6 +112,7 @@ int cv_describe(struct cv_buf *out, const struct cv_rpc_echo *echo, const struct
         .cmk_count = (unsigned)s->cmk_count,
         .region = cv_bytes_str(s->region),
         .plain_import = s->plain_import,
+        .sealed_import = true,
         .seal_v1 = s->seal_v1,
         .self_check = s->self_check,
         .pcr0 = CV_BYTES(e->pcr0, CV_PCR_LEN),

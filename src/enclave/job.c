@@ -26,6 +26,7 @@ void cv_job_free(struct cv_job *job)
         return;
     if (job->key_owned)
         cv_key_free(job->key);
+    cv_key_free(job->offer);
     cv_buf_free(&job->out);
     free(job->err);
     cv_wipe(job->body, job->body_n);

@@ -33,6 +33,7 @@ struct cv_job {
     struct cv_error *err;      /* when rc is not 0 */
     struct cv_key *key;        /* the key worked with */
     bool key_owned;            /* and to be freed with the job */
+    struct cv_key *offer;      /* ImportSealed: what it was sealed to; freed with the job */
     struct cv_datakey *datakey;
     struct cv_signature signature;
     struct cv_buf out;                 /* a new blob, or a document */

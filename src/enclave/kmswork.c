@@ -5,6 +5,7 @@
 
 #include "aws/kms.h"
 #include "common/clock.h"
+#include "crypto/hpke.h"
 #include "enclave/cmk.h"
 #include "enclave/datakey.h"
 #include "enclave/kmserror.h"
@@ -129,10 +130,79 @@ void cv_work_open_v1(struct cv_job *job, struct cv_signer *unused)
     cv_kms_result_free(&result);
 }
 
+/* ---- import under an offer ---- */
+
+#define OFFER_TAG "claviger.import.1"
+
+/* What an offer says, in its document and as HPKE's info. */
+static int offer_statement(struct cv_writer *w, const struct cv_job *job, const struct cv_key *offer)
+{
+    cv_cbor_write_array(w, 4);
+    cv_cbor_write_tstr(w, OFFER_TAG);
+    cv_cbor_write_bstr(w, CV_BYTES(offer->public_key, CV_HPKE_KEY_LEN));
+    cv_cbor_write_tstr(w, job->session->key_id);
+    cv_cbor_write_bool(w, job->session->enclave->settings.cmk_count > 0);
+    return cv_writer_end(w, NULL);
+}
+
+/* Opens what was sealed to the offer: the CBOR of a private key. */
+static bool open_import(struct cv_job *job)
+{
+    uint8_t info[1024], plain[CV_RPC_SEALED_IMPORT_MAX];
+    struct cv_rpc_fault fault;
+    struct cv_writer w;
+    enum cv_scheme scheme;
+    struct cv_bytes key, sealed = job->req.ciphertext;
+    bool good = false;
+    cv_writer_init(&w, info, sizeof info);
+    int rc = offer_statement(&w, job, job->offer);
+    if (rc == 0)
+        rc = cv_hpke_open(plain, job->offer->private_key, job->req.enc.p, cv_writer_view(&w),
+                          CV_BYTES(NULL, 0), sealed);
+    if (rc != 0)
+        cv_job_fail(job, CV_ERR_CRYPTO, "encryption error", "the sealed key does not open");
+    else if (cv_rpc_private_key_decode(&scheme, &key, plain, sealed.n - CV_HPKE_TAG_LEN, &fault) != 0)
+        cv_job_fail(job, CV_ERR_INVALID, "deserialization error", fault.text);
+    else if (new_key(job) != NULL) {
+        memcpy(job->key->private_key, key.p, CV_PRIVATE_KEY_LEN);
+        good = complete(job, scheme, CV_ORIGIN_IMPORTED);
+    }
+    cv_wipe(plain, sizeof plain);
+    return good;
+}
+
+void cv_work_offer(struct cv_job *job, struct cv_signer *unused)
+{
+    (void)unused;
+    uint8_t data[1024];
+    struct cv_writer w;
+    if (new_key(job) == NULL)
+        return;
+    int rc = cv_hpke_keypair(job->key->private_key, job->key->public_key,
+                             &job->session->enclave->random);
+    if (rc != 0) {
+        cv_job_fail(job, rc, SIGNER_ERROR, "the NSM gave no randomness for a new key");
+        return;
+    }
+    cv_writer_init(&w, data, sizeof data);
+    if (offer_statement(&w, job, job->key) != 0) {
+        cv_job_fail(job, CV_ERR_INTERNAL, "attestation error", "the statement is too long");
+        return;
+    }
+    /* No public_key, as in every document but those for KMS. */
+    const struct cv_nsm_attest fields = {.user_data = cv_writer_view(&w), .nonce = job->req.nonce};
+    cv_buf_reset(&job->out);
+    job->rc = cv_nsm_attest(job->session->enclave->nsm, &fields, &job->out, cv_job_error(job));
+    if (job->rc != 0)
+        (void)cv_error_wrap(cv_job_error(job), "attestation error");
+}
+
 /* ---- sealing ---- */
 
 static bool make_key(struct cv_job *job)
 {
+    if (job->req.op == CV_RPC_IMPORT_SEALED)
+        return open_import(job);
     if (new_key(job) == NULL)
         return false;
     if (job->req.op == CV_RPC_IMPORT_UNENCRYPTED) {
@@ -291,9 +361,10 @@ void cv_work_fetch(struct cv_job *job, struct cv_signer *unused)
 
 static const char *origin_name(uint8_t origin)
 {
-    return origin == CV_ORIGIN_GENERATED ? "generated"
-           : origin == CV_ORIGIN_SEALED  ? "sealed"
-                                         : "plain";
+    return origin == CV_ORIGIN_GENERATED  ? "generated"
+           : origin == CV_ORIGIN_SEALED   ? "sealed"
+           : origin == CV_ORIGIN_IMPORTED ? "imported"
+                                          : "plain";
 }
 
 /* What the document says of the key. Nothing in it comes from the request: a

@@ -66,6 +66,7 @@ static int answer(struct cv_job *job)
     switch (job->req.op) {
     case CV_RPC_IMPORT:
     case CV_RPC_IMPORT_UNENCRYPTED:
+    case CV_RPC_IMPORT_SEALED:
     case CV_RPC_GENERATE:
     case CV_RPC_GENERATE_AND_IMPORT:
     case CV_RPC_RESEAL:
@@ -81,6 +82,7 @@ static int answer(struct cv_job *job)
     case CV_RPC_DESCRIBE:
         return cv_describe(out, &job->echo, job->session->enclave);
     case CV_RPC_ATTEST:
+    case CV_RPC_IMPORT_OFFER:
         return cv_rpc_reply_ok_bytes(out, &job->echo, cv_buf_view(&job->out));
     case CV_RPC_INITIALIZE:
     case CV_RPC_RENEW:
@@ -392,6 +394,34 @@ static void begin_plain_import(struct cv_job *job)
                     "this image takes no key in clear (plain_import=off in its settings)");
 }
 
+/* The offer takes the place of an older one. */
+static void offered(struct cv_job *job)
+{
+    struct cv_session *s = job->session;
+    if (job->rc == 0 && !s->dead) {
+        cv_key_free(s->offer);
+        s->offer = job->key;
+        s->offer_until = cv_deadline(CV_SESSION_OFFER_MS);
+        job->key_owned = false;
+    }
+    cv_request_finish(job);
+}
+
+/* An offer is used up by the first import that names it, whatever comes of it. */
+static void begin_sealed_import(struct cv_job *job)
+{
+    struct cv_session *s = job->session;
+    if (s->offer == NULL || cv_now_ms() > s->offer_until ||
+        !cv_equal_ct(s->offer->public_key, job->req.offer.p, CV_RPC_OFFER_KEY_LEN)) {
+        finish_with(job, CV_ERR_STATE, SIGNER_ERROR,
+                    "there is no such offer (one that is used, replaced or five minutes old is gone)");
+        return;
+    }
+    job->offer = s->offer;
+    s->offer = NULL;
+    begin_seal(job);
+}
+
 static void begin_initialised(struct cv_job *job)
 {
     switch (job->req.op) {
@@ -403,6 +433,12 @@ static void begin_initialised(struct cv_job *job)
         break;
     case CV_RPC_IMPORT_UNENCRYPTED:
         begin_plain_import(job);
+        break;
+    case CV_RPC_IMPORT_OFFER:
+        to_kms(job, cv_work_offer, offered);
+        break;
+    case CV_RPC_IMPORT_SEALED:
+        begin_sealed_import(job);
         break;
     case CV_RPC_GENERATE:
     case CV_RPC_GENERATE_AND_IMPORT:

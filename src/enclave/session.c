@@ -65,6 +65,7 @@ void cv_session_free(struct cv_session *s)
         cv_key_free(s->keys[i]);
     free(s->keys);
     cv_datakeys_free(&s->datakeys);
+    cv_key_free(s->offer);
     for (unsigned i = 0; i < s->cmk_count; i++)
         free(s->cmks[i]);
     cv_kms_free(&s->kms);

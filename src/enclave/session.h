@@ -20,6 +20,7 @@ struct cv_server;
 #define CV_SESSION_OUT_PAUSE (256u * 1024) /* unread replies; then reading stops */
 #define CV_SESSION_OUT_MAX (4u << 20)   /* never reached by a session that pauses */
 #define CV_SESSION_STALL_MS 30000       /* a frame, or our writing, without progress */
+#define CV_SESSION_OFFER_MS 300000      /* life of an ImportOffer */
 #define CV_SESSION_IDLE_MS 300000       /* a connection that does not initialise */
 
 struct cv_session {
@@ -56,6 +57,8 @@ struct cv_session {
     char *cmks[CV_SESSION_CMKS];
     unsigned cmk_count;
     struct cv_datakeys datakeys;
+    struct cv_key *offer;        /* the last ImportOffer, good for one ImportSealed */
+    int64_t offer_until;
 
     /* requests */
     unsigned jobs;               /* that exist: queued, running, waiting, held */

@@ -19,6 +19,8 @@ static const struct {
     [CV_RPC_RENEW] = {"Renew", false},
     [CV_RPC_RESEAL] = {"Reseal", true},
     [CV_RPC_ATTEST] = {"Attest", false},
+    [CV_RPC_IMPORT_OFFER] = {"ImportOffer", false},
+    [CV_RPC_IMPORT_SEALED] = {"ImportSealed", true},
 };
 
 const char *cv_rpc_op_name(enum cv_rpc_op op)

@@ -23,7 +23,8 @@ struct cv_rpc_echo {
     uint8_t digest[CV_RPC_DIGEST_LEN]; /* BLAKE2b-256 of the message */
 };
 
-/* Ok of Import, Generate, GenerateAndImport, ImportUnencrypted, Reseal. */
+/* Ok of Import, Generate, GenerateAndImport, ImportUnencrypted, ImportSealed,
+ * Reseal. */
 struct cv_rpc_key_result {
     struct cv_bytes blob;          /* empty: not in the reply (Import) */
     struct cv_public_key public_key;
@@ -43,6 +44,7 @@ struct cv_rpc_description {
     struct cv_bytes cmks[CV_RPC_CMKS_MAX];
     struct cv_bytes region;        /* empty: not pinned */
     bool plain_import;             /* ImportUnencrypted is served */
+    bool sealed_import;            /* ImportOffer and ImportSealed are */
     bool seal_v1;                  /* sealed_version 1 may be asked for */
     bool self_check;
     struct cv_bytes pcr0;          /* 48 bytes */
@@ -62,7 +64,7 @@ int cv_rpc_reply_ok_public_key(struct cv_buf *out, const struct cv_rpc_echo *ech
 int cv_rpc_reply_ok_proof(struct cv_buf *out, const struct cv_rpc_echo *echo,
                           const struct cv_signature *proof) CV_NODISCARD;
 int cv_rpc_reply_ok_bytes(struct cv_buf *out, const struct cv_rpc_echo *echo,
-                          struct cv_bytes value) CV_NODISCARD; /* Attest */
+                          struct cv_bytes value) CV_NODISCARD; /* Attest, ImportOffer */
 int cv_rpc_reply_ok_description(struct cv_buf *out, const struct cv_rpc_echo *echo,
                                 const struct cv_rpc_description *d) CV_NODISCARD;
 /* The chain of ERR, outermost text first: message → source → … → null. */

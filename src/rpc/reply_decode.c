@@ -330,6 +330,7 @@ static void description_pair(struct cv_rpc_description *d, struct cv_reader *r, 
         {"region", &d->region, NULL},   {"debug", NULL, &d->debug},
         {"pinned", NULL, &d->pinned},   {"plain_import", NULL, &d->plain_import},
         {"seal_v1", NULL, &d->seal_v1}, {"self_check", NULL, &d->self_check},
+        {"sealed_import", NULL, &d->sealed_import},
     };
     uint64_t protocol;
     if (cv_bytes_equal_str(name, "protocol")) {

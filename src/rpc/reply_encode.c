@@ -129,7 +129,7 @@ int cv_rpc_reply_ok_description(struct cv_buf *out, const struct cv_rpc_echo *ec
 {
     struct cv_rpc_emit e;
     begin(&e, out, echo, "Ok");
-    cv_rpc_emit_head(&e, CV_CBOR_MAP, 11u + (d->region.n > 0));
+    cv_rpc_emit_head(&e, CV_CBOR_MAP, 12u + (d->region.n > 0));
     uint_pair(&e, "protocol", d->protocol);
     text_pair(&e, "version", d->version);
     text_pair(&e, "build", d->build);
@@ -142,6 +142,7 @@ int cv_rpc_reply_ok_description(struct cv_buf *out, const struct cv_rpc_echo *ec
     if (d->region.n > 0)
         text_pair(&e, "region", d->region);
     bool_pair(&e, "plain_import", d->plain_import);
+    bool_pair(&e, "sealed_import", d->sealed_import);
     bool_pair(&e, "seal_v1", d->seal_v1);
     bool_pair(&e, "self_check", d->self_check);
     key(&e, "pcr0");

@@ -29,7 +29,10 @@ struct cv_rpc_request {
     struct cv_rpc_credentials credentials; /* Initialize, Renew */
     struct cv_bytes blob;     /* Import, SignWith, PublicKeyFrom, Reseal */
     struct cv_bytes message;  /* Sign, SignWith */
-    struct cv_bytes nonce;    /* Attest */
+    struct cv_bytes nonce;    /* Attest, ImportOffer */
+    struct cv_bytes offer;    /* ImportSealed: the public key that was offered, 32 bytes */
+    struct cv_bytes enc;      /* ImportSealed: HPKE's encapsulated key, 32 bytes */
+    struct cv_bytes ciphertext; /* ImportSealed: HPKE over the CBOR of a private key */
     enum cv_scheme scheme;    /* Generate, GenerateAndImport, ImportUnencrypted */
     struct cv_bytes private_key; /* ImportUnencrypted: 32 bytes */
     uint64_t handle;          /* Sign, PublicKey, ProvePossession, Attest */

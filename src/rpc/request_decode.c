@@ -243,6 +243,36 @@ static bool read_attest(struct cv_walk *w, struct cv_rpc_request *req)
     return true;
 }
 
+static bool read_import_offer(struct cv_walk *w, struct cv_rpc_request *req)
+{
+    const struct field fields[] = {{"nonce", true, read_bytes, &req->nonce}};
+    if (!read_struct(w, fields, 1))
+        return false;
+    if (req->nonce.n == 0 || req->nonce.n > CV_RPC_NONCE_MAX)
+        return cv_walk_semantic(w, "invalid length %zu, expected a nonce of 1 to %d bytes",
+                                req->nonce.n, CV_RPC_NONCE_MAX);
+    return true;
+}
+
+static bool read_import_sealed(struct cv_walk *w, struct cv_rpc_request *req)
+{
+    const struct field fields[] = {
+        {"public_key", true, read_bytes, &req->offer},
+        {"enc", true, read_bytes, &req->enc},
+        {"ciphertext", true, read_bytes, &req->ciphertext},
+    };
+    if (!read_struct(w, fields, 3))
+        return false;
+    if (req->offer.n != CV_RPC_OFFER_KEY_LEN || req->enc.n != CV_RPC_OFFER_KEY_LEN)
+        return cv_walk_semantic(w, "invalid length %zu, expected a key of %d bytes",
+                                req->offer.n != CV_RPC_OFFER_KEY_LEN ? req->offer.n : req->enc.n,
+                                CV_RPC_OFFER_KEY_LEN);
+    if (req->ciphertext.n > CV_RPC_SEALED_IMPORT_MAX)
+        return cv_walk_semantic(w, "invalid length %zu, expected a ciphertext of at most %d bytes",
+                                req->ciphertext.n, CV_RPC_SEALED_IMPORT_MAX);
+    return true;
+}
+
 static bool read_argument(struct cv_walk *w, struct cv_rpc_request *req, bool extended)
 {
     switch (req->op) {
@@ -268,6 +298,10 @@ static bool read_argument(struct cv_walk *w, struct cv_rpc_request *req, bool ex
         return read_reseal(w, req);
     case CV_RPC_ATTEST:
         return read_attest(w, req);
+    case CV_RPC_IMPORT_OFFER:
+        return read_import_offer(w, req);
+    case CV_RPC_IMPORT_SEALED:
+        return read_import_sealed(w, req);
     case CV_RPC_DESCRIBE: /* whatever follows: like a unit variant there */
     case CV_RPC_OP_COUNT:
     default:

@@ -87,6 +87,16 @@ static void emit_argument(struct cv_rpc_emit *e, const struct cv_rpc_request *re
         if (req->nonce.n > 0)
             bytes_pair(e, "nonce", req->nonce);
         break;
+    case CV_RPC_IMPORT_OFFER:
+        cv_rpc_emit_head(e, CV_CBOR_MAP, 1);
+        bytes_pair(e, "nonce", req->nonce);
+        break;
+    case CV_RPC_IMPORT_SEALED:
+        cv_rpc_emit_head(e, CV_CBOR_MAP, 3);
+        bytes_pair(e, "public_key", req->offer);
+        bytes_pair(e, "enc", req->enc);
+        bytes_pair(e, "ciphertext", req->ciphertext);
+        break;
     case CV_RPC_DESCRIBE:
     case CV_RPC_OP_COUNT:
     default:

@@ -214,6 +214,7 @@ static int initialize(struct cv_vault *v, struct cv_error *err)
 static void describe(struct cv_vault *v, const struct cv_rpc_description *d)
 {
     char version[48], build[32];
+    v->sealed_import = d != NULL && d->sealed_import;
     if (d == NULL) {
         v->description[0] = 0;
         cv_log(CV_LOG_INFO, "the enclave is of the original kind: requests go one after another",

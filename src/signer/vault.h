@@ -166,4 +166,17 @@ int cv_vault_generate(struct cv_vault *vault, enum cv_scheme scheme, struct cv_v
 int cv_vault_import(struct cv_vault *vault, enum cv_scheme scheme, const struct cv_secret *key,
                     struct cv_vault_key **out, int64_t deadline, struct cv_error *err) CV_NODISCARD;
 
+struct cv_attest_policy;
+/* True when the enclave offers to take keys that were sealed to it. */
+bool cv_vault_takes_sealed(const struct cv_vault *vault);
+/* The same import, sealed to a key pair that the enclave makes for it and
+ * attests, so that nothing between here and there sees the private key. The
+ * document has to satisfy POLICY (whose nonce and times are set here), and the
+ * enclave to seal under the vault's CMK: CV_ERR_DENIED before anything is sent.
+ * With POLICY NULL nothing is verified. CV_ERR_UNSUPPORTED when the enclave
+ * does not offer it. */
+int cv_vault_import_sealed(struct cv_vault *vault, enum cv_scheme scheme, const struct cv_secret *key,
+                           const struct cv_attest_policy *policy, struct cv_vault_key **out,
+                           int64_t deadline, struct cv_error *err) CV_NODISCARD;
+
 #endif

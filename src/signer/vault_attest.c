@@ -48,22 +48,32 @@ static void on_document(struct cv_call *call, int code, const struct cv_rpc_repl
     a->done(a, code, document, code != 0 ? err : NULL);
 }
 
-int cv_vault_attest(struct cv_vault_key *key, struct cv_attesting *a, int64_t deadline,
-                    struct cv_error *err)
+static int prepare(struct cv_rpc_request *request, struct cv_vault_key *key, struct cv_bytes nonce,
+                   struct cv_error *err)
 {
-    struct cv_rpc_request request = {
-        .op = CV_RPC_ATTEST, .handle = key->handle, .nonce = a->nonce};
+    *request = (struct cv_rpc_request){.op = CV_RPC_ATTEST, .handle = key->handle, .nonce = nonce};
     int rc = cv_vault_key_usable(key, err);
     if (rc != 0) {
         return rc;
     }
-    if (a->nonce.n > CV_VAULT_NONCE_MAX) {
+    if (nonce.n > CV_VAULT_NONCE_MAX) {
         return cv_error_set(err, CV_ERR_LIMIT, "a nonce has at most %d bytes", CV_VAULT_NONCE_MAX);
     }
     if (!cv_session_has_ids(key->vault->session)) {
         return cv_error_set(err, CV_ERR_UNSUPPORTED,
                             "the enclave of vault %.40s does not attest keys: it runs another signer",
                             key->vault->config->name);
+    }
+    return 0;
+}
+
+int cv_vault_attest(struct cv_vault_key *key, struct cv_attesting *a, int64_t deadline,
+                    struct cv_error *err)
+{
+    struct cv_rpc_request request;
+    int rc = prepare(&request, key, a->nonce, err);
+    if (rc != 0) {
+        return rc;
     }
     a->key = key;
     a->call.done = on_document;
@@ -73,49 +83,66 @@ int cv_vault_attest(struct cv_vault_key *key, struct cv_attesting *a, int64_t de
 /* ---- for commands ---- */
 
 struct waiting {
-    struct cv_attesting attesting;
+    struct cv_call call;
     struct cv_buf *out;
     bool done;
     int code;
     struct cv_error *err;
 };
 
-static void on_awaited(struct cv_attesting *a, int code, struct cv_bytes document,
-                       const struct cv_error *err)
+static void on_bytes(struct cv_call *call, int code, const struct cv_rpc_reply *reply,
+                     const struct cv_error *err)
 {
-    struct waiting *w = (struct waiting *)(void *)a;
+    struct waiting *w = (struct waiting *)(void *)call;
+    struct cv_bytes bytes = {NULL, 0};
     w->done = true;
-    w->code = code;
     if (code != 0) {
         *w->err = *err;
-        return;
+    } else {
+        code = cv_rpc_reply_read_bytes(&bytes, reply, w->err);
     }
-    w->code = cv_buf_append(w->out, document.p, document.n);
-    if (w->code != 0) {
-        (void)cv_error_set(w->err, w->code, "no room for the document");
+    if (code == 0) {
+        code = cv_buf_append(w->out, bytes.p, bytes.n);
+        if (code != 0) {
+            (void)cv_error_set(w->err, code, "no room for the enclave's answer");
+        }
     }
+    w->code = code;
+}
+
+int cv_vault_ask_bytes(struct cv_vault *v, struct cv_rpc_request *request, struct cv_buf *out,
+                       int64_t deadline, struct cv_error *err)
+{
+    struct cv_error own;
+    struct waiting w = {.call = {.done = on_bytes}, .out = out, .err = err != NULL ? err : &own};
+    _Static_assert(offsetof(struct waiting, call) == 0, "the callback relies on it");
+    cv_error_clear(w.err);
+    int rc = cv_session_call(v->session, &w.call, request, NULL, deadline, w.err);
+    if (rc != 0) {
+        return rc;
+    }
+    while (!w.done) {
+        if (cv_loop_once(v->loop, deadline) != 0) {
+            /* The call must not outlive this frame: dropping ends it. */
+            (void)cv_error_set(w.err, CV_ERR_IO, "waiting for the enclave failed");
+            struct cv_error why = *w.err;
+            cv_session_drop(v->session, &why);
+        }
+    }
+    return w.code;
 }
 
 int cv_vault_attest_now(struct cv_vault_key *key, struct cv_bytes nonce, struct cv_buf *out,
                         int64_t deadline, struct cv_error *err)
 {
+    struct cv_rpc_request request;
     struct cv_error own;
-    struct waiting w = {.attesting = {.done = on_awaited, .nonce = nonce},
-                        .out = out,
-                        .err = err != NULL ? err : &own};
-    _Static_assert(offsetof(struct waiting, attesting) == 0, "the callback relies on it");
-    cv_error_clear(w.err);
-    int rc = cv_vault_attest(key, &w.attesting, deadline, w.err);
-    if (rc != 0) {
-        return rc;
+    const struct cv_attesting a = {.nonce = nonce, .key = key};
+    cv_error_clear(&own);
+    err = err != NULL ? err : &own;
+    int rc = prepare(&request, key, nonce, err);
+    if (rc == 0) {
+        rc = cv_vault_ask_bytes(key->vault, &request, out, deadline, err);
     }
-    while (!w.done) {
-        if (cv_loop_once(key->vault->loop, deadline) != 0) {
-            /* The call must not outlive this frame: dropping ends it. */
-            (void)cv_error_set(w.err, CV_ERR_IO, "waiting for the enclave failed");
-            struct cv_error why = *w.err;
-            cv_session_drop(key->vault->session, &why);
-        }
-    }
-    return w.code;
+    return rc != 0 ? rc : look_at(&a, cv_buf_view(out), err);
 }

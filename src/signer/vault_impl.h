@@ -17,6 +17,7 @@ struct cv_vault {
     bool watching;     /* notice new keys and try failed ones again (not for commands) */
     bool without_keys; /* a command that makes keys needs no other */
     char description[256];
+    bool sealed_import; /* the enclave offers it */
     struct cv_error why;
     struct cv_vault_key **keys;
     size_t key_count, key_room;
@@ -31,6 +32,12 @@ struct cv_vault {
     struct cv_loop_timer watch;
 };
 
+/* Sends a request that makes a key, stores what comes of it, and waits. */
+int cv_vault_make(struct cv_vault *v, struct cv_rpc_request *request, struct cv_vault_key **out,
+                  int64_t deadline, struct cv_error *err) CV_NODISCARD;
+/* Sends a request whose Ok is bytes, and waits for them. */
+int cv_vault_ask_bytes(struct cv_vault *v, struct cv_rpc_request *request, struct cv_buf *out,
+                       int64_t deadline, struct cv_error *err) CV_NODISCARD;
 /* Adds a key that the store names; NULL without memory. */
 struct cv_vault_key *cv_vault_key_add(struct cv_vault *v, const struct cv_pkh *pkh,
                                       struct cv_bytes blob, bool is_new);

@@ -82,15 +82,15 @@ static void on_made(struct cv_call *call, int code, const struct cv_rpc_reply *r
     }
 }
 
-static int make(struct cv_vault *v, struct cv_rpc_request *request, struct cv_vault_key **out,
-                int64_t deadline, struct cv_error *err)
+int cv_vault_make(struct cv_vault *v, struct cv_rpc_request *request, struct cv_vault_key **out,
+                  int64_t deadline, struct cv_error *err)
 {
     struct cv_error own;
     struct making m = {
         .call = {.done = on_made},
         .vault = v,
         .out = out,
-        .imported = request->op == CV_RPC_IMPORT_UNENCRYPTED,
+        .imported = request->op == CV_RPC_IMPORT_UNENCRYPTED || request->op == CV_RPC_IMPORT_SEALED,
         .err = err != NULL ? err : &own,
     };
     *out = NULL;
@@ -142,7 +142,7 @@ int cv_vault_generate(struct cv_vault *vault, enum cv_scheme scheme, struct cv_v
                       int64_t deadline, struct cv_error *err)
 {
     struct cv_rpc_request request = {.op = CV_RPC_GENERATE_AND_IMPORT, .scheme = scheme};
-    int rc = make(vault, &request, out, deadline, err);
+    int rc = cv_vault_make(vault, &request, out, deadline, err);
     if (rc == 0) {
         keep_birth_document(vault, *out, deadline);
     }
@@ -154,5 +154,5 @@ int cv_vault_import(struct cv_vault *vault, enum cv_scheme scheme, const struct 
 {
     struct cv_rpc_request request = {
         .op = CV_RPC_IMPORT_UNENCRYPTED, .scheme = scheme, .private_key = cv_secret_view(key)};
-    return make(vault, &request, out, deadline, err);
+    return cv_vault_make(vault, &request, out, deadline, err);
 }

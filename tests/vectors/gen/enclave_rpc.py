@@ -55,6 +55,9 @@ requests = {
     "reseal_to": (True, {"id": 1, "Reseal": {"encrypted_private_key": b"blob", "key_id": "arn:aws:kms:x",
                                             "sealed_version": 1}}),
     "attest": (True, {"id": 9, "Attest": {"handle": 4}}),
+    "import_offer": (True, {"id": 10, "ImportOffer": {"nonce": b"n"}}),
+    "import_sealed": (True, {"id": 11, "ImportSealed": {"public_key": bytes(32), "enc": bytes(range(32)),
+                                                       "ciphertext": bytes(60)}}),
     "attest_nonce": (True, {"id": 9, "Attest": {"handle": 4, "nonce": b"\x00" * 32}}),
 }
 
@@ -75,7 +78,7 @@ replies = {
     "bytes": {"id": 1, "handle": 0, "Ok": b"document"},
     "description": {"Ok": {"protocol": 1, "version": "0.1.0", "build": "release", "debug": False, "pinned": True,
                            "cmks": ["arn:aws:kms:us-west-2:111122223333:key/a"], "region": "us-west-2",
-                           "plain_import": True, "seal_v1": False, "self_check": True, "pcr0": bytes(48),
+                           "plain_import": True, "sealed_import": True, "seal_v1": False, "self_check": True, "pcr0": bytes(48),
                            "limits": {"frame": 1048576, "in_flight": 1024, "sessions": 8, "keys": 65536}}},
 }
 
@@ -160,6 +163,16 @@ decode = {
     "private_key_bls_zero": (False, enc({"ImportUnencrypted": {"Bls": bytes(32)}}), semantic("Bad encoding")),
     "private_key_unknown": (False, enc({"ImportUnencrypted": {"Dsa": KEY}}),
                             semantic("unknown variant `Dsa`, expected one of `Secp256k1`, `NistP256`, `Ed25519`, `Bls`")),
+    "offer_without_nonce": (True, enc({"ImportOffer": {}}), semantic("missing field `nonce`")),
+    "offer_empty_nonce": (True, enc({"ImportOffer": {"nonce": b""}}),
+                          semantic("invalid length 0, expected a nonce of 1 to 512 bytes")),
+    "sealed_short_key": (True, enc({"ImportSealed": {"public_key": bytes(31), "enc": bytes(32), "ciphertext": b""}}),
+                         semantic("invalid length 31, expected a key of 32 bytes")),
+    "sealed_long_enc": (True, enc({"ImportSealed": {"public_key": bytes(32), "enc": bytes(33), "ciphertext": b""}}),
+                        semantic("invalid length 33, expected a key of 32 bytes")),
+    "sealed_long": (True, enc({"ImportSealed": {"public_key": bytes(32), "enc": bytes(32), "ciphertext": bytes(513)}}),
+                    semantic("invalid length 513, expected a ciphertext of at most 512 bytes")),
+    "sealed_unknown_before_describe": (False, enc({"ImportSealed": {}}), unknown("ImportSealed")),
     "nonce_too_long": (True, enc({"Attest": {"handle": 0, "nonce": bytes(513)}}),
                        semantic("invalid length 513, expected a nonce of at most 512 bytes")),
     "zero_length": (False, "", EOF),
