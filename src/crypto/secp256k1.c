@@ -73,10 +73,10 @@ static int verify(const uint8_t *public_key, enum cv_sign_version version, struc
     (void)version;
     secp256k1_pubkey point;
     secp256k1_ecdsa_signature parsed;
-    if (in.n != 32 || secp256k1_ec_pubkey_parse(context, &point, public_key, 33) != 1 ||
-        secp256k1_ecdsa_signature_parse_compact(context, &parsed, sig) != 1)
+    if (in.n != 32 || secp256k1_ec_pubkey_parse(checking(), &point, public_key, 33) != 1 ||
+        secp256k1_ecdsa_signature_parse_compact(checking(), &parsed, sig) != 1)
         return CV_ERR_CRYPTO;
-    return secp256k1_ecdsa_verify(context, &parsed, in.p, &point) == 1 ? 0 : CV_ERR_CRYPTO;
+    return secp256k1_ecdsa_verify(checking(), &parsed, in.p, &point) == 1 ? 0 : CV_ERR_CRYPTO;
 }
 
 const struct cv_scheme_ops cv_secp256k1_ops = {
