@@ -21,6 +21,8 @@ extern const struct cv_command cv_cmd_import;
 extern const struct cv_command cv_cmd_list;
 extern const struct cv_command cv_cmd_list_ops;
 extern const struct cv_command cv_cmd_list_requests;
+extern const struct cv_command cv_cmd_policy_create;
+extern const struct cv_command cv_cmd_policy_explain;
 extern const struct cv_command cv_cmd_prove;
 extern const struct cv_command cv_cmd_proxy;
 extern const struct cv_command cv_cmd_serve;

@@ -5,6 +5,8 @@
 
 #include "policy/policy.h"
 
+/* Its Sid, "" when it has none. */
+const char *cv_policy_sid(const struct cv_policy *p, size_t i);
 /* Appends one sentence on statement I: who, what, on which keys, when. */
 int cv_policy_say(struct cv_buf *out, const struct cv_policy *p, size_t i) CV_NODISCARD;
 

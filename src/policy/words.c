@@ -92,6 +92,11 @@ static int condition(struct cv_buf *out, const struct cv_policy_condition *c)
     return 0;
 }
 
+const char *cv_policy_sid(const struct cv_policy *p, size_t i)
+{
+    return p->statements[i].sid;
+}
+
 int cv_policy_say(struct cv_buf *out, const struct cv_policy *p, size_t i)
 {
     const struct cv_policy_statement *s = &p->statements[i];
