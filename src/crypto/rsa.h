@@ -27,14 +27,14 @@ struct cv_bytes cv_rsa_spki(const struct cv_rsa *rsa);
 #define CV_CMS_MAX 16384
 
 /*
- * Opens a CMS EnvelopedData for RSA. Everything but the ciphertexts is checked
+ * Opens IN, a CMS EnvelopedData for RSA. Everything but the ciphertexts is checked
  * first (types, versions, one recipient, algorithms and their parameters,
  * nothing after the end): CV_ERR_PROTOCOL with a text
  * that names what is wrong. Then one error for every failure of OAEP, key
  * length or padding: CV_ERR_CRYPTO. CMS has no integrity of its own: the
  * caller checks what it got (length, and a key or tag that must match).
  */
-int cv_cms_unwrap(struct cv_secret *out, const struct cv_rsa *rsa, struct cv_bytes cms,
+int cv_cms_unwrap(struct cv_secret *out, const struct cv_rsa *rsa, struct cv_bytes in,
                   struct cv_error *err) CV_NODISCARD;
 
 #endif

@@ -11,8 +11,7 @@
 static const secp256k1_context *context;
 
 int cv_secp256k1_start(void) {
-    secp256k1_context *fresh =
-        secp256k1_context_create(SECP256K1_CONTEXT_SIGN | SECP256K1_CONTEXT_VERIFY);
+    secp256k1_context *fresh = secp256k1_context_create(SECP256K1_CONTEXT_NONE);
     if (fresh == NULL)
         return CV_ERR_NOMEM;
     /* Blinds the base point multiplication against side channels. */
