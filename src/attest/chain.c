@@ -15,6 +15,7 @@
 #include <time.h>
 
 #include "attest/internal.h"
+#include "common/hex.h"
 
 #define AUTH_LEVEL 2 /* no key under 112 bits of security, no SHA-1 */
 
@@ -81,43 +82,50 @@ enum cv_attest_code cv_attest_chain_read(struct cv_attest_chain *chain, const st
     return CV_ATTEST_OK;
 }
 
-/* The certificate that a caller gave as root, as DER or PEM. */
-static X509 *read_root(const uint8_t *p, size_t n)
+static bool digest(uint8_t out[32], const uint8_t *der, size_t n)
 {
-    X509 *cert = cv_attest_x509_read(p, n);
+    unsigned len = 32;
 
-    if (cert == NULL && n > 0 && n < INT32_MAX) {
-        BIO *bio = BIO_new_mem_buf(p, (int)n);
-        if (bio != NULL)
-            cert = PEM_read_bio_X509(bio, NULL, NULL, NULL);
-        BIO_free(bio);
-    }
-    return cert;
+    return EVP_Digest(der, n, out, &len, EVP_sha256(), NULL) == 1;
+}
+
+/* SHA-256 of the certificate that a caller gave as root, as DER or PEM. It is
+ * not read here: the document's own, which is equal or refused, will be. */
+static bool root_digest(uint8_t out[32], const uint8_t *p, size_t n)
+{
+    char *name = NULL, *header = NULL;
+    unsigned char *der = NULL;
+    long len = 0;
+    bool ok = false;
+
+    if (n == 0 || n > INT32_MAX)
+        return false;
+    if (p[0] == 0x30) /* SEQUENCE: DER */
+        return digest(out, p, n);
+    BIO *bio = BIO_new_mem_buf(p, (int)n);
+    if (bio != NULL && PEM_read_bio(bio, &name, &header, &der, &len) == 1)
+        ok = len > 0 && strstr(name, "CERTIFICATE") != NULL && digest(out, der, (size_t)len);
+    BIO_free(bio);
+    OPENSSL_free(name);
+    OPENSSL_free(header);
+    OPENSSL_free(der);
+    return ok;
 }
 
 static enum cv_attest_code check_root(const struct cv_attest_document *doc,
                                       const struct cv_attest_policy *policy, struct cv_attest_error *err)
 {
-    uint8_t found[32];
-    uint8_t wanted[32];
-    unsigned len = sizeof found;
+    uint8_t found[32], wanted[32];
 
-    if (EVP_Digest(doc->cabundle[0].p, doc->cabundle[0].n, found, &len, EVP_sha256(), NULL) != 1)
+    if (!digest(found, doc->cabundle[0].p, doc->cabundle[0].n))
         return cv_attest_fail(err, CV_ATTEST_ERR_INTERNAL, "", "SHA-256 failed");
     memcpy(wanted, policy->root_sha256, sizeof wanted);
-    if (policy->root != NULL) {
-        X509 *root = read_root(policy->root, policy->root_len);
-        len = sizeof wanted;
-        bool ok = root != NULL && X509_digest(root, EVP_sha256(), wanted, &len) == 1;
-        X509_free(root);
-        if (!ok)
-            return cv_attest_fail(err, CV_ATTEST_ERR_ARGUMENT, "root",
-                                  "the given root is not a certificate in DER or PEM");
-    }
+    if (policy->root != NULL && !root_digest(wanted, policy->root, policy->root_len))
+        return cv_attest_fail(err, CV_ATTEST_ERR_ARGUMENT, "root",
+                              "the given root is not a certificate in DER or PEM");
     if (memcmp(found, wanted, sizeof wanted) != 0) {
         char hex[65];
-        for (size_t i = 0; i < sizeof found; i++)
-            snprintf(hex + 2 * i, 3, "%02x", found[i]);
+        cv_hex_encode(hex, found, sizeof found);
         return cv_attest_fail(err, CV_ATTEST_ERR_ROOT, "cabundle[0]",
                               "is not the trusted root certificate; its SHA-256 is %s", hex);
     }

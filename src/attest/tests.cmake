@@ -5,3 +5,4 @@ cv_unit_test(test_attest_chain SOURCES ${CMAKE_SOURCE_DIR}/tests/unit/attest_fix
 cv_unit_test(test_attest_payload SOURCES ${CMAKE_SOURCE_DIR}/tests/unit/mutate.c DEPS cv_attest)
 cv_unit_test(test_attest_documents DEPS cv_attest TIMEOUT 600)
 cv_fuzz(fuzz_attest_document DEPS cv_attest)
+cv_fuzz(fuzz_attest_chain DEPS cv_attest)

@@ -241,6 +241,40 @@ class Verify(unittest.TestCase):
                 self.refused("too_old", path, "--max-age", 300)
 
 
+class WithoutOurCode(unittest.TestCase):
+    """docs/examples/verify_document.py: Python's own library and the openssl command."""
+
+    SCRIPT = pathlib.Path(os.environ["CV_SOURCE_DIR"]) / "docs/examples/verify_document.py"
+
+    def judge(self, document, root, *arguments):
+        done = subprocess.run(["/usr/bin/python3", "-I", str(self.SCRIPT), str(document), str(root), *arguments],
+                              capture_output=True, text=True, timeout=60)
+        self.assertNotIn("Traceback", done.stderr)
+        return done.returncode, done.stdout + done.stderr
+
+    def test_agrees_with_ours(self):
+        pcr0 = EXPECTED[GOOD.name]["pcrs"]["0"]
+        first, last = EXPECTED[GOOD.name]["window"]
+        for name, want in EXPECTED.items():
+            for root in ("root.pem", "other-root.pem"):
+                good = root == want["root"] and name != "debug.cbor"
+                self.assertEqual(self.judge(VECTORS / name, VECTORS / root)[0], 0 if good else 1, name)
+        for arguments, status in ((["--pcr", f"0={pcr0}", "--nonce", b"nonce".hex()], 0), (["--nonce", "00"], 1),
+                                  (["--pcr", "0=" + "11" * 48], 1), (["--time", str(first)], 0),
+                                  (["--time", str(first - 1)], 1), (["--time", str(last + 1)], 1)):
+            code, text = self.judge(GOOD, ROOT, *arguments)
+            self.assertEqual(code, status, text)
+
+    def test_changed_documents(self):
+        with tempfile.TemporaryDirectory() as name:
+            changed, raw = pathlib.Path(name) / "doc", bytearray(GOOD.read_bytes())
+            for at in (len(raw) - 1, len(raw) - 90, 700):
+                raw[at] ^= 1
+                changed.write_bytes(raw)
+                self.assertEqual(self.judge(changed, ROOT)[0], 1)
+                raw[at] ^= 1
+
+
 if __name__ == "__main__":
     need("claviger", "claviger-local")
     unittest.main()

@@ -2,6 +2,7 @@
 """Keys that prove where they live: over HTTP, by attest get, and by the document of their birth."""
 import base64
 import json
+import os
 import pathlib
 import shutil
 import subprocess
@@ -96,6 +97,20 @@ class KeyAttestation(unittest.TestCase):
         self.assertIn("no vault has the key", unknown.stderr)
         for arguments in ([], ["nonsense"], [pkh, "--nonce", "x"], [pkh, "--birth", "--nonce", "aa"]):
             self.assertEqual(self.stack.cli("attest", "get", *arguments, check=False).returncode, 2)
+
+    def test_without_our_code(self):
+        """The document verified by Python's own library and the openssl command."""
+        script = pathlib.Path(os.environ["CV_SOURCE_DIR"]) / "docs/examples/verify_document.py"
+        for kind, key in self.keys.items():
+            pkh = key["public_key_hash"]
+            body = self.stack.request("GET", f"/keys/{pkh}/attestation?nonce=0102").json()
+            path = self.tmp / "doc.b64"
+            path.write_text(body["document"])
+            done = run(["/usr/bin/python3", "-I", script, path, self.root_path, "--key", pkh, "--nonce", "0102"])
+            self.assertIn(f"{pkh}: sealed, under arn:aws:kms:", done.stdout)
+            other = self.keys["tz1" if kind != "tz1" else "tz2"]["public_key_hash"]
+            done = run(["/usr/bin/python3", "-I", script, path, self.root_path, "--key", other], check=False)
+            self.assertEqual(done.returncode, 1)
 
     def test_birth(self):
         for kind, key in self.keys.items():
