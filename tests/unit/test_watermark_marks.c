@@ -5,8 +5,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <stdio.h>
+#include <stdlib.h>
+
 #include <cmocka.h>
 
+#include "common/file.h"
+#include "json/json.h"
 #include "unit/watermark_samples.h"
 
 static void test_rule(void **state)
@@ -61,6 +66,11 @@ static void test_hash_absent(void **state)
     assert_int_equal(cv_marks_put(marks, &m), CV_OK);
     struct cv_mark same = sample_mark(1, CV_MARK_ATTESTATION, 5, 0, 0);
     assert_int_equal(cv_marks_check(marks, &same), CV_MARK_REFUSE);
+    /* Nor does a request without a hash repeat one that has one. */
+    struct cv_mark with = sample_mark(2, CV_MARK_BLOCK, 5, 0, 0);
+    assert_int_equal(cv_marks_put(marks, &with), CV_OK);
+    with.has_hash = false;
+    assert_int_equal(cv_marks_check(marks, &with), CV_MARK_REFUSE);
     cv_marks_free(marks);
 }
 
@@ -133,9 +143,55 @@ static void test_chains_are_bounded(void **state)
     cv_marks_free(marks);
 }
 
+static struct cv_mark mark_of(const json_t *v)
+{
+    struct cv_mark m = sample_mark(1, CV_MARK_BLOCK, (int32_t)json_integer_value(json_object_get(v, "level")),
+                                   (int32_t)json_integer_value(json_object_get(v, "round")), 0);
+    const char *hash = json_string_value(json_object_get(v, "hash"));
+    m.has_hash = hash != NULL;
+    memset(m.hash, hash != NULL ? hash[1] : 0, sizeof m.hash);
+    return m;
+}
+
+/* The cases of the original's own tests, where the shared vectors are there. */
+static void test_shared_cases(void **state)
+{
+    (void)state;
+    char path[512];
+    struct cv_buf text;
+    json_t *doc;
+    snprintf(path, sizeof path, "%s/vectors/tezos-vectors.json", getenv("CV_SHARED") != NULL ? getenv("CV_SHARED") : "");
+    cv_buf_init(&text, 16 << 20);
+    if (cv_file_read(&text, path, NULL) != CV_OK) {
+        print_message("%s is absent\n", path);
+        skip();
+    }
+    assert_int_equal(cv_json_parse_object(&doc, cv_buf_view(&text), text.n, "vectors", NULL), CV_OK);
+    const json_t *cases = json_object_get(json_object_get(doc, "watermark_validate_cases"), "cases");
+    assert_true(json_array_size(cases) > 0);
+    for (size_t i = 0; i < json_array_size(cases); i++) {
+        const json_t *c = json_array_get(cases, i);
+        const json_t *wanted = json_object_get(c, "new");
+        struct cv_marks *marks;
+        struct cv_mark stored = mark_of(json_object_get(c, "stored"));
+        assert_int_equal(cv_marks_new(&marks), CV_OK);
+        assert_int_equal(cv_marks_put(marks, &stored), CV_OK);
+        for (size_t k = 0; k < json_array_size(wanted); k++) {
+            struct cv_mark m = mark_of(json_array_get(wanted, k));
+            enum cv_mark_verdict v = cv_marks_check(marks, &m);
+            bool ok = json_is_true(json_object_get(json_array_get(wanted, k), "ok"));
+            assert_int_equal(v == CV_MARK_ADVANCE || v == CV_MARK_REPEAT, ok);
+        }
+        cv_marks_free(marks);
+    }
+    json_decref(doc);
+    cv_buf_free(&text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_shared_cases),
         cmocka_unit_test(test_rule),     cmocka_unit_test(test_no_wrap_around), cmocka_unit_test(test_hash_absent),
         cmocka_unit_test(test_separate), cmocka_unit_test(test_many),           cmocka_unit_test(test_chains_are_bounded),
     };
