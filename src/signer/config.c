@@ -7,6 +7,8 @@
 #include "common/file.h"
 #include "signer/config_read.h"
 
+#define HOOK_TIMEOUT_MS 5000
+
 struct root_target {
     const struct cv_yaml_node *base_dir, *server, *vaults, *watermark, *policy_hook, *tezos;
 };
@@ -76,17 +78,27 @@ static void read_hook(struct cv_config_reader *r, const struct cv_yaml_node *nod
     struct target {
         char *address;
         struct cv_config_keys keys;
+        char *ca_file;
+        const struct cv_yaml_node *timeout;
     } t = {0};
     static const struct cv_field fields[] = {
         {.name = "address", .kind = CV_FIELD_STRING, .offset = offsetof(struct target, address)},
         {.name = "authorized_keys", .kind = CV_FIELD_KEYS, .offset = offsetof(struct target, keys)},
+        {.name = "ca_file", .kind = CV_FIELD_STRING, .offset = offsetof(struct target, ca_file)},
+        {.name = "timeout", .kind = CV_FIELD_NODE, .offset = offsetof(struct target, timeout)},
     };
     if (node == NULL) {
         return;
     }
-    cv_config_read_map(r, node, fields, 2, &t);
+    cv_config_read_map(r, node, fields, 4, &t);
     config->policy_hook = t.address;
     config->policy_hook_keys = t.keys;
+    config->policy_hook_ca = t.ca_file;
+    config->policy_hook_timeout_ms = HOOK_TIMEOUT_MS;
+    if (t.timeout != NULL && cv_yaml_duration(r->errors, t.timeout, &config->policy_hook_timeout_ms) &&
+        (config->policy_hook_timeout_ms < 1 || config->policy_hook_timeout_ms > 60000)) {
+        cv_yaml_problem(r->errors, t.timeout, "a time from 1ms to 60s is wanted");
+    }
     if (node->kind != CV_YAML_MAPPING) {
         return;
     }
@@ -198,6 +210,10 @@ void cv_config_free(struct cv_config **config)
     free(c->watermark_table);
     free(c->policy_hook);
     cv_config_free_keys(&c->policy_hook_keys);
+    free(c->policy_hook_ca);
+    free(c->tls.certificate);
+    free(c->tls.key);
+    free(c->tls.client_ca);
     for (size_t i = 0; i < c->key_count; i++) {
         cv_config_free_key(&c->keys[i]);
     }

@@ -18,6 +18,11 @@
 #define CV_CONFIG_DEFAULT_BASE_DIR "/var/lib/signatory"
 #define CV_CONFIG_DEFAULT_ADDRESS ":6732"
 #define CV_CONFIG_DEFAULT_UTILITY ":9583"
+#define CV_CONFIG_DEFAULT_CONNECTIONS 8192
+#define CV_CONFIG_DEFAULT_BODY (1024u * 1024) /* JSON text of hex: half of it is message */
+#define CV_CONFIG_DEFAULT_IDLE 75
+#define CV_CONFIG_DEFAULT_REQUEST 30
+#define CV_CONFIG_DEFAULT_BURST 100
 #define CV_CONFIG_DEFAULT_CID 16
 #define CV_CONFIG_DEFAULT_ENCLAVE_PORT 2000
 #define CV_CONFIG_DEFAULT_PROXY_PORT 8000
@@ -91,6 +96,21 @@ struct cv_config_limits {
     struct cv_config_strings destinations;
 };
 
+/* TLS of the main server, and caps of both; ours. */
+struct cv_config_tls {
+    char *certificate; /* PEM files; NULL = plain HTTP */
+    char *key;
+    char *client_ca;   /* NULL = no client certificates */
+};
+struct cv_config_caps {
+    uint64_t connections;         /* open at once */
+    uint64_t body_bytes;          /* of one request */
+    uint64_t idle_seconds;        /* without a byte */
+    uint64_t request_seconds;     /* for the whole of a request to arrive */
+    uint64_t requests_per_second; /* of one client address; 0 = no limit */
+    uint64_t burst;               /* requests that may come at once */
+};
+
 /* One key under `tezos`. */
 struct cv_config_key {
     struct cv_pkh pkh;
@@ -106,6 +126,7 @@ struct cv_config_key {
     struct cv_config_limits limits;
     struct cv_config_keys authorized_keys;
     struct cv_config_strings jwt_users;
+    struct cv_config_strings client_certificates; /* SHA-256, 64 hex digits, lower case */
 };
 
 struct cv_config {
@@ -113,6 +134,9 @@ struct cv_config {
     struct cv_addr address;
     struct cv_addr utility_address;
     struct cv_config_keys authorized_keys;
+    struct cv_config_tls tls;
+    struct cv_config_caps caps;
+    bool metrics_client_ip; /* label authentication failures with the address */
     struct cv_config_jwt_user *jwt_users;
     size_t jwt_user_count;
     struct cv_config_vault *vaults; /* in the order of the file */
@@ -122,6 +146,8 @@ struct cv_config {
     char *watermark_table;
     char *policy_hook; /* URL, NULL = none */
     struct cv_config_keys policy_hook_keys;
+    char *policy_hook_ca;     /* PEM file, NULL = the system's */
+    int64_t policy_hook_timeout_ms;
     struct cv_config_key *keys; /* in the order of the file */
     size_t key_count;
 };

@@ -8,12 +8,15 @@
 #include "common/clock.h"
 #include "signer/config_read.h"
 
-/* "HOST:PORT", ":PORT", "[IPv6]:PORT". */
+/* "HOST:PORT", ":PORT", "[IPv6]:PORT", "unix:PATH". */
 static void read_address(struct cv_config_reader *r, const struct cv_yaml_node *node,
                          const char *text, struct cv_addr *out)
 {
     char forms[CV_ADDR_HOST + 16];
     struct cv_error err = {0};
+    if (strncmp(text, "unix:", 5) == 0 && cv_addr_parse(out, text, &err) == 0) {
+        return;
+    }
     if (strlen(text) < sizeof(forms) - 5) {
         (void)snprintf(forms, sizeof(forms), "tcp:%s", text);
         if (cv_addr_parse(out, forms, &err) == 0) {
@@ -22,7 +25,7 @@ static void read_address(struct cv_config_reader *r, const struct cv_yaml_node *
     }
     char quoted[80];
     cv_error_quote(quoted, sizeof(quoted), text, strlen(text));
-    cv_yaml_problem(r->errors, node, "%s is no address: HOST:PORT, :PORT or [IPv6]:PORT is wanted",
+    cv_yaml_problem(r->errors, node, "%s is no address: HOST:PORT, :PORT, [IPv6]:PORT or unix:PATH is wanted",
                     quoted);
 }
 
@@ -148,10 +151,31 @@ void cv_config_free_jwt_user(struct cv_config_jwt_user *u)
     cv_secret_free(&u->next.secret);
 }
 
+static void read_tls(struct cv_config_reader *r, const struct cv_yaml_node *node, struct cv_config_tls *tls)
+{
+    static const struct cv_field fields[] = {
+        {.name = "certificate", .kind = CV_FIELD_STRING, .offset = offsetof(struct cv_config_tls, certificate)},
+        {.name = "key", .kind = CV_FIELD_STRING, .offset = offsetof(struct cv_config_tls, key)},
+        {.name = "client_ca", .kind = CV_FIELD_STRING, .offset = offsetof(struct cv_config_tls, client_ca)},
+    };
+    cv_config_read_map(r, node, fields, 3, tls);
+    if (tls->certificate == NULL || tls->key == NULL) {
+        cv_yaml_problem(r->errors, node, "tls wants certificate and key, both PEM files");
+    }
+}
+
+#define CAP(field, least, most)                                                                    \
+    {.name = #field, .kind = CV_FIELD_UINT, .offset = offsetof(struct cv_config_caps, field), .min = least, .max = most}
+static const struct cv_field cap_fields[] = {
+    CAP(connections, 1, 65536),      CAP(body_bytes, 1024, 64u * 1024 * 1024), CAP(idle_seconds, 1, 86400),
+    CAP(request_seconds, 1, 3600),   CAP(requests_per_second, 0, 1000000),     CAP(burst, 1, 1000000),
+};
+
 struct server_target {
     char *address, *utility_address;
     struct cv_config_keys keys;
-    const struct cv_yaml_node *jwt;
+    const struct cv_yaml_node *jwt, *tls, *limits;
+    bool metrics_client_ip;
 };
 
 void cv_config_read_server(struct cv_config_reader *r, const struct cv_yaml_node *node,
@@ -163,8 +187,21 @@ void cv_config_read_server(struct cv_config_reader *r, const struct cv_yaml_node
         {.name = "utility_address", .kind = CV_FIELD_STRING, .offset = offsetof(struct server_target, utility_address)},
         {.name = "authorized_keys", .kind = CV_FIELD_KEYS, .offset = offsetof(struct server_target, keys)},
         {.name = "jwt", .kind = CV_FIELD_NODE, .offset = offsetof(struct server_target, jwt)},
+        {.name = "tls", .kind = CV_FIELD_NODE, .offset = offsetof(struct server_target, tls)},
+        {.name = "limits", .kind = CV_FIELD_NODE, .offset = offsetof(struct server_target, limits)},
+        {.name = "metrics_client_ip", .kind = CV_FIELD_BOOL, .offset = offsetof(struct server_target, metrics_client_ip)},
     };
-    cv_config_read_map(r, node, fields, 4, &t);
+    cv_config_read_map(r, node, fields, 7, &t);
+    config->caps = (struct cv_config_caps){.connections = CV_CONFIG_DEFAULT_CONNECTIONS,
+                                           .body_bytes = CV_CONFIG_DEFAULT_BODY,
+                                           .idle_seconds = CV_CONFIG_DEFAULT_IDLE,
+                                           .request_seconds = CV_CONFIG_DEFAULT_REQUEST,
+                                           .burst = CV_CONFIG_DEFAULT_BURST};
+    cv_config_read_map(r, t.limits, cap_fields, sizeof(cap_fields) / sizeof(cap_fields[0]), &config->caps);
+    if (t.tls != NULL) {
+        read_tls(r, t.tls, &config->tls);
+    }
+    config->metrics_client_ip = t.metrics_client_ip;
     const char *address = t.address != NULL ? t.address : CV_CONFIG_DEFAULT_ADDRESS;
     const char *utility = t.utility_address != NULL ? t.utility_address : CV_CONFIG_DEFAULT_UTILITY;
     read_address(r, cv_yaml_get(node, "address"), address, &config->address);

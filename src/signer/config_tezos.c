@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The section `tezos`: which keys sign, and what. */
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,7 +11,7 @@
 
 struct tezos_target {
     const struct cv_yaml_node *allow, *old_operations, *old_kinds, *limits;
-    struct cv_config_strings allowed_chains, jwt_users;
+    struct cv_config_strings allowed_chains, jwt_users, client_certificates;
     struct cv_config_keys authorized_keys;
     bool allow_pop, allow_other_source, log_payloads;
 };
@@ -28,6 +29,7 @@ static const struct cv_field tezos_fields[] = {
     TEZOS("limits", CV_FIELD_NODE, limits),
     TEZOS("authorized_keys", CV_FIELD_KEYS, authorized_keys),
     TEZOS("jwt_users", CV_FIELD_STRINGS, jwt_users),
+    TEZOS("client_certificates", CV_FIELD_STRINGS, client_certificates),
 };
 
 static int index_of(const char *const names[], const char *name)
@@ -247,6 +249,31 @@ static void check_clients(struct cv_config_reader *r, const struct cv_yaml_node 
     }
 }
 
+/* Fingerprints as openssl prints them, colons or not, to lower case. */
+static void check_certificates(struct cv_config_reader *r, const struct cv_yaml_node *node,
+                               const struct cv_config *config, struct cv_config_key *k)
+{
+    const struct cv_yaml_node *at = cv_yaml_get(node, "client_certificates");
+    for (size_t i = 0; i < k->client_certificates.count; i++) {
+        char *text = k->client_certificates.item[i];
+        size_t n = 0;
+        bool good = true;
+        for (const char *p = text; *p != 0; p++) {
+            if (*p != ':') {
+                good = good && isxdigit((unsigned char)*p);
+                text[n++] = (char)tolower((unsigned char)*p);
+            }
+        }
+        text[n] = 0;
+        if (!good || n != 64) {
+            cv_yaml_problem(r->errors, at, "a SHA-256 fingerprint of a certificate has 64 hex digits");
+        }
+    }
+    if (k->client_certificates.given && config->tls.client_ca == NULL) {
+        cv_yaml_problem(r->errors, at, "client_certificates wants server.tls.client_ca");
+    }
+}
+
 static void read_policy(struct cv_config_reader *r, const struct cv_yaml_node *node,
                         const struct cv_config *config, struct cv_config_key *k)
 {
@@ -254,6 +281,7 @@ static void read_policy(struct cv_config_reader *r, const struct cv_yaml_node *n
     cv_config_read_map(r, node, tezos_fields, sizeof(tezos_fields) / sizeof(tezos_fields[0]), &t);
     k->allowed_chains = t.allowed_chains;
     k->jwt_users = t.jwt_users;
+    k->client_certificates = t.client_certificates;
     k->authorized_keys = t.authorized_keys;
     k->allow_proof_of_possession = t.allow_pop;
     k->allow_other_source = t.allow_other_source;
@@ -272,6 +300,7 @@ static void read_policy(struct cv_config_reader *r, const struct cv_yaml_node *n
     }
     check_chains(r, node, &k->allowed_chains);
     check_clients(r, node, config, k);
+    check_certificates(r, node, config, k);
     if (k->allow_proof_of_possession && k->pkh.scheme != CV_SCHEME_BLS) {
         cv_yaml_problem(r->warnings, cv_yaml_get(node, "allow_proof_of_possession"),
                         "only tz4 keys prove possession: no effect here");
@@ -342,6 +371,7 @@ void cv_config_free_key(struct cv_config_key *k)
 {
     cv_config_free_strings(&k->allowed_chains);
     cv_config_free_strings(&k->jwt_users);
+    cv_config_free_strings(&k->client_certificates);
     cv_config_free_strings(&k->limits.destinations);
     cv_config_free_keys(&k->authorized_keys);
 }

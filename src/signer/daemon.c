@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "signer/daemon.h"
 
+#include <curl/curl.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -16,11 +17,30 @@
 #include "crypto/init.h"
 #include "proxy/proxy.h"
 #include "signer/gate.h"
+#include "signer/hook.h"
+#include "signer/notify.h"
 #include "signer/server.h"
 #include "signer/vault.h"
 
+#define HOOK_THREADS 8
+#define HOOK_QUEUE 512
+#define REQUIRE_MS 120000
+
+/* A configuration that requests in work may still refer to. */
+struct old_config {
+    struct cv_config *config;
+    struct old_config *next;
+};
+
 struct daemon {
     const struct cv_daemon_options *o;
+    struct cv_config *config;      /* in force */
+    struct cv_config *first;       /* the vaults refer to it */
+    struct old_config *old;
+    struct cv_pool *pool;
+    struct cv_hook hook;
+    struct cv_loop_timer tidy;     /* frees old configurations */
+    struct cv_loop_timer watchdog;
     struct cv_loop *loop;
     struct cv_keyring ring;
     struct cv_gate *gate;
@@ -130,7 +150,7 @@ static int start_proxy(struct daemon *d, const struct cv_config_vault *v, struct
  * would not mend itself. One that cannot connect is tried again for ever. */
 static int start_vaults(struct daemon *d, struct cv_error *err)
 {
-    const struct cv_config *c = d->o->config;
+    const struct cv_config *c = d->config;
     const struct cv_vault_events events = {on_state, on_key, d};
     d->vaults = calloc(c->vault_count + 1, sizeof(*d->vaults));
     d->proxies = calloc(c->vault_count + 1, sizeof(*d->proxies));
@@ -156,6 +176,110 @@ static int start_vaults(struct daemon *d, struct cv_error *err)
     return 0;
 }
 
+/* ---- reload ---- */
+
+static bool same_addr(const struct cv_addr *a, const struct cv_addr *b)
+{
+    char x[CV_ADDR_TEXT], y[CV_ADDR_TEXT];
+    return strcmp(cv_addr_format(x, a), cv_addr_format(y, b)) == 0;
+}
+
+/* What a reload does not touch. */
+static bool needs_restart(const struct cv_config *a, const struct cv_config *b)
+{
+    if (strcmp(a->base_dir, b->base_dir) != 0 || !same_addr(&a->address, &b->address) ||
+        !same_addr(&a->utility_address, &b->utility_address) || a->watermark != b->watermark ||
+        (a->tls.certificate == NULL) != (b->tls.certificate == NULL) ||
+        (a->policy_hook == NULL) != (b->policy_hook == NULL) || a->vault_count != b->vault_count) {
+        return true;
+    }
+    for (size_t i = 0; i < a->vault_count; i++) {
+        const struct cv_config_vault *v = &a->vaults[i];
+        const struct cv_config_vault *w = &b->vaults[i];
+        if (strcmp(v->name, w->name) != 0 || !same_addr(&v->enclave, &w->enclave) ||
+            strcmp(v->encryption_key_id, w->encryption_key_id) != 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void on_tidy(struct cv_loop_timer *timer)
+{
+    struct daemon *d = (struct daemon *)(void *)((char *)timer - offsetof(struct daemon, tidy));
+    if (cv_server_in_work(d->server) > 0) {
+        cv_loop_timer_set(timer, cv_deadline(1000));
+        return;
+    }
+    while (d->old != NULL) {
+        struct old_config *o = d->old;
+        d->old = o->next;
+        cv_config_free(&o->config);
+        free(o);
+    }
+}
+
+static int replace_config(struct daemon *d, struct cv_config *next, struct cv_error *err)
+{
+    struct old_config *o = calloc(1, sizeof(*o));
+    if (o == NULL) {
+        return cv_error_set(err, CV_ERR_NOMEM, "no memory for another configuration");
+    }
+    /* The server's certificates first: that may fail, and so may the gate, and
+     * then the old configuration stays whole. */
+    int rc = cv_gate_reload(d->gate, next, err);
+    if (rc == 0) {
+        rc = cv_server_reload(d->server, next, err);
+        if (rc != 0 && cv_gate_reload(d->gate, d->config, NULL) != 0) {
+            cv_log(CV_LOG_ERROR, "the old policy could not be put back", NULL);
+        }
+    }
+    if (rc != 0) {
+        free(o);
+        return rc;
+    }
+    d->hook.config = next;
+    if (d->config == d->first) {
+        free(o); /* freed at the end */
+    } else {
+        o->config = d->config;
+        o->next = d->old;
+        d->old = o;
+        cv_loop_timer_set(&d->tidy, cv_deadline(1000));
+    }
+    d->config = next;
+    return 0;
+}
+
+static void reload(struct daemon *d)
+{
+    struct cv_error err;
+    cv_error_clear(&err);
+    cv_notify("RELOADING=1");
+    struct cv_config *next = d->o->reload != NULL ? d->o->reload(d->o->ctx) : NULL;
+    if (next == NULL) {
+        cv_log(CV_LOG_ERROR, "the configuration is not good: the old one stays in force", NULL);
+    } else {
+        if (needs_restart(d->config, next)) {
+            cv_log(CV_LOG_WARN, "changes of addresses, directories, vaults, watermark driver, or TLS and policy "
+                                "hook on or off take effect at a restart", NULL);
+        }
+        if (replace_config(d, next, &err) != 0) {
+            cv_log_error(CV_LOG_ERROR, "the configuration could not be taken: the old one stays in force", &err);
+            cv_config_free(&next);
+        } else {
+            cv_log(CV_LOG_INFO, "configuration reloaded", "keys", cv_logf("%zu", d->config->key_count), NULL);
+        }
+    }
+    cv_notify("READY=1");
+}
+
+static void on_watchdog(struct cv_loop_timer *timer)
+{
+    cv_notify("WATCHDOG=1");
+    cv_loop_timer_set(timer, cv_deadline(cv_notify_watchdog_ms()));
+}
+
 static void on_signal(struct cv_loop_source *source, uint32_t events)
 {
     struct daemon *d =
@@ -164,7 +288,7 @@ static void on_signal(struct cv_loop_source *source, uint32_t events)
     (void)events;
     while (read(source->fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
         if (info.ssi_signo == SIGHUP) {
-            cv_log(CV_LOG_WARN, "SIGHUP: reloading is not available in this version", NULL);
+            reload(d);
         } else {
             d->signal = (int)info.ssi_signo;
         }
@@ -202,7 +326,7 @@ static void raise_limits(void)
 /* What the configuration asks for and this version does not do. */
 static void announce(const struct daemon *d)
 {
-    const struct cv_config *c = d->o->config;
+    const struct cv_config *c = d->config;
     cv_gate_announce(d->gate);
     if (c->key_count == 0) {
         cv_log(CV_LOG_WARN, "no key is listed under tezos: every signing request is refused", NULL);
@@ -212,12 +336,38 @@ static void announce(const struct daemon *d)
     }
 }
 
-/* What must not be served without: asking for it and not getting it would let
- * in whom it should keep out. */
-static int check_supported(const struct cv_config *c, struct cv_error *err)
+static int start_hook(struct daemon *d, struct cv_error *err)
 {
-    if (c->policy_hook != NULL) {
-        return cv_error_set(err, CV_ERR_UNSUPPORTED, "policy_hook is not called by this version");
+    if (d->config->policy_hook == NULL) {
+        return 0;
+    }
+    if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
+        return cv_error_set(err, CV_ERR_INTERNAL, "libcurl could not be started");
+    }
+    d->hook.config = d->config;
+    int rc = cv_pool_new(&d->pool, d->loop, HOOK_THREADS, HOOK_QUEUE, err);
+    d->hook.pool = d->pool;
+    return rc;
+}
+
+/* With --require-vaults: until each is up, or one is down. */
+static int await_vaults(struct daemon *d, struct cv_error *err)
+{
+    int64_t deadline = cv_deadline(REQUIRE_MS);
+    for (size_t i = 0; i < d->vault_count && d->signal == 0;) {
+        struct cv_vault *v = d->vaults[i];
+        if (cv_vault_state(v) == CV_VAULT_UP) {
+            i++;
+            continue;
+        }
+        if (cv_vault_state(v) == CV_VAULT_DOWN) {
+            *err = *cv_vault_why(v);
+            (void)cv_error_wrap(err, "vault %.60s", cv_vault_name(v));
+            return err->code;
+        }
+        if (cv_now_ms() >= deadline || cv_loop_once(d->loop, deadline) != 0) {
+            return cv_error_set(err, CV_ERR_TIMEOUT, "vault %.60s was not ready in time", cv_vault_name(v));
+        }
     }
     return 0;
 }
@@ -225,10 +375,7 @@ static int check_supported(const struct cv_config *c, struct cv_error *err)
 static int start(struct daemon *d, struct cv_error *err)
 {
     char text[CV_ADDR_TEXT], utility[CV_ADDR_TEXT];
-    int rc = check_supported(d->o->config, err);
-    if (rc == 0) {
-        rc = cv_daemon_prepare_base_dir(d->o->config->base_dir, err);
-    }
+    int rc = cv_daemon_prepare_base_dir(d->config->base_dir, err);
     if (rc == 0) {
         rc = cv_loop_new(&d->loop, err);
     }
@@ -236,26 +383,30 @@ static int start(struct daemon *d, struct cv_error *err)
         rc = watch_signals(d, err);
     }
     if (rc == 0) {
-        const struct cv_gate_options go = {d->loop, d->o->config, on_durable, d};
+        const struct cv_gate_options go = {d->loop, d->config, on_durable, d};
         rc = cv_gate_new(&d->gate, &go, err);
     }
     if (rc == 0) {
-        rc = cv_instruments_new(&d->instruments, d->o->config, err);
+        rc = cv_instruments_new(&d->instruments, d->config, err);
     }
     if (rc == 0) {
         announce(d);
+        rc = start_hook(d, err);
+    }
+    if (rc == 0) {
         rc = start_vaults(d, err);
     }
     if (rc != 0) {
         return rc;
     }
     struct cv_server_options so = {.loop = d->loop,
-                                   .config = d->o->config,
+                                   .config = d->config,
                                    .ring = &d->ring,
                                    .vaults = d->vaults,
                                    .vault_count = d->vault_count,
                                    .gate = d->gate,
-                                   .instruments = d->instruments};
+                                   .instruments = d->instruments,
+                                   .hook = d->pool != NULL ? &d->hook : NULL};
     rc = cv_server_start(&d->server, &so, err);
     if (rc != 0) {
         return rc;
@@ -265,7 +416,18 @@ static int start(struct daemon *d, struct cv_error *err)
     for (size_t i = 0; i < d->vault_count; i++) {
         cv_vault_start(d->vaults[i]);
     }
-    return 0;
+    cv_loop_timer_init(d->loop, &d->tidy, on_tidy);
+    cv_loop_timer_init(d->loop, &d->watchdog, on_watchdog);
+    if (cv_notify_watchdog_ms() > 0) {
+        cv_loop_timer_set(&d->watchdog, cv_now_ms());
+    }
+    if (d->o->require_vaults) {
+        rc = await_vaults(d, err);
+    }
+    if (rc == 0) {
+        cv_notify("READY=1");
+    }
+    return rc;
 }
 
 /* ---- end ---- */
@@ -275,6 +437,7 @@ static int drain(struct daemon *d)
 {
     int64_t deadline = cv_deadline(CV_DAEMON_DRAIN_MS);
     d->stopping = true;
+    cv_notify("STOPPING=1");
     cv_log(CV_LOG_INFO, "stopping", "signal", strsignal(d->signal), "in_work",
            cv_logf("%zu", cv_server_in_work(d->server)), NULL);
     cv_server_drain(d->server);
@@ -289,7 +452,8 @@ static int drain(struct daemon *d)
 static void stop(struct daemon *d)
 {
     d->stopping = true;
-    /* The vaults first: that answers whatever still waits. */
+    /* Hook and vaults first: that answers whatever still waits. */
+    cv_pool_free(&d->pool);
     for (size_t i = 0; i < d->vault_count; i++) {
         cv_vault_free(&d->vaults[i]);
     }
@@ -308,14 +472,30 @@ static void stop(struct daemon *d)
         cv_loop_remove(d->loop, &d->signals);
         (void)close(fd);
     }
+    if (d->loop != NULL) {
+        cv_loop_timer_off(&d->tidy);
+        cv_loop_timer_off(&d->watchdog);
+    }
     cv_loop_free(&d->loop);
     free(d->vaults);
     free(d->proxies);
+    while (d->old != NULL) {
+        struct old_config *o = d->old;
+        d->old = o->next;
+        cv_config_free(&o->config);
+        free(o);
+    }
+    if (d->config != d->first) {
+        cv_config_free(&d->config);
+    }
+    cv_config_free(&d->first);
 }
 
-int cv_daemon_run(const struct cv_daemon_options *options, struct cv_error *err)
+int cv_daemon_run(struct cv_daemon_options *options, struct cv_error *err)
 {
-    struct daemon d = {.o = options, .signals = {.fd = -1}};
+    struct daemon d = {
+        .o = options, .config = options->config, .first = options->config, .signals = {.fd = -1}};
+    options->config = NULL;
     raise_limits();
     int rc = start(&d, err);
     while (rc == 0 && d.signal == 0) {

@@ -8,13 +8,19 @@
 #define CV_DAEMON_DRAIN_MS 10000
 
 struct cv_daemon_options {
-    const struct cv_config *config;
-    bool no_list; /* do not log the keys once they are there */
+    struct cv_config *config; /* the daemon's from now on: freed when it ends */
+    bool no_list;             /* do not log the keys once they are there */
+    bool require_vaults;      /* a vault that does not come up at start is fatal */
+    /* For SIGHUP: reads the configuration anew. NULL, and all problems told,
+     * when it is not good. */
+    struct cv_config *(*reload)(void *ctx);
+    void *ctx;
 };
 
-/* Runs until SIGTERM or SIGINT, which let requests in work end. 0, or why it
+/* Runs until SIGTERM or SIGINT, which let requests in work end; SIGHUP reloads
+ * keys, policies, clients, caps and certificates, all or none. 0, or why it
  * could not start or go on. */
-int cv_daemon_run(const struct cv_daemon_options *options, struct cv_error *err) CV_NODISCARD;
+int cv_daemon_run(struct cv_daemon_options *options, struct cv_error *err) CV_NODISCARD;
 
 /* Makes base_dir (0770) and proves that it can be written. Commands that keep
  * state call it first. */

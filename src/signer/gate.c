@@ -173,6 +173,30 @@ int cv_gate_new(struct cv_gate **out, const struct cv_gate_options *options, str
     return CV_OK;
 }
 
+static void free_rules(struct ruled *by_hash, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        cv_rules_free(&by_hash[i].rules);
+    }
+    free(by_hash);
+}
+
+int cv_gate_reload(struct cv_gate *gate, const struct cv_config *config, struct cv_error *err)
+{
+    struct cv_gate next = {.o = gate->o};
+    next.o.config = config;
+    int r = make_rules(&next, err);
+    if (r != CV_OK) {
+        free_rules(next.by_hash, next.count);
+        return r;
+    }
+    free_rules(gate->by_hash, gate->count);
+    gate->by_hash = next.by_hash;
+    gate->count = next.count;
+    gate->o.config = config;
+    return CV_OK;
+}
+
 void cv_gate_free(struct cv_gate **gate)
 {
     struct cv_gate *g = *gate;
@@ -186,10 +210,7 @@ void cv_gate_free(struct cv_gate **gate)
     cv_wm_close(g->store);
     cv_marks_free(g->memory);
     cv_audit_close(g->audit);
-    for (size_t i = 0; i < g->count; i++) {
-        cv_rules_free(&g->by_hash[i].rules);
-    }
-    free(g->by_hash);
+    free_rules(g->by_hash, g->count);
     free(g);
     *gate = NULL;
 }

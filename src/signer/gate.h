@@ -37,6 +37,9 @@ struct cv_gate_options {
 
 /* Opens the watermark store and the audit log. */
 int cv_gate_new(struct cv_gate **out, const struct cv_gate_options *options, struct cv_error *err) CV_NODISCARD;
+/* Takes the keys and policies of another configuration, all or (on failure)
+ * none. The watermark driver stays what it is. */
+int cv_gate_reload(struct cv_gate *gate, const struct cv_config *config, struct cv_error *err) CV_NODISCARD;
 /* Makes durable what waits, then closes. Harmless on NULL. */
 void cv_gate_free(struct cv_gate **gate);
 /* The policy of PKH; NULL when it is not listed under `tezos`. By

@@ -1,21 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From libmicrohttpd's callbacks to routes and answers. */
-#include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "json/json.h"
 #include "signer/server_impl.h"
-#include "transport/listen.h"
-#include "transport/resolve.h"
 
 #define CONTENT_JSON "application/json; charset=utf-8"
 #define CONTENT_TEXT "text/plain; charset=utf-8"
 #define REPLY_MAX (64u * 1024 * 1024)
-#define RESOLVE_MS 10000
 
 /* ---- answers ---- */
 
@@ -165,6 +161,8 @@ static struct cv_http *request_new(struct cv_endpoint *e, struct MHD_Connection 
     (void)snprintf(h->pkh, sizeof(h->pkh), "unknown");
     cv_buf_init(&h->body, e->body_max);
     cv_buf_init(&h->reply, REPLY_MAX);
+    h->conn = cv_conn_of(connection);
+    cv_conn_request(h->conn);
     find_route(h, method, url);
     const char *length =
         MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_LENGTH);
@@ -185,7 +183,13 @@ static void fail_too_large(struct cv_http *h)
 /* The body is complete, or will not be read. */
 static void dispatch(struct cv_http *h)
 {
-    if (h->too_large) {
+    cv_conn_complete(h->conn);
+    if (!cv_conn_take_token(h->endpoint, h->conn)) {
+        h->retry_later = true;
+        cv_http_fail(h, 429, "too many requests from this address");
+    } else if (h->endpoint->tls != NULL && !cv_conn_check_peer(h->endpoint, h->conn, h->connection)) {
+        cv_http_fail(h, 401, "a client certificate is required");
+    } else if (h->too_large) {
         fail_too_large(h);
     } else if (h->route == NULL && h->refused == 404) {
         if (cv_buf_append_str(&h->reply, "404 page not found\n") != 0) {
@@ -200,9 +204,9 @@ static void dispatch(struct cv_http *h)
     }
 }
 
-static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, const char *url,
-                                  const char *method, const char *version, const char *upload_data,
-                                  size_t *upload_data_size, void **con_cls)
+enum MHD_Result cv_http_on_request(void *cls, struct MHD_Connection *connection, const char *url,
+                                   const char *method, const char *version, const char *upload_data,
+                                   size_t *upload_data_size, void **con_cls)
 {
     struct cv_endpoint *e = cls;
     struct cv_http *h = *con_cls;
@@ -229,8 +233,6 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, 
             }
             h->too_large = true;
             cv_buf_reset(&h->body);
-        } else if (h->too_large && h->started_us + 10000000 < cv_now_us()) {
-            return MHD_NO; /* a body without end */
         }
         *upload_data_size = 0;
         return MHD_YES;
@@ -239,7 +241,7 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, 
     return h->answered ? send_answer(h) : MHD_YES;
 }
 
-static void on_completed(void *cls, struct MHD_Connection *connection, void **con_cls,
+void cv_http_on_completed(void *cls, struct MHD_Connection *connection, void **con_cls,
                          enum MHD_RequestTerminationCode code)
 {
     struct cv_http *h = *con_cls;
@@ -247,131 +249,10 @@ static void on_completed(void *cls, struct MHD_Connection *connection, void **co
     (void)connection;
     (void)code;
     if (h != NULL) {
+        cv_conn_answered(h->conn);
         cv_buf_free(&h->body);
         cv_buf_free(&h->reply);
         free(h);
         *con_cls = NULL;
     }
-}
-
-/* ---- one endpoint ---- */
-
-static CV_PRINTF(2, 0) void on_log(void *cls, const char *fmt, va_list ap)
-{
-    char text[256];
-    (void)cls;
-    if (cv_log_enabled(CV_LOG_DEBUG)) {
-        (void)vsnprintf(text, sizeof(text), fmt, ap);
-        text[strcspn(text, "\r\n")] = 0;
-        cv_log(CV_LOG_DEBUG, "http", "message", text, NULL);
-    }
-}
-
-static void on_ready(struct cv_loop_source *source, uint32_t events)
-{
-    struct cv_endpoint *e =
-        (struct cv_endpoint *)(void *)((char *)source - offsetof(struct cv_endpoint, source));
-    (void)events;
-    e->run = false;
-    (void)MHD_run(e->daemon);
-}
-
-static int64_t before_wait(struct cv_loop_hook *hook)
-{
-    struct cv_endpoint *e =
-        (struct cv_endpoint *)(void *)((char *)hook - offsetof(struct cv_endpoint, hook));
-    MHD_UNSIGNED_LONG_LONG ms = 0;
-    for (int i = 0; i < 4; i++) {
-        if (e->run) {
-            e->run = false;
-            (void)MHD_run(e->daemon);
-        }
-        if (MHD_get_timeout(e->daemon, &ms) != MHD_YES) {
-            return CV_NO_DEADLINE;
-        }
-        if (ms > 0) {
-            return cv_deadline(ms > 1000000 ? 1000000 : (int64_t)ms);
-        }
-        e->run = true;
-    }
-    return 0;
-}
-
-/* An address with a name is that of its first IP address. */
-static int resolve(struct cv_addr *addr, struct cv_error *err)
-{
-    struct cv_resolved found;
-    if (addr->kind != CV_ADDR_TCP || addr->host[0] == 0 || cv_host_is_ip(addr->host)) {
-        return 0;
-    }
-    int rc = cv_resolve(&found, addr->host, (uint16_t)addr->port, CV_RESOLVE_ANY,
-                        cv_deadline(RESOLVE_MS), err);
-    if (rc == 0) {
-        *addr = found.addr[0];
-    }
-    return rc;
-}
-
-int cv_endpoint_start(struct cv_endpoint *e, const char *what, const struct cv_addr *addr,
-                      struct cv_error *err)
-{
-    struct cv_listener listener = CV_LISTENER_INIT;
-    struct cv_addr target = *addr;
-    e->source.fd = -1;
-    int rc = resolve(&target, err);
-    if (rc == 0) {
-        rc = cv_listen(&listener, &target, err);
-    }
-    if (rc != 0) {
-        (void)cv_error_wrap(err, "starting the %s server", what);
-        return rc;
-    }
-    e->addr = listener.addr;
-    /* From here on the descriptor is libmicrohttpd's. */
-    e->daemon = MHD_start_daemon(
-        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_request, e,
-        MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, MHD_OPTION_LISTEN_SOCKET, listener.fd,
-        MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL, MHD_OPTION_CONNECTION_LIMIT,
-        (unsigned)CV_SERVER_CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)CV_SERVER_IDLE_S,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)(16 * 1024), MHD_OPTION_END);
-    if (e->daemon == NULL) {
-        (void)close(listener.fd);
-        return cv_error_set(err, CV_ERR_IO, "starting the %s server: libmicrohttpd refuses", what);
-    }
-    const union MHD_DaemonInfo *info = MHD_get_daemon_info(e->daemon, MHD_DAEMON_INFO_EPOLL_FD);
-    e->source.fd = info != NULL ? info->epoll_fd : -1;
-    e->source.ready = on_ready;
-    e->hook.before_wait = before_wait;
-    if (e->source.fd < 0 || cv_loop_add(e->server->o.loop, &e->source, EPOLLIN) != 0) {
-        e->source.fd = -1;
-        MHD_stop_daemon(e->daemon);
-        e->daemon = NULL;
-        return cv_error_set(err, CV_ERR_IO, "starting the %s server: no epoll descriptor", what);
-    }
-    cv_loop_hook_add(e->server->o.loop, &e->hook);
-    return 0;
-}
-
-void cv_endpoint_quiesce(struct cv_endpoint *e)
-{
-    if (e->daemon != NULL) {
-        MHD_socket fd = MHD_quiesce_daemon(e->daemon);
-        if (fd != MHD_INVALID_SOCKET) {
-            (void)close(fd);
-        }
-    }
-}
-
-void cv_endpoint_stop(struct cv_endpoint *e)
-{
-    if (e->daemon == NULL) {
-        return;
-    }
-    for (int i = 0; i < 16; i++) {
-        (void)MHD_run(e->daemon); /* sends what was answered */
-    }
-    cv_loop_remove(e->server->o.loop, &e->source);
-    cv_loop_hook_remove(e->server->o.loop, &e->hook);
-    MHD_stop_daemon(e->daemon);
-    e->daemon = NULL;
 }

@@ -152,6 +152,50 @@ static void on_key_ready(struct cv_vault_wait *wait)
     (void)submit(HTTP_OF(wait, wait));
 }
 
+/* Waits for the key where it must, then signs. False when it was answered. */
+static bool proceed(struct cv_http *h)
+{
+    h->wait.ready = on_key_ready;
+    return cv_vault_wait(h->key, &h->wait, cv_deadline(CV_SERVER_SIGN_MS)) || submit(h);
+}
+
+/* ---- the policy hook ---- */
+
+static bool prove(struct cv_http *h);
+
+static void on_hook(struct cv_hook_call *call)
+{
+    struct cv_http *h = HTTP_OF(call, hook);
+    if (call->status != 0) {
+        cv_instruments_policy_violation(h->server->o.instruments, h->pkh, "policy_hook");
+        cv_http_refuse(h, call->status, call->text);
+    } else if (h->proving) {
+        (void)prove(h);
+    } else {
+        (void)proceed(h);
+    }
+}
+
+/* Asks the hook, when there is one, about MESSAGE, and goes on. False when it
+ * was answered. */
+static bool ask_and_proceed(struct cv_http *h, struct cv_bytes message)
+{
+    struct cv_server *s = h->server;
+    if (s->o.hook == NULL || s->o.config->policy_hook == NULL) {
+        return h->proving ? prove(h) : proceed(h);
+    }
+    h->hook.done = on_hook;
+    h->hook.request = message;
+    h->hook.source = cv_http_client_ip(h, h->source, sizeof(h->source));
+    h->hook.client_key_hash = h->has_client ? h->client_text : NULL;
+    h->hook.public_key_hash = h->pkh;
+    if (cv_hook_ask(s->o.hook, &h->hook) != 0) {
+        cv_http_refuse(h, 503, "policy hook: too many requests wait for it");
+        return false;
+    }
+    return true;
+}
+
 /* False, and answered, when there is no room or the daemon is ending. */
 static bool has_room(struct cv_http *h)
 {
@@ -218,8 +262,7 @@ void cv_http_sign(struct cv_http *h, const char *argument)
     }
     cv_blake2b_256(h->sign.digest, h->sign.message);
     h->sign.version = version_of(h);
-    h->wait.ready = on_key_ready;
-    if (cv_vault_wait(h->key, &h->wait, cv_deadline(CV_SERVER_SIGN_MS)) || submit(h)) {
+    if (ask_and_proceed(h, h->sign.message)) {
         cv_http_wait(h);
     }
 }
@@ -239,7 +282,7 @@ static void on_proved(struct cv_sign *sign, int code, const struct cv_signature 
     cv_http_answer_pair(h, 200, "bls_prove_possession", text);
 }
 
-static bool prove(struct cv_http *h)
+static bool submit_proof(struct cv_http *h)
 {
     struct cv_error err;
     cv_error_clear(&err);
@@ -253,7 +296,13 @@ static bool prove(struct cv_http *h)
 
 static void on_prover_ready(struct cv_vault_wait *wait)
 {
-    (void)prove(HTTP_OF(wait, wait));
+    (void)submit_proof(HTTP_OF(wait, wait));
+}
+
+static bool prove(struct cv_http *h)
+{
+    h->wait.ready = on_prover_ready;
+    return cv_vault_wait(h->key, &h->wait, cv_deadline(CV_SERVER_SIGN_MS)) || submit_proof(h);
 }
 
 void cv_http_prove(struct cv_http *h, const char *argument)
@@ -273,8 +322,8 @@ void cv_http_prove(struct cv_http *h, const char *argument)
     if (!has_room(h)) {
         return;
     }
-    h->wait.ready = on_prover_ready;
-    if (cv_vault_wait(h->key, &h->wait, cv_deadline(CV_SERVER_SIGN_MS)) || prove(h)) {
+    h->proving = true;
+    if (ask_and_proceed(h, CV_BYTES(NULL, 0))) {
         cv_http_wait(h);
     }
 }

@@ -116,7 +116,10 @@ bool cv_http_authenticate(struct cv_http *h, struct cv_bytes message)
     }
     cv_auth_client(&v, keys, &h->pkh_value, message, cv_http_client_query(h, "authentication"));
     if (v.status != 0) {
-        cv_instruments_authentication_failure(h->server->o.instruments, v.status, "authentication", "");
+        char ip[INET6_ADDRSTRLEN];
+        cv_instruments_authentication_failure(h->server->o.instruments, v.status, "authentication",
+                                              h->server->o.config->metrics_client_ip
+                                                  ? cv_http_client_ip(h, ip, sizeof(ip)) : "");
         cv_http_refuse(h, v.status, v.text);
         return false;
     }
@@ -124,6 +127,17 @@ bool cv_http_authenticate(struct cv_http *h, struct cv_bytes message)
     h->client = v.client;
     cv_pkh_format(h->client_text, &h->client);
     return true;
+}
+
+static bool certificate_fits(const struct cv_http *h)
+{
+    const struct cv_config_strings *list = &h->policy->client_certificates;
+    for (size_t i = 0; i < list->count; i++) {
+        if (strcmp(list->item[i], cv_conn_fingerprint(h->conn)) == 0) {
+            return true;
+        }
+    }
+    return false;
 }
 
 bool cv_http_listed(struct cv_http *h)
@@ -134,6 +148,10 @@ bool cv_http_listed(struct cv_http *h)
     if (h->policy == NULL) {
         (void)snprintf(text, sizeof(text), "%s is not listed in config", h->pkh);
         cv_http_refuse(h, 403, text);
+        return false;
+    }
+    if (h->policy->client_certificates.given && !certificate_fits(h)) {
+        cv_http_refuse(h, 403, "this client certificate is not allowed to use the key");
         return false;
     }
     if (h->user == NULL || !h->policy->jwt_users.given) {

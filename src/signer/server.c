@@ -15,12 +15,18 @@ int cv_server_start(struct cv_server **out, const struct cv_server_options *opti
     s->main = (struct cv_endpoint){.server = s,
                                    .routes = cv_main_routes,
                                    .route_count = cv_main_route_count,
-                                   .body_max = CV_SERVER_BODY_MAX};
+                                   .body_max = (size_t)options->config->caps.body_bytes};
     s->utility = (struct cv_endpoint){.server = s,
                                       .routes = cv_utility_routes,
                                       .route_count = cv_utility_route_count,
                                       .body_max = 4096};
-    int rc = cv_endpoint_start(&s->main, "main", &options->config->address, err);
+    s->main.source.fd = s->utility.source.fd = -1;
+    int rc = options->config->tls.certificate != NULL
+                 ? cv_server_tls_new(&s->main.tls, &options->config->tls, err)
+                 : 0;
+    if (rc == 0) {
+        rc = cv_endpoint_start(&s->main, "main", &options->config->address, err);
+    }
     if (rc == 0) {
         rc = cv_endpoint_start(&s->utility, "utility", &options->config->utility_address, err);
     }
@@ -42,6 +48,18 @@ const struct cv_addr *cv_server_utility_address(const struct cv_server *server)
     return &server->utility.addr;
 }
 
+int cv_server_reload(struct cv_server *server, const struct cv_config *config, struct cv_error *err)
+{
+    if (server->main.tls != NULL && config->tls.certificate != NULL) {
+        int rc = cv_server_tls_reload(server->main.tls, &config->tls, err);
+        if (rc != 0) {
+            return rc;
+        }
+    }
+    server->o.config = config;
+    return 0;
+}
+
 void cv_server_drain(struct cv_server *server)
 {
     server->draining = true;
@@ -60,6 +78,7 @@ void cv_server_stop(struct cv_server **server)
     if (s != NULL) {
         cv_endpoint_stop(&s->main);
         cv_endpoint_stop(&s->utility);
+        cv_server_tls_free(&s->main.tls);
         free(s);
     }
 }

@@ -11,13 +11,10 @@
 
 #include "signer/config.h"
 #include "signer/gate.h"
+#include "signer/hook.h"
 #include "signer/instruments.h"
 #include "signer/vault.h"
 
-/* Caps. A body is JSON text of hex: half of it, less quotes, is the message. */
-#define CV_SERVER_BODY_MAX (1024u * 1024)
-#define CV_SERVER_CONNECTIONS 8192
-#define CV_SERVER_IDLE_S 75
 #define CV_SERVER_SIGN_MS 10000 /* for the enclave to answer */
 #define CV_SERVER_WAITING 4096  /* requests in work; then 503 */
 
@@ -31,6 +28,7 @@ struct cv_server_options {
     size_t vault_count;
     struct cv_gate *gate;
     struct cv_instruments *instruments;
+    const struct cv_hook *hook; /* NULL = none */
 };
 
 /* Binds both addresses and serves. CV_ERR_IO names the address. */
@@ -39,6 +37,9 @@ int cv_server_start(struct cv_server **out, const struct cv_server_options *opti
 /* The addresses bound, with the ports that the kernel chose for 0. */
 const struct cv_addr *cv_server_address(const struct cv_server *server);
 const struct cv_addr *cv_server_utility_address(const struct cv_server *server);
+/* Takes another configuration for what comes from now on: clients, caps,
+ * certificates. The old one must live while requests are in work. */
+int cv_server_reload(struct cv_server *server, const struct cv_config *config, struct cv_error *err) CV_NODISCARD;
 /* Takes no new connection, answers what is in work, says so to the others. */
 void cv_server_drain(struct cv_server *server);
 /* To be called when the gate's watermarks became durable, or failed: answers

@@ -20,6 +20,10 @@ struct cv_route {
     void (*handle)(struct cv_http *h, const char *argument);
 };
 
+struct cv_conn;
+struct cv_buckets;
+struct cv_server_tls;
+
 /* One libmicrohttpd daemon in the loop. */
 struct cv_endpoint {
     struct cv_server *server;
@@ -31,6 +35,10 @@ struct cv_endpoint {
     struct cv_loop_hook hook;
     struct cv_addr addr;
     bool run; /* something was resumed: libmicrohttpd has work */
+    struct cv_server_tls *tls;  /* NULL = plain HTTP */
+    struct cv_conn *conns;      /* all that are open */
+    struct cv_loop_timer sweep; /* ends those that are too slow */
+    struct cv_buckets *buckets; /* requests by client address; NULL = no limit */
 };
 
 struct cv_server {
@@ -47,6 +55,7 @@ struct cv_http {
     struct cv_server *server;
     struct cv_endpoint *endpoint;
     struct MHD_Connection *connection;
+    struct cv_conn *conn;
     const struct cv_route *route; /* NULL: REFUSED says what to answer */
     unsigned refused;
     char argument[128];
@@ -66,6 +75,9 @@ struct cv_http {
     /* a signing request */
     struct cv_sign sign;
     struct cv_vault_wait wait;
+    struct cv_hook_call hook;
+    char source[48];        /* the client's IP address, for the hook */
+    bool proving;           /* possession, not signing */
     struct cv_vault_key *key;
     const struct cv_config_key *policy;
     struct cv_pkh pkh_value;
@@ -89,6 +101,42 @@ int cv_endpoint_start(struct cv_endpoint *e, const char *what, const struct cv_a
                       struct cv_error *err) CV_NODISCARD;
 void cv_endpoint_quiesce(struct cv_endpoint *e);
 void cv_endpoint_stop(struct cv_endpoint *e);
+
+/* ---- libmicrohttpd's callbacks ---- */
+enum MHD_Result cv_http_on_request(void *cls, struct MHD_Connection *connection, const char *url,
+                                   const char *method, const char *version, const char *upload_data,
+                                   size_t *upload_data_size, void **con_cls);
+void cv_http_on_completed(void *cls, struct MHD_Connection *connection, void **con_cls,
+                          enum MHD_RequestTerminationCode code);
+
+/* ---- connections: how long they may take, how often they may ask ---- */
+void cv_conn_start(struct cv_endpoint *e);
+void cv_conn_stop(struct cv_endpoint *e);
+void cv_conn_notify(void *cls, struct MHD_Connection *connection, void **socket_context,
+                    enum MHD_ConnectionNotificationCode code);
+struct cv_conn *cv_conn_of(struct MHD_Connection *connection);
+/* A request's headers have come; all of it has; its answer was sent. */
+void cv_conn_request(struct cv_conn *c);
+void cv_conn_complete(struct cv_conn *c);
+void cv_conn_answered(struct cv_conn *c);
+/* One request of this address: false when it had its share. */
+bool cv_conn_take_token(struct cv_endpoint *e, struct cv_conn *c);
+/* The client's certificate, where one is wanted. */
+bool cv_conn_check_peer(struct cv_endpoint *e, struct cv_conn *c, struct MHD_Connection *connection);
+/* Its SHA-256 as 64 hex digits; "" when there is none. */
+const char *cv_conn_fingerprint(const struct cv_conn *c);
+
+/* ---- TLS of the main server (GnuTLS, which libmicrohttpd brings) ---- */
+int cv_server_tls_new(struct cv_server_tls **out, const struct cv_config_tls *config,
+                      struct cv_error *err) CV_NODISCARD;
+void cv_server_tls_free(struct cv_server_tls **tls);
+/* Reads certificate and key anew; on failure the old ones stay. */
+int cv_server_tls_reload(struct cv_server_tls *tls, const struct cv_config_tls *config,
+                         struct cv_error *err) CV_NODISCARD;
+void cv_server_tls_options(struct cv_server_tls *tls, struct MHD_OptionItem *list, size_t *n);
+bool cv_server_tls_wants_clients(const struct cv_server_tls *tls);
+/* Verifies the peer of SESSION and writes its fingerprint. */
+bool cv_server_tls_peer(void *session, char fingerprint[65]);
 
 /* ---- answers: each may be called once for a request ---- */
 

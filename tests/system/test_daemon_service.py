@@ -1,0 +1,426 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The daemon as a service: policy hook, TLS, caps, reload, systemd."""
+
+import base64
+import datetime
+import hashlib
+import http.client
+import http.server
+import ipaddress
+import json
+import os
+import signal
+import socket
+import ssl
+import threading
+import time
+import unittest
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from claviger_testing import process, tezos
+from claviger_testing.fake_enclave import public_key, sign
+from claviger_testing.fake_stack import FakeStack, free_port
+from claviger_testing.stack import environment
+
+process.need("claviger")
+UNKNOWN = "tz1Ke2h7sDdakHJQh8WX4Z372du1KChsksyU"
+
+
+def text_of(answer):
+    return answer.json()[0]["msg"]
+
+
+def wait_for(condition, seconds=10):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError("it did not happen in time")
+        time.sleep(0.02)
+
+
+# --- policy hook ------------------------------------------------------------
+
+HOOK_SECRET = hashlib.sha256(b"hook").digest()
+HOOK_KEY = tezos.encode("edpk", public_key("Ed25519", HOOK_SECRET))
+HOOK_PKH = tezos.key_hash(HOOK_KEY)
+
+
+class Hook(http.server.BaseHTTPRequestHandler):
+    """Answers as the class says; keeps what it was asked."""
+    mode, asked = "yes", []
+
+    def do_POST(self):  # pylint: disable=invalid-name
+        question = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.asked.append(question)
+        mode = type(self).mode
+        if mode == "hang":
+            time.sleep(3)
+        status = {"no": 403, "broken": 500, "gone": 404, "moved": 302, "signed-no": 403}.get(mode, 200)
+        body = b""
+        if mode.startswith("signed"):
+            payload = {"status": status, "nonce": question["nonce"], "public_key_hash": HOOK_PKH}
+            if mode == "signed-no":
+                payload["error"] = "not today"
+            if mode == "signed-status":
+                payload["status"] = 201
+            if mode == "signed-nonce":
+                payload["nonce"] = base64.b64encode(bytes(32)).decode()
+            if mode == "signed-stranger":
+                payload["public_key_hash"] = UNKNOWN
+            raw = json.dumps(payload, indent=3)
+            signature = tezos.encode("edsig", sign("Ed25519", HOOK_SECRET, raw.encode(), 2))
+            if mode == "signed-forged":
+                raw = raw.replace(HOOK_PKH, HOOK_PKH).replace('"status": 200', '"status":  200')
+            body = ('{ "payload" : ' + raw + ' , "signature":"' + signature + '"}').encode()
+            if mode == "signed-twice":
+                body = ('{"payload":' + raw + ',"payload":' + raw + ',"signature":"' + signature + '"}').encode()
+        self.send_response(status)
+        if mode == "moved":
+            self.send_header("Location", "http://127.0.0.1:1/")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+class PolicyHook(unittest.TestCase):
+    def serve(self, **hook):
+        Hook.mode, Hook.asked[:] = "yes", []
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hook)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        self.addCleanup(server.server_close)
+        self.addCleanup(server.shutdown)
+        address = f"http://127.0.0.1:{server.server_address[1]}/approve"
+        self.stack = FakeStack(extra={"policy_hook": {"address": address, "timeout": "500ms", **hook}})
+        self.addCleanup(self.stack.down)
+        self.key, self.bls = self.stack.generate("tz1"), self.stack.generate("tz4")
+        self.stack.allow(self.key["public_key_hash"])
+        self.stack.allow(self.bls["public_key_hash"], {"allow_proof_of_possession": True})
+        self.stack.serve()
+
+    def ask(self, mode):
+        Hook.mode = mode
+        pkh = self.key["public_key_hash"]
+        message = tezos.transaction(pkh, UNKNOWN, 1)
+        answer = self.stack.sign(pkh, message)
+        return answer.status, None if answer.status == 200 else text_of(answer)
+
+    def test_plain(self):
+        self.serve()
+        pkh = self.key["public_key_hash"]
+        self.assertEqual(self.ask("yes"), (200, None))
+        question = Hook.asked[-1]
+        self.assertEqual(set(question), {"request", "source", "public_key_hash", "nonce"})
+        self.assertEqual(base64.b64decode(question["request"]), tezos.transaction(pkh, UNKNOWN, 1))
+        self.assertEqual((question["source"], question["public_key_hash"]), ("127.0.0.1", pkh))
+        self.assertEqual(len(base64.b64decode(question["nonce"])), 32)
+        self.assertEqual(self.ask("no"), (403, "policy hook: 403 Forbidden"))
+        self.assertEqual(self.ask("gone"), (403, "policy hook: 404 Not Found"))
+        self.assertEqual(self.ask("broken"), (500, "policy hook: 500 Internal Server Error"))
+        self.assertEqual(self.ask("moved")[0], 500)
+        self.assertEqual(self.ask("hang")[0], 500)
+        self.assertEqual(self.ask("yes"), (200, None))
+        nonces = [q["nonce"] for q in Hook.asked]
+        self.assertEqual(len(set(nonces)), len(nonces))
+        # What the policy refuses, and what is no request, never gets there.
+        asked = len(Hook.asked)
+        self.assertEqual(self.stack.sign(pkh, b"\x05\x00\x00").status, 403)
+        self.assertEqual(len(Hook.asked), asked)
+        # A refusal moves no watermark.
+        Hook.mode = "no"
+        self.assertEqual(self.stack.sign(pkh, tezos.block(9, 0)).status, 403)
+        Hook.mode = "yes"
+        self.assertEqual(self.stack.sign(pkh, tezos.block(8, 0)).status, 200)
+        answer = self.stack.request("GET", f"/bls_prove_possession/{self.bls['public_key_hash']}", timeout=60)
+        self.assertEqual(answer.status, 200)
+        self.assertEqual(Hook.asked[-1]["request"], "")
+
+    def test_signed(self):
+        self.serve(authorized_keys=HOOK_KEY)
+        self.assertEqual(self.ask("signed"), (200, None))
+        self.assertEqual(self.ask("signed-no"), (403, "policy hook: not today"))
+        self.assertEqual(self.ask("yes")[0], 500)
+        self.assertEqual(self.ask("signed-status")[0], 500)
+        self.assertEqual(self.ask("signed-nonce")[0], 403)
+        self.assertEqual(self.ask("signed-stranger"), (401, "policy hook: public key not found"))
+        self.assertEqual(self.ask("signed-forged"), (403, "policy hook: invalid signature"))
+        self.assertEqual(self.ask("signed-twice")[0], 500)
+        self.assertEqual(self.ask("signed"), (200, None))
+
+    def test_absent(self):
+        self.serve()
+        self.stack.stop_daemon()
+        self.stack.extra["policy_hook"]["address"] = f"http://127.0.0.1:{free_port()}/"
+        self.stack.write()
+        self.stack.serve()
+        status, text = self.ask("yes")
+        self.assertEqual(status, 500)
+        self.assertTrue(text.startswith("policy hook: "), text)
+
+
+# --- TLS --------------------------------------------------------------------
+
+class Authority:
+    def __init__(self, directory, name):
+        self.directory = directory
+        self.key = ec.generate_private_key(ec.SECP256R1())
+        self.name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        self.certificate = self.sign(self.name, self.key, ca=True)
+        self.path = directory / f"{name}.pem"
+        self.path.write_bytes(self.certificate.public_bytes(serialization.Encoding.PEM))
+
+    def sign(self, name, key, ca=False):
+        now = datetime.datetime.utcnow()
+        builder = (x509.CertificateBuilder().subject_name(name).issuer_name(self.name).public_key(key.public_key())
+                   .serial_number(x509.random_serial_number()).not_valid_before(now - datetime.timedelta(hours=1))
+                   .not_valid_after(now + datetime.timedelta(days=2))
+                   .add_extension(x509.BasicConstraints(ca=ca, path_length=None), True))
+        if not ca:
+            builder = builder.add_extension(x509.SubjectAlternativeName(
+                [x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False)
+        return builder.sign(self.key, hashes.SHA256())
+
+    def issue(self, name):
+        key = ec.generate_private_key(ec.SECP256R1())
+        certificate = self.sign(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]), key)
+        paths = self.directory / f"{name}.crt", self.directory / f"{name}.key"
+        paths[0].write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+        paths[1].write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
+                                               serialization.NoEncryption()))
+        return paths[0], paths[1], certificate
+
+
+class Tls(unittest.TestCase):
+    def setUp(self):
+        self.stack = FakeStack()
+        self.addCleanup(self.stack.down)
+        self.ca = Authority(self.stack.dir, "ca")
+        self.certificate, self.key_file, _ = self.ca.issue("server")
+        self.key = self.stack.generate("tz1")
+        self.stack.allow(self.key["public_key_hash"])
+
+    def serve(self, **tls):
+        self.stack.server["tls"] = {"certificate": str(self.certificate), "key": str(self.key_file), **tls}
+        self.stack.write()
+        self.stack.serve()
+
+    def get(self, client=None, version=None):
+        context = ssl.create_default_context(cafile=self.ca.path)
+        if client:
+            context.load_cert_chain(*client)
+        if version:
+            context.minimum_version = context.maximum_version = version
+        connection = http.client.HTTPSConnection("127.0.0.1", self.stack.main, timeout=10, context=context)
+        try:
+            pkh = self.key["public_key_hash"]
+            connection.request("POST", f"/keys/{pkh}", json.dumps(tezos.transaction(pkh, UNKNOWN, 1).hex()))
+            answer = connection.getresponse()
+            answer.read()
+            return answer.status, connection.sock.getpeercert() if connection.sock else None
+        finally:
+            connection.close()
+
+    def test_server(self):
+        self.serve()
+        self.assertEqual(self.get()[0], 200)
+        self.assertEqual(self.get(version=ssl.TLSVersion.TLSv1_2)[0], 200)
+        with self.assertRaises((ssl.SSLError, OSError)):
+            ssl.create_default_context().wrap_socket(socket.create_connection(("127.0.0.1", self.stack.main), 5),
+                                                     server_hostname="127.0.0.1")
+        with self.assertRaises((http.client.HTTPException, OSError)):
+            self.stack.request("GET", "/authorized_keys", timeout=5)  # plain HTTP
+        # A new certificate is taken without a restart; a bad one is not.
+        for path, name in ((self.certificate, "server2.crt"), (self.key_file, "server2.key")):
+            self.ca.issue("server2")
+            break
+        os.replace(self.stack.dir / "server2.crt", self.certificate)
+        os.replace(self.stack.dir / "server2.key", self.key_file)
+        self.stack.daemon.process.send_signal(signal.SIGHUP)
+        wait_for(lambda: "configuration reloaded" in self.stack.log())
+        self.assertEqual(self.get()[0], 200)
+        self.key_file.write_text("nonsense")
+        self.stack.daemon.process.send_signal(signal.SIGHUP)
+        wait_for(lambda: "the old one stays in force" in self.stack.log())
+        self.assertEqual(self.get()[0], 200)
+
+    def test_wrong_files(self):
+        self.key_file.write_text("nonsense")
+        self.stack.server["tls"] = {"certificate": str(self.certificate), "key": str(self.key_file)}
+        self.stack.write()
+        done = self.stack.cli("serve", check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("server.key", done.stderr)
+
+    def test_client_certificates(self):
+        other = Authority(self.stack.dir, "other")
+        alice, bob, mallory = self.ca.issue("alice"), self.ca.issue("bob"), other.issue("mallory")
+        fingerprint = hashlib.sha256(alice[2].public_bytes(serialization.Encoding.DER)).hexdigest()
+        self.stack.tezos[self.key["public_key_hash"]]["client_certificates"] = [
+            ":".join(fingerprint[i:i + 2] for i in range(0, 64, 2)).upper()]
+        self.serve(client_ca=str(self.ca.path))
+        self.assertEqual(self.get(alice[:2])[0], 200)
+        self.assertEqual(self.get(bob[:2])[0], 403)
+        self.assertEqual(self.get()[0], 401)
+        try:
+            self.assertEqual(self.get(mallory[:2])[0], 401)
+        except (ssl.SSLError, OSError):
+            pass  # refused in the handshake already
+
+
+# --- caps -------------------------------------------------------------------
+
+class Caps(unittest.TestCase):
+    def serve(self, **limits):
+        self.stack = FakeStack(server={"limits": limits})
+        self.addCleanup(self.stack.down)
+        self.key = self.stack.generate("tz1")
+        self.stack.allow(self.key["public_key_hash"])
+        self.stack.serve()
+
+    def sign(self):
+        pkh = self.key["public_key_hash"]
+        return self.stack.sign(pkh, tezos.transaction(pkh, UNKNOWN, 1))
+
+    def test_rate(self):
+        self.serve(requests_per_second=5, burst=10)
+        statuses = [self.sign().status for _ in range(30)]
+        self.assertGreaterEqual(statuses.count(200), 10)
+        self.assertGreaterEqual(statuses.count(429), 10)
+        time.sleep(0.5)
+        self.assertEqual(self.sign().status, 200)
+
+    def test_body(self):
+        self.serve(body_bytes=2048)
+        path = f"/keys/{self.key['public_key_hash']}"
+        self.assertEqual(self.stack.request("POST", path, json.dumps("00" * 2000)).status, 413)
+        self.assertEqual(self.sign().status, 200)
+
+    def test_slow_clients(self):
+        self.serve(request_seconds=1, idle_seconds=2)
+        head = f"POST /keys/{self.key['public_key_hash']} HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n".encode()
+        for whole, part in ((head, head[:20]), (head + b'"0', head + b'"0')):
+            with socket.create_connection(("127.0.0.1", self.stack.main), 10) as s:
+                s.sendall(part)
+                started = time.monotonic()
+                try:
+                    while time.monotonic() - started < 8:
+                        s.sendall(whole[len(part):len(part) + 1] or b"0")
+                        s.settimeout(0.3)
+                        try:
+                            if s.recv(1000) == b"":
+                                break
+                        except socket.timeout:
+                            pass
+                except OSError:
+                    pass
+                self.assertLess(time.monotonic() - started, 6)
+                self.assertEqual(self.sign().status, 200)
+
+    def test_many_idle_and_headers(self):
+        self.serve()
+        idle = []
+        try:
+            for _ in range(500):
+                idle.append(socket.create_connection(("127.0.0.1", self.stack.main), 10))
+            self.assertEqual(self.sign().status, 200)
+        finally:
+            for s in idle:
+                s.close()
+        with socket.create_connection(("127.0.0.1", self.stack.main), 10) as s:
+            try:
+                s.sendall(b"GET / HTTP/1.1\r\nX: " + b"a" * (1 << 20))
+            except OSError:
+                pass
+            data = b""
+            try:
+                data = s.recv(1000)
+            except OSError:
+                pass
+            self.assertTrue(data == b"" or b" 4" in data[:14], data[:40])
+        self.assertEqual(self.sign().status, 200)
+
+    def test_unix_socket(self):
+        stack = FakeStack()
+        self.addCleanup(stack.down)
+        path = stack.dir / "api.sock"
+        key = stack.generate("tz1")
+        stack.server["address"] = f"unix:{path}"
+        stack.write()
+        daemon = process.Program([process.bin_dir() / "claviger", "-c", stack.config, "serve"],
+                                 stack.dir / "daemon.log", env=environment())
+        self.addCleanup(daemon.stop)
+        process.wait_port("127.0.0.1", stack.utility_port, program=daemon)
+        with socket.socket(socket.AF_UNIX) as s:
+            s.settimeout(10)
+            s.connect(str(path))
+            s.sendall(f"GET /keys/{key['public_key_hash']} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+            data = b""
+            while piece := s.recv(4096):
+                data += piece
+        self.assertIn(key["public_key"].encode(), data)
+        self.assertEqual(os.stat(path).st_mode & 0o777, 0o600)
+        self.assertEqual(daemon.stop(), 0)
+        self.assertFalse(path.exists())
+
+
+# --- life -------------------------------------------------------------------
+
+class Life(unittest.TestCase):
+    def test_reload(self):
+        with FakeStack() as s:
+            a, b = s.generate("tz1"), s.generate("tz2")
+            s.allow(a["public_key_hash"])
+            s.serve()
+
+            def status(key):
+                pkh = key["public_key_hash"]
+                return s.sign(pkh, tezos.transaction(pkh, UNKNOWN, 1)).status
+
+            self.assertEqual((status(a), status(b)), (200, 403))
+            s.tezos.clear()
+            s.allow(b["public_key_hash"])
+            s.daemon.process.send_signal(signal.SIGHUP)
+            wait_for(lambda: status(b) == 200)
+            self.assertEqual(status(a), 403)
+            s.config.write_text("nonsense: true\n")
+            s.daemon.process.send_signal(signal.SIGHUP)
+            wait_for(lambda: "old one stays in force" in s.log())
+            self.assertIn("nonsense", s.log())
+            self.assertEqual((status(a), status(b)), (403, 200))
+            for _ in range(20):
+                s.write()
+                s.daemon.process.send_signal(signal.SIGHUP)
+                self.assertEqual(status(b), 200)
+
+    def test_systemd(self):
+        with FakeStack() as s:
+            path = s.dir / "notify.sock"
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as n:
+                n.bind(str(path))
+                n.settimeout(10)
+                s.daemon = process.Program([process.bin_dir() / "claviger", "-c", s.config, "serve"], s.dir / "daemon.log",
+                                           env=environment(NOTIFY_SOCKET=path, WATCHDOG_USEC=200000))
+                seen = set()
+                while not {b"READY=1", b"WATCHDOG=1"} <= seen:
+                    seen.add(n.recv(4096))
+                s.daemon.process.send_signal(signal.SIGTERM)
+                while b"STOPPING=1" not in seen:
+                    seen.add(n.recv(4096))
+                self.assertEqual(s.daemon.process.wait(10), 0)
+
+    def test_require_vaults(self):
+        with FakeStack() as s:
+            s.enclave.stop()
+            done = s.cli("serve", "--require-vaults", check=False)
+            self.assertEqual(done.returncode, 1)
+            self.assertIn("vault nitro", done.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
