@@ -7,14 +7,12 @@ each signature. Prints figures; exits with 1 when a limit of design is missed.
 """
 import argparse
 import os
-import struct
 import sys
-import threading
 import time
 
 import cbor2
 
-from claviger_testing.enclave import Enclave, result, scratch
+from claviger_testing.enclave import Enclave, exchange, frame, result, scratch
 
 TYPES = ("Ed25519", "Secp256k1", "NistP256", "Bls")
 
@@ -23,45 +21,6 @@ def cpu_seconds(pid):
     with open(f"/proc/{pid}/stat") as f:
         fields = f.read().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def frame(request):
-    body = cbor2.dumps(request)
-    return struct.pack(">I", len(body)) + body
-
-
-def exchange(client, frames, window):
-    """Sends all FRAMES with at most WINDOW unanswered; returns the replies' bodies."""
-    credit = threading.Semaphore(window)
-
-    def send():
-        # In pieces, so that the sender is no bottleneck.
-        step = max(1, window // 4)
-        for at in range(0, len(frames), step):
-            piece = frames[at:at + step]
-            for _ in piece:
-                credit.acquire()
-            client.socket.sendall(b"".join(piece))
-
-    sender = threading.Thread(target=send)
-    sender.start()
-    replies, data = [], bytearray()
-    while len(replies) < len(frames):
-        more = client.socket.recv(1 << 18)
-        if not more:
-            raise EOFError("the enclave closed the connection")
-        data += more
-        at = 0
-        while len(data) - at >= 4:
-            n = struct.unpack_from(">I", data, at)[0]
-            if len(data) - at - 4 < n:
-                break
-            replies.append(bytes(data[at + 4:at + 4 + n]))
-            credit.release()
-            at += 4 + n
-        del data[:at]
-    sender.join()
-    return replies
 
 
 def start(enclave, arn, count):
