@@ -220,7 +220,7 @@ int main(int argc, char **argv)
     }
     cv_log_setup(cli.log, cli.log_json);
     if (cv_crypto_init() != 0) {
-        return cv_cli_fail(NULL, "the cryptographic libraries could not be started");
+        return (int)cv_cli_fail(NULL, "the cryptographic libraries could not be started");
     }
 
     if (argc > 1 && strcmp(argv[1], "help") == 0) {
