@@ -25,7 +25,8 @@ int cv_cmk_name(char *out, size_t size, const struct cv_settings *s, struct cv_b
 {
     for (size_t i = 0; i < id.n; i++)
         if (id.p[i] <= ' ' || id.p[i] > '~')
-            return cv_error_set(err, CV_ERR_INVALID, "the name of the CMK has an unlawful character");
+            return cv_error_set(err, CV_ERR_INVALID,
+                                "the name of the CMK has an unlawful character");
     if (id.n == 0)
         return cv_error_set(err, CV_ERR_INVALID, "the name of the CMK is empty");
     int rc = copy(out, size, id, err);

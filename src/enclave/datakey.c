@@ -11,8 +11,8 @@ struct cv_datakey {
     struct cv_key *secret; /* NULL while it is being fetched */
     bool seals;
     uint32_t session;
-    unsigned users;        /* jobs that use it now */
-    uint32_t sealed;       /* blobs made with it */
+    unsigned users;  /* jobs that use it now */
+    uint32_t sealed; /* blobs made with it */
     uint64_t last_use;
     struct cv_job *waiting, *last_waiting;
     char asked[KEY_ID_MAX + 1]; /* a key that seals: the name it was asked by */
@@ -56,7 +56,8 @@ static bool make_room(struct cv_datakeys *keys)
     if (keys->count < CV_DATAKEYS_MAX)
         return true;
     for (struct cv_datakey *e = keys->first; e != NULL; e = e->next)
-        if (e->users == 0 && e->secret != NULL && (oldest == NULL || e->last_use < oldest->last_use))
+        if (e->users == 0 && e->secret != NULL &&
+            (oldest == NULL || e->last_use < oldest->last_use))
             oldest = e;
     if (oldest == NULL)
         return false;

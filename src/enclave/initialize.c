@@ -11,8 +11,8 @@
 
 /* The region that the session works in: what Initialize says, which has to be
  * that of the settings and of the CMK's ARN; when it says nothing, theirs. */
-static int choose_region(char out[CV_REGION_MAX], const struct cv_settings *s,
-                         struct cv_bytes said, const char *key_id, struct cv_error *err)
+static int choose_region(char out[CV_REGION_MAX], const struct cv_settings *s, struct cv_bytes said,
+                         const char *key_id, struct cv_error *err)
 {
     char of_arn[CV_AWS_REGION_MAX + 1];
     bool has_arn = cv_kms_arn_region(of_arn, key_id) == 0;
@@ -65,9 +65,10 @@ void cv_initialize(struct cv_job *job)
     const struct cv_settings *settings = &s->enclave->settings;
     const struct cv_rpc_credentials *said = &job->req.credentials;
     if (s->enclave->debug && !settings->allow_debug) {
-        cv_job_fail(job, CV_ERR_DENIED, ENCRYPTION_ERROR,
-                    "this enclave runs in debug mode: its measurements are zero and protect nothing "
-                    "(allow_debug=on in its settings would let it work)");
+        cv_job_fail(
+            job, CV_ERR_DENIED, ENCRYPTION_ERROR,
+            "this enclave runs in debug mode: its measurements are zero and protect nothing "
+            "(allow_debug=on in its settings would let it work)");
         return;
     }
     if (said->sealed_version == 1 && !settings->seal_v1) {

@@ -12,10 +12,10 @@
 #include "enclave/session.h"
 #include "enclave/signer.h"
 
-#define KMS_DEADLINE_MS 30000 /* one request with all its attempts */
+#define KMS_DEADLINE_MS  30000 /* one request with all its attempts */
 #define ENCRYPTION_ERROR "encryption error"
-#define SIGNER_ERROR "signer error"
-#define WRONG_KEY_ID "KMS answered with another key than the one that was named"
+#define SIGNER_ERROR     "signer error"
+#define WRONG_KEY_ID     "KMS answered with another key than the one that was named"
 
 /* ---- the attested receiver ---- */
 
@@ -135,7 +135,8 @@ void cv_work_open_v1(struct cv_job *job, struct cv_signer *unused)
 #define OFFER_TAG "claviger.import.1"
 
 /* What an offer says, in its document and as HPKE's info. */
-static int offer_statement(struct cv_writer *w, const struct cv_job *job, const struct cv_key *offer)
+static int offer_statement(struct cv_writer *w, const struct cv_job *job,
+                           const struct cv_key *offer)
 {
     cv_cbor_write_array(w, 4);
     cv_cbor_write_tstr(w, OFFER_TAG);
@@ -161,7 +162,8 @@ static bool open_import(struct cv_job *job)
                           CV_BYTES(NULL, 0), sealed);
     if (rc != 0)
         cv_job_fail(job, CV_ERR_CRYPTO, "encryption error", "the sealed key does not open");
-    else if (cv_rpc_private_key_decode(&scheme, &key, plain, sealed.n - CV_HPKE_TAG_LEN, &fault) != 0)
+    else if (cv_rpc_private_key_decode(&scheme, &key, plain, sealed.n - CV_HPKE_TAG_LEN, &fault) !=
+             0)
         cv_job_fail(job, CV_ERR_INVALID, "deserialization error", fault.text);
     else if (new_key(job) != NULL) {
         memcpy(job->key->private_key, key.p, CV_PRIVATE_KEY_LEN);
@@ -226,12 +228,14 @@ static bool resolve_alias(struct cv_job *job)
     if (job->session->enclave->settings.cmk_count == 0 || !cv_cmk_is_alias(job->cmk))
         return true;
     cv_kms_result_init(&result);
-    int rc = cv_kms_describe_key(job->session->kms, job->cmk, &result, deadline(), cv_job_error(job));
+    int rc =
+        cv_kms_describe_key(job->session->kms, job->cmk, &result, deadline(), cv_job_error(job));
     bool good = false;
     if (rc != 0)
-        cv_kms_failed(job, rc, &result, NULL,
-                      "an image with pinned CMKs has to look an alias up: allow kms:DescribeKey, or "
-                      "configure the key's ARN");
+        cv_kms_failed(
+            job, rc, &result, NULL,
+            "an image with pinned CMKs has to look an alias up: allow kms:DescribeKey, or "
+            "configure the key's ARN");
     else
         good = take_arn(job, result.key_id, job->cmk);
     cv_kms_result_free(&result);
@@ -316,8 +320,8 @@ static void fetch_sealing(struct cv_job *job, struct cv_receiver *receiver,
 {
     const char *asked = cv_datakey_cmk(job->datakey);
     struct cv_wrapped wrapped = {.n = 0};
-    int rc = cv_kms_generate_data_key(job->session->kms, asked, CV_SEALED_DATA_KEY_LEN, &context, to,
-                                      result, deadline(), cv_job_error(job));
+    int rc = cv_kms_generate_data_key(job->session->kms, asked, CV_SEALED_DATA_KEY_LEN, &context,
+                                      to, result, deadline(), cv_job_error(job));
     if (rc != 0) {
         cv_kms_failed(job, rc, result, receiver,
                       "the key policy has to allow kms:GenerateDataKey to this image as it allows "
@@ -328,7 +332,8 @@ static void fetch_sealing(struct cv_job *job, struct cv_receiver *receiver,
     if (!take_arn(job, result->key_id, asked))
         return;
     if (result->ciphertext.n == 0 || result->ciphertext.n > sizeof wrapped.p) {
-        cv_job_fail(job, CV_ERR_PROTOCOL, ENCRYPTION_ERROR, "the wrapped data key has an odd length");
+        cv_job_fail(job, CV_ERR_PROTOCOL, ENCRYPTION_ERROR,
+                    "the wrapped data key has an odd length");
         return;
     }
     memcpy(wrapped.cmk, job->cmk, sizeof wrapped.cmk);

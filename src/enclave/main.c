@@ -78,7 +78,8 @@ int main(int argc, char **argv)
     cv_log(CV_LOG_INFO, "claviger-enclave", "version", CV_VERSION, "build", cv_enclave_build.name,
            NULL);
     if (cv_enclave_build.settings == CV_SETTINGS_DEVELOPMENT)
-        cv_log(CV_LOG_WARN, "DEVELOPMENT BUILD: for tests on one machine, never for real keys", NULL);
+        cv_log(CV_LOG_WARN, "DEVELOPMENT BUILD: for tests on one machine, never for real keys",
+               NULL);
     if (run(settings, &err) == 0)
         return 0;
     cv_log_error(CV_LOG_ERROR, "claviger-enclave ends", &err);

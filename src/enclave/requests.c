@@ -10,7 +10,7 @@
 #include "enclave/session.h"
 #include "enclave/signer.h"
 
-#define SIGNER_ERROR "signer error"
+#define SIGNER_ERROR     "signer error"
 #define ENCRYPTION_ERROR "encryption error"
 
 /* ---- decoding ---- */
@@ -24,7 +24,8 @@ static bool names_a_handle(enum cv_rpc_op op)
 void cv_request_decode(struct cv_job *job)
 {
     struct cv_rpc_fault fault;
-    int rc = cv_rpc_request_decode(&job->req, job->body, job->body_n, job->session->extended, &fault);
+    int rc =
+        cv_rpc_request_decode(&job->req, job->body, job->body_n, job->session->extended, &fault);
     if (rc != 0) {
         /* A decode error has one text, as long as it comes: kept in out. */
         job->rc = rc;
@@ -317,7 +318,8 @@ static void begin_seal(struct cv_job *job)
     struct cv_datakey *entry = NULL;
     struct cv_bytes id = job->req.key_id.n > 0 ? job->req.key_id : cv_bytes_str(s->key_id);
     char name[CV_KMS_KEY_ID_MAX + 1];
-    job->sealed_version = job->req.sealed_version != 0 ? job->req.sealed_version : s->sealed_version;
+    job->sealed_version =
+        job->req.sealed_version != 0 ? job->req.sealed_version : s->sealed_version;
     if (job->sealed_version == 1 && !settings->seal_v1) {
         finish_with(job, CV_ERR_DENIED, ENCRYPTION_ERROR,
                     "this image does not write version 1 (seal_v1=off in its settings)");
@@ -413,8 +415,9 @@ static void begin_sealed_import(struct cv_job *job)
     struct cv_session *s = job->session;
     if (s->offer == NULL || cv_now_ms() > s->offer_until ||
         !cv_equal_ct(s->offer->public_key, job->req.offer.p, CV_RPC_OFFER_KEY_LEN)) {
-        finish_with(job, CV_ERR_STATE, SIGNER_ERROR,
-                    "there is no such offer (one that is used, replaced or five minutes old is gone)");
+        finish_with(
+            job, CV_ERR_STATE, SIGNER_ERROR,
+            "there is no such offer (one that is used, replaced or five minutes old is gone)");
         return;
     }
     job->offer = s->offer;

@@ -32,26 +32,62 @@
 #endif
 
 #define NSM_IOCTL_RAW 0xC0200A00u /* the one ioctl there is (linux/nsm.h) */
-#define X32_BIT 0x40000000u       /* calls of another ABI under the same architecture */
+#define X32_BIT       0x40000000u /* calls of another ABI under the same architecture */
 
 /* Busiest first. */
 static const int allowed[] = {
-    SYS_recvfrom, SYS_sendto, SYS_futex, SYS_epoll_pwait,
+    SYS_recvfrom,
+    SYS_sendto,
+    SYS_futex,
+    SYS_epoll_pwait,
 #ifdef SYS_epoll_wait
     SYS_epoll_wait,
 #endif
-    SYS_epoll_ctl, SYS_read, SYS_write, SYS_sendmsg, SYS_recvmsg, SYS_ppoll,
+    SYS_epoll_ctl,
+    SYS_read,
+    SYS_write,
+    SYS_sendmsg,
+    SYS_recvmsg,
+    SYS_ppoll,
 #ifdef SYS_poll
     SYS_poll,
 #endif
-    SYS_accept4, SYS_connect, SYS_shutdown, SYS_close, SYS_fcntl, SYS_getsockopt, SYS_setsockopt,
-    SYS_getsockname, SYS_getpeername, SYS_readv, SYS_writev,
+    SYS_accept4,
+    SYS_connect,
+    SYS_shutdown,
+    SYS_close,
+    SYS_fcntl,
+    SYS_getsockopt,
+    SYS_setsockopt,
+    SYS_getsockname,
+    SYS_getpeername,
+    SYS_readv,
+    SYS_writev,
     /* memory, time, randomness */
-    SYS_munmap, SYS_mremap, SYS_madvise, SYS_mlock, SYS_munlock, SYS_brk, SYS_clock_gettime,
-    SYS_clock_nanosleep, SYS_nanosleep, SYS_gettimeofday, SYS_getrandom,
+    SYS_munmap,
+    SYS_mremap,
+    SYS_madvise,
+    SYS_mlock,
+    SYS_munlock,
+    SYS_brk,
+    SYS_clock_gettime,
+    SYS_clock_nanosleep,
+    SYS_nanosleep,
+    SYS_gettimeofday,
+    SYS_getrandom,
     /* threads and the end */
-    SYS_sched_yield, SYS_sched_getaffinity, SYS_rt_sigprocmask, SYS_rt_sigreturn, SYS_rt_sigaction,
-    SYS_restart_syscall, SYS_getpid, SYS_gettid, SYS_tgkill, SYS_exit, SYS_exit_group, SYS_rseq,
+    SYS_sched_yield,
+    SYS_sched_getaffinity,
+    SYS_rt_sigprocmask,
+    SYS_rt_sigreturn,
+    SYS_rt_sigaction,
+    SYS_restart_syscall,
+    SYS_getpid,
+    SYS_gettid,
+    SYS_tgkill,
+    SYS_exit,
+    SYS_exit_group,
+    SYS_rseq,
     SYS_set_robust_list,
 };
 
@@ -59,7 +95,7 @@ static const int allowed[] = {
 static const int allowed_local[] = {
     SYS_newfstatat, SYS_unlinkat,
 #ifdef SYS_unlink
-    SYS_unlink, SYS_stat, SYS_lstat,
+    SYS_unlink,     SYS_stat,     SYS_lstat,
 #endif
 };
 
@@ -67,7 +103,7 @@ static const int allowed_local[] = {
 static const int refused[] = {
     SYS_openat, SYS_readlinkat, SYS_newfstatat, SYS_faccessat,
 #ifdef SYS_open
-    SYS_open, SYS_access, SYS_readlink, SYS_stat,
+    SYS_open,   SYS_access,     SYS_readlink,   SYS_stat,
 #endif
 };
 
@@ -88,14 +124,16 @@ static void add(struct program *p, struct sock_filter f)
     p->n++;
 }
 
-#define LOAD(field) \
-    (struct sock_filter) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)offsetof(struct seccomp_data, field))
+#define LOAD(field)      \
+    (struct sock_filter) \
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)offsetof(struct seccomp_data, field))
 /* The low 32 bits of argument N; both processors are little-endian. */
-#define LOAD_ARG(n) \
-    (struct sock_filter) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)(offsetof(struct seccomp_data, args) + 8 * (n)))
+#define LOAD_ARG(n)                                         \
+    (struct sock_filter) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, \
+                                  (uint32_t)(offsetof(struct seccomp_data, args) + 8 * (n)))
 #define RETURN(what) (struct sock_filter) BPF_STMT(BPF_RET | BPF_K, (what))
-#define ALLOW RETURN(SECCOMP_RET_ALLOW)
-#define KILL RETURN(SECCOMP_RET_KILL_PROCESS)
+#define ALLOW        RETURN(SECCOMP_RET_ALLOW)
+#define KILL         RETURN(SECCOMP_RET_KILL_PROCESS)
 #define JUMP_EQUAL(k, yes, no) \
     (struct sock_filter) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)(k), (yes), (no))
 #define JUMP_BITS(k, yes, no) \
@@ -130,7 +168,10 @@ static void add_ioctl(struct program *p)
 
 static void add_socket(struct program *p, bool local)
 {
-    enum { N = sizeof families / sizeof families[0], M = sizeof families_local / sizeof families_local[0] };
+    enum {
+        N = sizeof families / sizeof families[0],
+        M = sizeof families_local / sizeof families_local[0]
+    };
     uint8_t length = (uint8_t)(2 + 2 * N + (local ? 2 * M : 0));
     add(p, JUMP_EQUAL(SYS_socket, 0, length));
     add(p, LOAD_ARG(0));

@@ -12,11 +12,11 @@
 #include "enclave/requests.h"
 #include "enclave/server.h"
 
-#define READ_CHUNK 65536  /* bytes read at a time, so that sessions take turns */
+#define READ_CHUNK  65536 /* bytes read at a time, so that sessions take turns */
 #define WRITE_CHUNK 65536 /* a vsock slows down with larger writes */
 
-struct cv_session *cv_session_new(struct cv_server *server, const struct cv_enclave *enclave, int fd,
-                                  uint32_t number, unsigned lane)
+struct cv_session *cv_session_new(struct cv_server *server, const struct cv_enclave *enclave,
+                                  int fd, uint32_t number, unsigned lane)
 {
     struct cv_session *s = calloc(1, sizeof *s);
     if (s == NULL) {
@@ -163,10 +163,10 @@ static void begin(struct cv_session *s, struct cv_job *job)
 
 static void refuse_frame(struct cv_session *s)
 {
-    if (cv_rpc_reply_err_text(&s->out, NULL, s->initialised
-                                                 ? "frame too long: at most 1048576 bytes"
-                                                 : "frame too long: at most 65536 bytes before Initialize") !=
-        0)
+    if (cv_rpc_reply_err_text(&s->out, NULL,
+                              s->initialised
+                                  ? "frame too long: at most 1048576 bytes"
+                                  : "frame too long: at most 65536 bytes before Initialize") != 0)
         cv_session_close(s);
     s->closing = true;
 }

@@ -10,7 +10,7 @@
 #include "crypto/blake2b.h"
 #include "enclave/datakey.h"
 
-#define CACHE 256 /* keys made ready, by the low bits of their number */
+#define CACHE        256 /* keys made ready, by the low bits of their number */
 #define SIGNER_ERROR "signer error"
 
 struct slot {
@@ -128,8 +128,8 @@ static int sign_checked(struct cv_signer *s, const struct cv_signing_key *key, s
         return rc;
     /* The second time the message is hashed anew. */
     rc = sign_once(key, job, prove, NULL, &again);
-    if (rc == 0 && (again.n != job->signature.n ||
-                    !cv_equal_ct(again.p, job->signature.p, again.n)))
+    if (rc == 0 &&
+        (again.n != job->signature.n || !cv_equal_ct(again.p, job->signature.p, again.n)))
         rc = CV_ERR_INTERNAL;
     if (rc == CV_ERR_INTERNAL)
         cv_log(CV_LOG_ERROR, "two computations of one signature differ: it was withheld", "scheme",
@@ -185,8 +185,8 @@ void cv_signer_open(struct cv_job *job, struct cv_signer *signer)
     job->key_owned = true;
     job->rc = cv_sealed_key_parse(&h, job->req.blob, err);
     if (job->rc == 0)
-        job->rc = cv_sealed_key_open(key->private_key, job->req.blob, cv_datakey_bytes(job->datakey),
-                                     err);
+        job->rc = cv_sealed_key_open(key->private_key, job->req.blob,
+                                     cv_datakey_bytes(job->datakey), err);
     if (job->rc != 0) {
         (void)cv_error_wrap(err, "encryption error");
         return;

@@ -82,7 +82,8 @@ static int start_transport(struct cv_enclave *e, struct cv_error *err)
         e->has_endpoint = rc == 0;
     }
     if (rc == 0)
-        rc = cv_aws_stream_new(&e->transport, &proxy, s->ca_file[0] != '\0' ? s->ca_file : NULL, err);
+        rc = cv_aws_stream_new(&e->transport, &proxy, s->ca_file[0] != '\0' ? s->ca_file : NULL,
+                               err);
     if (rc != 0)
         cv_error_wrap(err, "preparing the way to KMS");
     return rc;

@@ -66,7 +66,8 @@ static void put_debug_char(struct cv_walk *w, const char *c, size_t n, int level
     default:
         if ((uint8_t)c[0] < 0x20 || c[0] == 0x7f)
             snprintf(esc, sizeof esc, "\\u{%x}", (unsigned)(uint8_t)c[0]);
-        else if (n == 2 && (uint8_t)c[0] == 0xc2 && ((uint8_t)c[1] <= 0xa0 || (uint8_t)c[1] == 0xad))
+        else if (n == 2 && (uint8_t)c[0] == 0xc2 &&
+                 ((uint8_t)c[1] <= 0xa0 || (uint8_t)c[1] == 0xad))
             snprintf(esc, sizeof esc, "\\u{%x}", (unsigned)(uint8_t)c[1]);
         else
             esc[0] = '\0';

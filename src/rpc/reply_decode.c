@@ -319,17 +319,22 @@ static void read_cmks(struct cv_rpc_description *d, struct cv_reader *r)
     }
 }
 
-static void description_pair(struct cv_rpc_description *d, struct cv_reader *r, struct cv_bytes name)
+static void description_pair(struct cv_rpc_description *d, struct cv_reader *r,
+                             struct cv_bytes name)
 {
     struct {
         const char *name;
         struct cv_bytes *text;
         bool *flag;
     } const known[] = {
-        {"version", &d->version, NULL}, {"build", &d->build, NULL},
-        {"region", &d->region, NULL},   {"debug", NULL, &d->debug},
-        {"pinned", NULL, &d->pinned},   {"plain_import", NULL, &d->plain_import},
-        {"seal_v1", NULL, &d->seal_v1}, {"self_check", NULL, &d->self_check},
+        {"version", &d->version, NULL},
+        {"build", &d->build, NULL},
+        {"region", &d->region, NULL},
+        {"debug", NULL, &d->debug},
+        {"pinned", NULL, &d->pinned},
+        {"plain_import", NULL, &d->plain_import},
+        {"seal_v1", NULL, &d->seal_v1},
+        {"self_check", NULL, &d->self_check},
         {"sealed_import", NULL, &d->sealed_import},
     };
     uint64_t protocol;

@@ -65,8 +65,7 @@ int cv_rpc_reply_ok_key(struct cv_buf *out, const struct cv_rpc_echo *echo,
 {
     struct cv_rpc_emit e;
     begin(&e, out, echo, "Ok");
-    cv_rpc_emit_head(&e, CV_CBOR_MAP,
-                     1u + (k->blob.n > 0) + k->has_handle);
+    cv_rpc_emit_head(&e, CV_CBOR_MAP, 1u + (k->blob.n > 0) + k->has_handle);
     if (k->blob.n > 0) {
         key(&e, "encrypted_private_key");
         cv_rpc_emit_bytes(&e, k->blob);

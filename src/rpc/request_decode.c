@@ -4,8 +4,8 @@
 #include "rpc/request.h"
 #include "rpc/walk.h"
 
-#define VARIANTS                                                                              \
-    "`Initialize`, `Import`, `ImportUnencrypted`, `Generate`, `GenerateAndImport`, `Sign`, "  \
+#define VARIANTS                                                                             \
+    "`Initialize`, `Import`, `ImportUnencrypted`, `Generate`, `GenerateAndImport`, `Sign`, " \
     "`SignWith`, `PublicKey`, `PublicKeyFrom`, `ProvePossession`"
 #define KEY_TYPES "`Secp256k1`, `NistP256`, `Ed25519`, `Bls`"
 

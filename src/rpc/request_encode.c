@@ -73,8 +73,7 @@ static void emit_argument(struct cv_rpc_emit *e, const struct cv_rpc_request *re
         cv_rpc_emit_head(e, CV_CBOR_UINT, req->handle);
         break;
     case CV_RPC_RESEAL:
-        cv_rpc_emit_head(e, CV_CBOR_MAP,
-                         1u + (req->key_id.n > 0) + (req->sealed_version != 0));
+        cv_rpc_emit_head(e, CV_CBOR_MAP, 1u + (req->key_id.n > 0) + (req->sealed_version != 0));
         bytes_pair(e, "encrypted_private_key", req->blob);
         if (req->key_id.n > 0)
             text_pair(e, "key_id", req->key_id);

@@ -124,8 +124,7 @@ bool cv_walk_identifier(struct cv_walk *w, struct cv_bytes *name)
 
 /* The pieces of a string whose head H (of MAJOR) was at AT, put together at
  * the place where the head stood. Nested pieces are accepted, as there. */
-static bool segments(struct cv_walk *w, const struct cv_cbor_head *h, size_t at,
-                     struct cv_bytes *v)
+static bool segments(struct cv_walk *w, const struct cv_cbor_head *h, size_t at, struct cv_bytes *v)
 {
     uint8_t *p;
     if (!h->indefinite) {

@@ -16,12 +16,12 @@
 #include "crypto/sha.h"
 #include "sealed/key.h"
 
-#define MAGIC "CVSK"
-#define MAGIC_LEN 4
-#define FORMAT 2
+#define MAGIC          "CVSK"
+#define MAGIC_LEN      4
+#define FORMAT         2
 #define COMMITMENT_LEN 32
-#define SEALED_LEN (CV_SEALED_PRIVATE_LEN + CV_AEAD_TAG_LEN)
-#define ARN_PREFIX "arn:"
+#define SEALED_LEN     (CV_SEALED_PRIVATE_LEN + CV_AEAD_TAG_LEN)
+#define ARN_PREFIX     "arn:"
 
 /* Numbers of the format, which outlive any order of our own enum. */
 static const uint8_t scheme_numbers[CV_SCHEME_COUNT] = {
@@ -178,7 +178,8 @@ int cv_sealed_key_seal_with_salt(struct cv_buf *out, const struct cv_sealed_head
     struct cv_bytes header = cv_writer_view(&w);
     int rc = derive(&keys, data_key, h->salt, header);
     if (rc == 0)
-        rc = cv_aead_seal(sealed, keys.key, iv, header, CV_BYTES(private_key, CV_SEALED_PRIVATE_LEN));
+        rc = cv_aead_seal(sealed, keys.key, iv, header,
+                          CV_BYTES(private_key, CV_SEALED_PRIVATE_LEN));
     if (rc == 0) {
         cv_write_raw(&w, keys.commitment, sizeof keys.commitment);
         cv_write_raw(&w, sealed, sizeof sealed);
@@ -221,5 +222,6 @@ int cv_sealed_key_open(uint8_t private_key[CV_SEALED_PRIVATE_LEN], struct cv_byt
     if (rc == 0)
         return 0;
     cv_wipe(private_key, CV_SEALED_PRIVATE_LEN);
-    return cv_error_set(err, rc, "the sealed key does not open: it was changed, or its data key is another one");
+    return cv_error_set(
+        err, rc, "the sealed key does not open: it was changed, or its data key is another one");
 }

@@ -144,7 +144,8 @@ static void test_data_keys_of_two_kinds(void **state)
     struct cv_datakey *opens, *seals;
     struct cv_job *a = job(), *b = job(), *c = job();
     struct cv_wrapped wrapped = {.cmk = "arn:cmk", .n = 1, .p = "w"};
-    assert_int_equal(cv_datakey_for_opening(&opens, &keys, a, 1, cmk, CV_BYTES_LIT("w")), CV_DATAKEY_FETCH);
+    assert_int_equal(cv_datakey_for_opening(&opens, &keys, a, 1, cmk, CV_BYTES_LIT("w")),
+                     CV_DATAKEY_FETCH);
     assert_int_equal(length(cv_datakey_fetched(opens, cv_key_new(1), NULL)), 1);
     assert_int_equal(cv_datakey_for_sealing(&seals, &keys, b, 1, "arn:cmk"), CV_DATAKEY_FETCH);
     assert_ptr_not_equal(seals, opens);
@@ -154,7 +155,8 @@ static void test_data_keys_of_two_kinds(void **state)
     /* And the blobs that it seals are opened by asking KMS, not by it. */
     struct cv_datakey *entry;
     cv_datakey_release(a);
-    assert_int_equal(cv_datakey_for_opening(&entry, &keys, a, 1, cmk, CV_BYTES_LIT("w")), CV_DATAKEY_READY);
+    assert_int_equal(cv_datakey_for_opening(&entry, &keys, a, 1, cmk, CV_BYTES_LIT("w")),
+                     CV_DATAKEY_READY);
     assert_ptr_equal(entry, opens);
     assert_int_equal(cv_datakey_for_sealing(&entry, &keys, c, 1, "arn:other"), CV_DATAKEY_FETCH);
     assert_int_equal(length(cv_datakey_failed(&keys, entry)), 1);
@@ -174,13 +176,15 @@ static void test_data_keys_oldest_goes(void **state)
     struct cv_job *j = job();
     for (unsigned i = 0; i < CV_DATAKEYS_MAX + 10; i++) {
         uint8_t w[2] = {(uint8_t)(i >> 8), (uint8_t)i};
-        assert_int_equal(cv_datakey_for_opening(&entry, &keys, j, 1, cmk, CV_BYTES(w, 2)), CV_DATAKEY_FETCH);
+        assert_int_equal(cv_datakey_for_opening(&entry, &keys, j, 1, cmk, CV_BYTES(w, 2)),
+                         CV_DATAKEY_FETCH);
         assert_int_equal(length(cv_datakey_fetched(entry, cv_key_new(1), NULL)), 1);
         cv_datakey_release(j);
     }
     assert_int_equal(keys.count, CV_DATAKEYS_MAX);
     uint8_t last[2] = {(CV_DATAKEYS_MAX + 9) >> 8, (uint8_t)(CV_DATAKEYS_MAX + 9)};
-    assert_int_equal(cv_datakey_for_opening(&entry, &keys, j, 1, cmk, CV_BYTES(last, 2)), CV_DATAKEY_READY);
+    assert_int_equal(cv_datakey_for_opening(&entry, &keys, j, 1, cmk, CV_BYTES(last, 2)),
+                     CV_DATAKEY_READY);
     cv_datakey_release(j);
     cv_job_free(j);
     cv_datakeys_free(&keys);
@@ -268,7 +272,8 @@ static void test_signer_checks_the_public_key(void **state)
         for (int twice = 0; twice < 2; twice++) { /* the second time from the cache */
             cv_signer_sign(j, signer);
             assert_int_equal(j->rc, 0);
-            assert_int_equal(cv_verify(&ready.public_key, CV_SIGN_VERSION_1, j->req.message, &j->signature), 0);
+            assert_int_equal(
+                cv_verify(&ready.public_key, CV_SIGN_VERSION_1, j->req.message, &j->signature), 0);
         }
         cv_signer_purge(signer, 3);
         key->public_key[5] ^= 1;

@@ -70,7 +70,8 @@ static void check(json_t *list)
     size_t i;
     json_t *entry;
     assert_true(json_array_size(list) > 0);
-    json_array_foreach(list, i, entry) {
+    json_array_foreach(list, i, entry)
+    {
         const char *name = rpc_vectors_text(entry, "name");
         struct cv_buf frame;
         rpc_vectors_bytes(&body, entry);
@@ -110,8 +111,9 @@ static void test_original(void **state)
 static void test_error_chain(void **state)
 {
     (void)state;
-    static const char text[] = "\xa1\x63"
-                               "Err\xa2\x67message\x65outer\x66source\xa2\x67message\x65inner\x66source\xf6";
+    static const char text[] =
+        "\xa1\x63"
+        "Err\xa2\x67message\x65outer\x66source\xa2\x67message\x65inner\x66source\xf6";
     struct cv_rpc_reply r;
     struct cv_error err;
     char line[128];
@@ -128,10 +130,11 @@ static void test_original_has_no_describe(void **state)
     struct cv_rpc_description d;
     struct cv_error err;
     cv_buf_reset(&out);
-    assert_int_equal(cv_rpc_reply_err_text(&out, NULL,
-                                           "Semantic(None, \"unknown variant `Describe`, expected one "
-                                           "of `Initialize`\")"),
-                     0);
+    assert_int_equal(
+        cv_rpc_reply_err_text(&out, NULL,
+                              "Semantic(None, \"unknown variant `Describe`, expected one "
+                              "of `Initialize`\")"),
+        0);
     assert_int_equal(cv_rpc_reply_open(&r, CV_BYTES(out.p + 4, out.n - 4), &err), 0);
     assert_int_equal(cv_rpc_reply_read_description(&d, &r, &err), CV_ERR_UNSUPPORTED);
 }
@@ -140,7 +143,8 @@ static void try_variant(void *ctx, const uint8_t *p, size_t n, const char *what)
 {
     (void)what;
     int rc = read_and_write(ctx, CV_BYTES(p, n));
-    assert_true(rc == 0 || rc == CV_ERR_PROTOCOL || rc == CV_ERR_REMOTE || rc == CV_ERR_UNSUPPORTED);
+    assert_true(rc == 0 || rc == CV_ERR_PROTOCOL || rc == CV_ERR_REMOTE ||
+                rc == CV_ERR_UNSUPPORTED);
 }
 
 static void refuse_truncated(void *ctx, const uint8_t *p, size_t n, const char *what)
@@ -155,7 +159,8 @@ static void test_mutations(void **state)
     size_t i;
     json_t *entry, *v = rpc_vectors_load("CV_VECTORS", "enclave-rpc.json");
     assert_non_null(v);
-    json_array_foreach(json_object_get(v, "replies"), i, entry) {
+    json_array_foreach(json_object_get(v, "replies"), i, entry)
+    {
         char name[64];
         strncpy(name, rpc_vectors_text(entry, "name"), sizeof name - 1);
         name[sizeof name - 1] = '\0';
@@ -169,10 +174,8 @@ static void test_mutations(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_vectors),
-        cmocka_unit_test(test_original),
-        cmocka_unit_test(test_error_chain),
-        cmocka_unit_test(test_original_has_no_describe),
+        cmocka_unit_test(test_vectors),     cmocka_unit_test(test_original),
+        cmocka_unit_test(test_error_chain), cmocka_unit_test(test_original_has_no_describe),
         cmocka_unit_test(test_mutations),
     };
     cv_buf_init(&body, 1u << 20);

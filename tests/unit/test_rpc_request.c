@@ -49,7 +49,8 @@ static void check_all(json_t *list, bool theirs)
     size_t i;
     json_t *entry;
     assert_true(json_array_size(list) > 0);
-    json_array_foreach(list, i, entry) {
+    json_array_foreach(list, i, entry)
+    {
         const char *name = rpc_vectors_text(entry, "name");
         const char *text = rpc_vectors_text(entry, "err_message");
         rpc_vectors_bytes(&body, entry);
@@ -100,7 +101,8 @@ static void test_round_trip(void **state)
     size_t i;
     json_t *entry, *v = rpc_vectors_load("CV_VECTORS", "enclave-rpc.json");
     assert_non_null(v);
-    json_array_foreach(json_object_get(v, "requests"), i, entry) {
+    json_array_foreach(json_object_get(v, "requests"), i, entry)
+    {
         rpc_vectors_bytes(&body, entry);
         check_round_trip(rpc_vectors_text(entry, "name"),
                          json_is_true(json_object_get(entry, "extended")));
@@ -117,13 +119,15 @@ static void test_round_trip_clients(void **state)
         print_message("CV_SHARED has no enclave-rpc-vectors.json\n");
         skip();
     }
-    json_array_foreach(json_object_get(v, "requests"), i, entry) {
+    json_array_foreach(json_object_get(v, "requests"), i, entry)
+    {
         const char *name = rpc_vectors_text(entry, "name");
         struct cv_rpc_request req;
         rpc_vectors_bytes(&body, entry);
         if (strcmp(name, "go_empty_import") == 0)
             check_decode(name, false, "Semantic(None, \"invalid type: map, expected enum\")");
-        else if (strcmp(name, "rust_initialize_no_session") == 0 || strcmp(name, "go_sign_with") == 0)
+        else if (strcmp(name, "rust_initialize_no_session") == 0 ||
+                 strcmp(name, "go_sign_with") == 0)
             assert_int_equal(cv_rpc_request_decode(&req, body.p, body.n, false, &fault), 0);
         else
             check_round_trip(name, false);
@@ -145,7 +149,8 @@ static void test_values(void **state)
     assert_int_equal(req.version, CV_RPC_VERSION_LATEST);
     assert_true(cv_bytes_equal_str(req.message, "abc"));
 
-    uint8_t array[] = "\xa1\x64Sign\xa2\x66handle\x00\x67message\x84\x18\x61\x19\x00\x62\xc2\x41\x63\x00";
+    uint8_t array[] =
+        "\xa1\x64Sign\xa2\x66handle\x00\x67message\x84\x18\x61\x19\x00\x62\xc2\x41\x63\x00";
     assert_int_equal(cv_rpc_request_decode(&req, array, sizeof array - 1, false, &fault), 0);
     assert_int_equal(req.message.n, 4);
     assert_memory_equal(req.message.p, "abc", 4);
@@ -157,7 +162,8 @@ static void test_values(void **state)
     assert_int_equal(req.handle, 5);
 
     uint8_t bad[] = "\xa2\x62id\x18\x63\x69PublicKey\x20";
-    assert_int_equal(cv_rpc_request_decode(&req, bad, sizeof bad - 1, true, &fault), CV_ERR_INVALID);
+    assert_int_equal(cv_rpc_request_decode(&req, bad, sizeof bad - 1, true, &fault),
+                     CV_ERR_INVALID);
     assert_true(fault.has_id);
     assert_int_equal(fault.id, 99);
 }
@@ -186,7 +192,8 @@ static void test_mutations(void **state)
     size_t i;
     json_t *entry, *v = rpc_vectors_load("CV_VECTORS", "enclave-rpc.json");
     assert_non_null(v);
-    json_array_foreach(json_object_get(v, "requests"), i, entry) {
+    json_array_foreach(json_object_get(v, "requests"), i, entry)
+    {
         rpc_vectors_bytes(&body, entry);
         if (body.n > 512)
             continue;
@@ -218,12 +225,9 @@ static void test_private_key(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_decode),
-        cmocka_unit_test(test_decode_measured),
-        cmocka_unit_test(test_round_trip),
-        cmocka_unit_test(test_round_trip_clients),
-        cmocka_unit_test(test_values),
-        cmocka_unit_test(test_mutations),
+        cmocka_unit_test(test_decode),      cmocka_unit_test(test_decode_measured),
+        cmocka_unit_test(test_round_trip),  cmocka_unit_test(test_round_trip_clients),
+        cmocka_unit_test(test_values),      cmocka_unit_test(test_mutations),
         cmocka_unit_test(test_private_key),
     };
     if (cv_crypto_init() != 0)

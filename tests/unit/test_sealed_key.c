@@ -41,10 +41,12 @@ static int unload(void **state)
 }
 
 /* Blob number I of the vectors into OUT, and its scheme and public key. */
-static void blob_at(struct cv_buf *out, size_t i, enum cv_scheme *scheme, uint8_t *pub, size_t *pub_n)
+static void blob_at(struct cv_buf *out, size_t i, enum cv_scheme *scheme, uint8_t *pub,
+                    size_t *pub_n)
 {
     json_t *entry = json_array_get(json_object_get(vectors, "blobs"), i);
-    assert_int_equal(cv_scheme_from_rpc_name(scheme, cv_bytes_str(rpc_vectors_text(entry, "scheme"))), 0);
+    assert_int_equal(
+        cv_scheme_from_rpc_name(scheme, cv_bytes_str(rpc_vectors_text(entry, "scheme"))), 0);
     *pub_n = from_hex(pub, CV_PUBLIC_KEY_MAX, entry, "public_key");
     rpc_vectors_bytes(out, entry);
 }
@@ -138,7 +140,8 @@ static void test_changed_blobs_do_not_open(void **state)
         uint8_t other[CV_SEALED_DATA_KEY_LEN];
         memcpy(other, data_key, sizeof other);
         other[31] ^= 1;
-        assert_int_equal(cv_sealed_key_open(opened, cv_buf_view(&blob), other, &err), CV_ERR_CRYPTO);
+        assert_int_equal(cv_sealed_key_open(opened, cv_buf_view(&blob), other, &err),
+                         CV_ERR_CRYPTO);
         cv_buf_free(&blob);
     }
 }
@@ -182,8 +185,10 @@ static void test_version(void **state)
     assert_int_equal(cv_sealed_key_version(CV_BYTES_LIT("CVSK\x03")), 2);
     struct cv_sealed_header h;
     struct cv_error err;
-    assert_int_equal(cv_sealed_key_parse(&h, CV_BYTES_LIT("CVSK\x03\x01"), &err), CV_ERR_UNSUPPORTED);
-    assert_int_equal(cv_sealed_key_parse(&h, CV_BYTES_LIT("CVSK\x02\x05"), &err), CV_ERR_UNSUPPORTED);
+    assert_int_equal(cv_sealed_key_parse(&h, CV_BYTES_LIT("CVSK\x03\x01"), &err),
+                     CV_ERR_UNSUPPORTED);
+    assert_int_equal(cv_sealed_key_parse(&h, CV_BYTES_LIT("CVSK\x02\x05"), &err),
+                     CV_ERR_UNSUPPORTED);
 }
 
 int main(void)
