@@ -189,7 +189,9 @@ void cv_config_read_server(struct cv_config_reader *r, const struct cv_yaml_node
         {.name = "jwt", .kind = CV_FIELD_NODE, .offset = offsetof(struct server_target, jwt)},
         {.name = "tls", .kind = CV_FIELD_NODE, .offset = offsetof(struct server_target, tls)},
         {.name = "limits", .kind = CV_FIELD_NODE, .offset = offsetof(struct server_target, limits)},
-        {.name = "metrics_client_ip", .kind = CV_FIELD_BOOL, .offset = offsetof(struct server_target, metrics_client_ip)},
+        {.name = "metrics_client_ip",
+         .kind = CV_FIELD_BOOL,
+         .offset = offsetof(struct server_target, metrics_client_ip)},
     };
     cv_config_read_map(r, node, fields, 7, &t);
     config->caps = (struct cv_config_caps){.connections = CV_CONFIG_DEFAULT_CONNECTIONS,
