@@ -11,6 +11,7 @@
 #include "common/utf8.h"
 #include "json/json.h"
 
+#define REPLY_MAX (1u << 20)
 #define BODY_LIMIT (CV_BASE64_LEN(CV_KMS_DOCUMENT_MAX) + 65536)
 
 struct cv_kms {
@@ -28,6 +29,7 @@ int cv_kms_new(struct cv_kms **out, const struct cv_kms_config *config, struct c
         .max_attempts = config->max_attempts,
         .attempt_ms = config->attempt_ms,
         .retry_base_ms = config->retry_base_ms,
+        .reply_max = REPLY_MAX,
     };
     struct cv_kms *k = calloc(1, sizeof *k);
     *out = NULL;

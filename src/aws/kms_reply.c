@@ -6,6 +6,7 @@
 #include "common/hex.h"
 #include "json/json.h"
 
+#define REPLY_MAX (1u << 20)
 #define CMS_MAX 16384 /* KMS wraps at most 4096 bytes */
 
 static int bad(struct cv_error *err, const char *what)
@@ -109,7 +110,7 @@ int cv_kms_read_reply(struct cv_kms_result *out, const struct cv_kms_call *k, st
                       struct cv_error *err)
 {
     CV_JSON_AUTO json_t *doc = NULL;
-    int rc = cv_json_parse_object(&doc, body, CV_AWS_REPLY_MAX, "the reply of KMS", err);
+    int rc = cv_json_parse_object(&doc, body, REPLY_MAX, "the reply of KMS", err);
     if (rc == CV_ERR_NOMEM)
         return rc;
     if (rc != 0)
