@@ -94,41 +94,41 @@ static enum cv_datakey_state use(struct cv_datakey **out, struct cv_datakeys *ke
     return CV_DATAKEY_READY;
 }
 
-enum cv_datakey_state cv_datakey_for_opening(struct cv_datakey **out, struct cv_datakeys *keys,
+enum cv_datakey_state cv_datakey_for_opening(struct cv_datakey **entry, struct cv_datakeys *keys,
                                              struct cv_job *job, uint32_t session,
                                              struct cv_bytes cmk, struct cv_bytes wrapped)
 {
     for (struct cv_datakey *e = keys->first; e != NULL; e = e->next)
         if (!e->seals && cv_bytes_equal_str(cmk, e->wrapped.cmk) &&
             cv_bytes_equal(wrapped, CV_BYTES(e->wrapped.p, e->wrapped.n)))
-            return use(out, keys, e, job);
+            return use(entry, keys, e, job);
     if (cmk.n > CV_SEALED_ARN_MAX || wrapped.n > CV_SEALED_WRAPPED_MAX)
         return CV_DATAKEY_NO_ROOM;
-    enum cv_datakey_state state = add(out, keys, job, session);
+    enum cv_datakey_state state = add(entry, keys, job, session);
     if (state == CV_DATAKEY_FETCH) {
-        memcpy((*out)->wrapped.cmk, cmk.p, cmk.n);
-        memcpy((*out)->wrapped.p, wrapped.p, wrapped.n);
-        (*out)->wrapped.n = wrapped.n;
+        memcpy((*entry)->wrapped.cmk, cmk.p, cmk.n);
+        memcpy((*entry)->wrapped.p, wrapped.p, wrapped.n);
+        (*entry)->wrapped.n = wrapped.n;
     }
     return state;
 }
 
-enum cv_datakey_state cv_datakey_for_sealing(struct cv_datakey **out, struct cv_datakeys *keys,
+enum cv_datakey_state cv_datakey_for_sealing(struct cv_datakey **entry, struct cv_datakeys *keys,
                                              struct cv_job *job, uint32_t session,
                                              const char *key_id)
 {
     for (struct cv_datakey *e = keys->first; e != NULL; e = e->next)
         if (e->seals && e->sealed < CV_DATAKEY_SEALS_MAX && strcmp(e->asked, key_id) == 0) {
             e->sealed++;
-            return use(out, keys, e, job);
+            return use(entry, keys, e, job);
         }
     if (strlen(key_id) > KEY_ID_MAX)
         return CV_DATAKEY_NO_ROOM;
-    enum cv_datakey_state state = add(out, keys, job, session);
+    enum cv_datakey_state state = add(entry, keys, job, session);
     if (state == CV_DATAKEY_FETCH) {
-        (*out)->seals = true;
-        (*out)->sealed = 1;
-        memcpy((*out)->asked, key_id, strlen(key_id) + 1);
+        (*entry)->seals = true;
+        (*entry)->sealed = 1;
+        memcpy((*entry)->asked, key_id, strlen(key_id) + 1);
     }
     return state;
 }

@@ -7,6 +7,7 @@
 #define TAG_BIGPOS 2
 #define TAG_BIGNEG 3
 
+/* NOLINTNEXTLINE(readability-non-const-parameter): the walk writes through it */
 void cv_walk_init(struct cv_walk *w, uint8_t *p, size_t n, char *text, size_t size)
 {
     *w = (struct cv_walk){.p = p, .n = n, .depth = CV_WALK_DEPTH, .text = text, .size = size};
@@ -127,6 +128,7 @@ bool cv_walk_identifier(struct cv_walk *w, struct cv_bytes *name)
 static bool segments(struct cv_walk *w, const struct cv_cbor_head *h, size_t at, struct cv_bytes *v)
 {
     uint8_t *p;
+    *v = CV_BYTES(NULL, 0);
     if (!h->indefinite) {
         if (!take(w, h->value, &p))
             return false;
@@ -156,7 +158,8 @@ static bool segments(struct cv_walk *w, const struct cv_cbor_head *h, size_t at,
             return false;
         if (h->major == CV_CBOR_TSTR && !cv_utf8_valid(CV_BYTES(p, (size_t)piece.value)))
             return cv_walk_syntax(w, start);
-        memmove(out + n, p, (size_t)piece.value);
+        if (p != NULL)
+            memmove(out + n, p, (size_t)piece.value);
         n += (size_t)piece.value;
     }
     *v = CV_BYTES(out, n);
@@ -190,6 +193,7 @@ static bool bignum(struct cv_walk *w, uint64_t *v, bool *big, bool *huge)
 bool cv_walk_uint(struct cv_walk *w, uint64_t *v, uint64_t max, const char *type)
 {
     struct cv_cbor_head h;
+    *v = 0;
     do {
         if (!cv_walk_head(w, &h))
             return false;
