@@ -18,7 +18,8 @@ static void container(struct cv_bytes in)
         cv_s3ec_meta_parse(&m, &pairs, NULL) == 0) {
         struct cv_config_expect expect = {.minimum_version = 1};
         struct cv_secret out = CV_SECRET_INIT;
-        (void)cv_config_check(&m, &pairs, body, &expect, NULL, NULL);
+        int rc = cv_config_check(&m, &pairs, body, &expect, NULL, NULL);
+        (void)rc;
         if (cv_s3ec_open(&m, CV_BYTES(key, sizeof key), body, &out, NULL) == 0) {
             cv_secret_free(&out);
         }
@@ -54,7 +55,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     container(CV_BYTES(data, size));
     secrets(CV_BYTES(data, size));
     struct cv_s3ec_pairs object = {.n = 0};
-    (void)cv_s3ec_instruction_parse(&object, CV_BYTES(data, size), NULL);
+    int rc = cv_s3ec_instruction_parse(&object, CV_BYTES(data, size), NULL);
+    (void)rc;
     cv_s3ec_pairs_free(&object);
     return 0;
 }
