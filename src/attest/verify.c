@@ -47,7 +47,7 @@ enum cv_attest_code cv_attest_verify(struct cv_attest_document *doc, const void 
                                      const struct cv_attest_policy *policy, struct cv_attest_error *err)
 {
     struct cv_attest_policy standard;
-    struct cv_attest_document parsed;
+    struct cv_attest_document parsed = {0};
 
     clear_error(err);
     if (doc != NULL)

@@ -135,7 +135,7 @@ static enum cv_exit run(const struct cv_cli *cli, int argc, char **argv)
         CV_EXPECT_OPTIONS(&how.expect),
     };
     int operands = 0;
-    enum cv_scheme scheme;
+    enum cv_scheme scheme = CV_SCHEME_ED25519;
     struct cv_cli_vault v;
     struct cv_vault_key *made = NULL;
     struct cv_error err;
@@ -170,7 +170,6 @@ static enum cv_exit run(const struct cv_cli *cli, int argc, char **argv)
         rc = cv_cli_fail(&err, "importing the key into vault %s", vault);
     } else {
         cv_log(CV_LOG_INFO, "key imported", "pkh", made->pkh_text, "vault", vault, NULL);
-        rc = CV_EXIT_OK;
         if (cli->json) {
             rc = cv_cli_print_keys_json(config, &made, 1);
         } else {

@@ -31,7 +31,7 @@ struct cv_local_nsm_config {
 struct cv_local_nsm;
 
 /* PKI stays the caller's and must outlive it. */
-int cv_local_nsm_new(struct cv_local_nsm **nsm, const struct cv_local_nsm_config *config,
+int cv_local_nsm_new(struct cv_local_nsm **out, const struct cv_local_nsm_config *config,
                      struct cv_local_pki *pki, struct cv_error *err) CV_NODISCARD;
 void cv_local_nsm_free(struct cv_local_nsm *nsm);
 /* Answers one request (CBOR) with one reply (CBOR), appended to REPLY, which

@@ -92,6 +92,7 @@ static int load_cert(struct cv_local_pki *pki, const char *path, struct cv_error
                : cv_error_set(err, CV_ERR_INVALID, "%s does not hold a PEM certificate", path);
 }
 
+/* The type is OpenSSL's. NOLINTNEXTLINE(readability-non-const-parameter) */
 static int no_password(char *buf, int size, int rwflag, void *ctx)
 {
     (void)buf, (void)size, (void)rwflag, (void)ctx;
