@@ -3,12 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "aws/credentials.h"
 #include "common/log.h"
 #include "common/secret.h"
 #include "signer/vault_impl.h"
 
-#define INITIALIZE_MS 10000
 #define BACKOFF_FIRST_MS 100
 #define BACKOFF_LAST_MS 5000
 #define WATCH_MS 1000
@@ -51,6 +49,9 @@ int cv_vault_new(struct cv_vault **out, struct cv_loop *loop, const struct cv_co
         rc = cv_session_new(&v->session, loop, &config->enclave, &e, err);
     }
     if (rc == 0) {
+        rc = cv_vault_credentials_open(v, err);
+    }
+    if (rc == 0) {
         rc = cv_vault_list(v, err);
     }
     if (rc != 0) {
@@ -68,6 +69,7 @@ void cv_vault_free(struct cv_vault **vault)
     if (v == NULL) {
         return;
     }
+    cv_vault_credentials_close(v);
     cv_session_free(&v->session);
     v->state = CV_VAULT_DOWN;
     cv_vault_wake(v, NULL, true);
@@ -138,6 +140,8 @@ static void on_down(void *ctx, const struct cv_error *why)
     }
     v->importing = 0;
     v->scanning = false;
+    v->initialized = v->stale = false;
+    cv_loop_timer_off(&v->renew_due);
     v->description[0] = 0;
     v->why = *why;
     cv_vault_set_state(v, CV_VAULT_DOWN);
@@ -146,69 +150,13 @@ static void on_down(void *ctx, const struct cv_error *why)
     }
 }
 
-/* ---- Initialize ---- */
-
-static void on_initialized(struct cv_call *call, int code, const struct cv_rpc_reply *reply,
-                           const struct cv_error *err)
+void cv_vault_initialized(struct cv_vault *v)
 {
-    struct cv_vault *v = VAULT_OF(call, initialize);
-    (void)reply;
-    if (code == CV_ERR_CLOSED || code == CV_ERR_CANCELLED) {
-        return;
-    }
-    if (code != 0) {
-        struct cv_error why = *err;
-        (void)cv_error_wrap(&why, "initialising the enclave");
-        cv_session_drop(v->session, &why);
-        return;
-    }
     if (v->without_keys) {
         cv_vault_set_state(v, CV_VAULT_UP);
     } else {
         cv_vault_scan(v);
     }
-}
-
-/* What the configuration holds, else what the environment does. */
-static int credentials(struct cv_vault *v, struct cv_aws_credentials *out, struct cv_error *err)
-{
-    const struct cv_config_credentials *c = &v->config->credentials;
-    if (c->access_key_id != NULL && c->access_key_id[0] != 0) {
-        return cv_aws_credentials_set(out, cv_bytes_str(c->access_key_id),
-                                      cv_secret_view(&c->secret_access_key),
-                                      cv_secret_view(&c->session_token), 0, "configuration", err);
-    }
-    int rc = cv_aws_credentials_from_env(out, err);
-    if (rc == CV_ERR_NOT_FOUND) {
-        (void)cv_error_set(err, CV_ERR_CONFIG,
-                           "(Nitro): missing credentials: write a credentials block, or set "
-                           "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY");
-        return CV_ERR_CONFIG;
-    }
-    return rc;
-}
-
-static int initialize(struct cv_vault *v, struct cv_error *err)
-{
-    CV_AWS_CREDENTIALS_AUTO struct cv_aws_credentials c = CV_AWS_CREDENTIALS_INIT;
-    int rc = credentials(v, &c, err);
-    if (rc != 0) {
-        return rc;
-    }
-    struct cv_rpc_request request = {
-        .op = CV_RPC_INITIALIZE,
-        .credentials = {
-            .access_key_id = cv_bytes_str(c.access_key_id),
-            .secret_access_key = cv_secret_view(&c.secret_access_key),
-            .session_token = cv_secret_view(&c.session_token),
-            .encryption_key_id = cv_bytes_str(v->config->encryption_key_id),
-            .region = cv_bytes_str(v->config->region),
-            .sealed_version = cv_session_has_ids(v->session) ? v->config->sealed_version : 0,
-        },
-    };
-    v->initialize.done = on_initialized;
-    return cv_session_call(v->session, &v->initialize, &request, NULL, cv_deadline(INITIALIZE_MS),
-                           err);
 }
 
 static void describe(struct cv_vault *v, const struct cv_rpc_description *d)
@@ -237,13 +185,9 @@ static void describe(struct cv_vault *v, const struct cv_rpc_description *d)
 static void on_up(void *ctx, const struct cv_rpc_description *d)
 {
     struct cv_vault *v = ctx;
-    struct cv_error err;
-    cv_error_clear(&err);
     cv_vault_set_state(v, CV_VAULT_OPENING);
     describe(v, d);
-    if (initialize(v, &err) != 0) {
-        cv_session_drop(v->session, &err);
-    }
+    cv_vault_fetch_credentials(v);
 }
 
 /* Once a second: are there keys that the command line added, or that want to
@@ -261,7 +205,12 @@ static void on_watch(struct cv_loop_timer *timer)
     for (size_t i = 0; i < v->key_count && !due; i++) {
         due = !v->keys[i]->active && v->keys[i]->retry_at <= now;
     }
-    if (due) {
+    if (due && v->stale) {
+        struct cv_error why;
+        cv_error_clear(&why);
+        (void)cv_error_set(&why, CV_ERR_STATE, "KMS is needed, with newer credentials than this connection has");
+        cv_session_drop(v->session, &why);
+    } else if (due) {
         cv_vault_scan(v);
     }
 }

@@ -3,7 +3,21 @@
 #ifndef CV_SIGNER_VAULT_IMPL_H
 #define CV_SIGNER_VAULT_IMPL_H
 
+#include "aws/config.h"
+#include "signer/pool.h"
 #include "signer/vault.h"
+
+/* One look for credentials, in the pool's thread. */
+struct cv_vault_fetch {
+    struct cv_job job;
+    struct cv_vault *vault;
+    bool running;
+    bool wanted; /* again, once this one has ended */
+    int code;
+    struct cv_error err;
+    struct cv_aws_credentials found;
+    char region[CV_AWS_REGION_MAX + 1];
+};
 
 struct cv_vault {
     struct cv_loop *loop;
@@ -21,7 +35,14 @@ struct cv_vault {
     struct cv_error why;
     struct cv_vault_key **keys;
     size_t key_count, key_room;
-    struct cv_call initialize;
+    struct cv_aws_config *aws;
+    struct cv_pool *pool;
+    struct cv_vault_fetch fetch;
+    struct cv_aws_credentials sent; /* what the enclave has */
+    bool initialized;               /* in the present session */
+    bool stale;                     /* an original enclave has older credentials */
+    struct cv_loop_timer renew_due;
+    struct cv_call initialize, renew;
     size_t importing;      /* in flight */
     size_t next_import;    /* index of the next key to look at */
     size_t round_ok, round_failed;
@@ -32,6 +53,13 @@ struct cv_vault {
     struct cv_loop_timer watch;
 };
 
+/* Credentials: their sources opened and closed; fetched and sent to the
+ * enclave, now and as long as they keep changing. */
+int cv_vault_credentials_open(struct cv_vault *v, struct cv_error *err) CV_NODISCARD;
+void cv_vault_credentials_close(struct cv_vault *v);
+void cv_vault_fetch_credentials(struct cv_vault *v);
+/* The enclave has its credentials: keys come next. */
+void cv_vault_initialized(struct cv_vault *v);
 /* Sends a request that makes a key, stores what comes of it, and waits. */
 int cv_vault_make(struct cv_vault *v, struct cv_rpc_request *request, struct cv_vault_key **out,
                   int64_t deadline, struct cv_error *err) CV_NODISCARD;

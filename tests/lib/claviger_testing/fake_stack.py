@@ -32,6 +32,8 @@ class FakeStack:
         self.tezos = {}
         self.server = config.get("server", {})
         self.extra = config.get("extra", {})
+        self.credentials = {"access_key_id": "AKIAEXAMPLEEXAMPLE00", "secret_access_key": "not-a-secret-not-a-secret"}
+        self.env = environment()
         self.write()
 
     def write(self):
@@ -42,8 +44,7 @@ class FakeStack:
                        "utility_address": f"127.0.0.1:{self.utility_port}", **self.server},
             "vaults": {"nitro": {"driver": "nitro", "config": {
                 "enclave_address": f"unix:{self.dir}/enclave.sock", "encryption_key_id": CMK,
-                "credentials": {"access_key_id": "AKIAEXAMPLEEXAMPLE00",
-                                "secret_access_key": "not-a-secret-not-a-secret"}}}},
+                **({"credentials": self.credentials} if self.credentials else {})}}},
             "tezos": self.tezos, **self.extra}, indent=1))
 
     def allow(self, pkh, policy=None):
@@ -58,7 +59,7 @@ class FakeStack:
 
     def cli(self, *arguments, program="claviger", stdin=None, check=True, env=None):
         return run([bin_dir() / program, "-c", self.config, *arguments], stdin=stdin, check=check,
-                   env=env or environment())
+                   env=env or self.env)
 
     def generate(self, kind):
         return json.loads(self.cli("--json", "generate", "-v", "nitro", "-t", kind).stdout)[0]
@@ -66,7 +67,7 @@ class FakeStack:
     def serve(self, *arguments, program="claviger"):
         self.daemon = Program([bin_dir() / program, "-c", self.config,
                                *(["serve"] if program == "claviger" else []), *arguments],
-                              self.dir / "daemon.log", env=environment())
+                              self.dir / "daemon.log", env=self.env)
         wait_port("127.0.0.1", self.main, program=self.daemon)
         wait_port("127.0.0.1", self.utility_port, program=self.daemon)
         return self
