@@ -20,23 +20,25 @@
 #define IDLE_MS 60000
 #define SEND_MS 30000
 #define HANG_MS 120000
-#define STOP_MS 3000
+
+enum slot_state { FREE, RUNNING, DONE };
+
+/* A connection and its thread, which is joined once it says that it is done:
+ * what OpenSSL keeps for a thread is freed when that ends, and the process must
+ * not leave in the middle of it. */
+struct slot {
+    enum slot_state state;
+    pthread_t thread;
+    int fd; /* to wake it when the server stops; -1 = not to be touched */
+    struct cv_stream *stream;
+    struct server *server;
+};
 
 struct server {
     struct cv_local_kms *kms;
     struct cv_tls *tls;
-    pthread_mutex_t lock;
-    pthread_cond_t left;
-    struct cv_stream *open[MAX_CONNECTIONS]; /* NULL = free slot */
-    int fd[MAX_CONNECTIONS];
-    unsigned active;
-    bool stopping;
-};
-
-struct connection {
-    struct server *server;
-    struct cv_stream *stream;
-    unsigned slot;
+    pthread_mutex_t lock; /* over state and fd of the slots */
+    struct slot slots[MAX_CONNECTIONS];
 };
 
 /* RFC 9110's date, as clients need it to correct their clocks. */
@@ -85,6 +87,13 @@ static void hang(struct cv_stream *s)
         ;
 }
 
+/* Lets MS go by, unless the peer leaves or the server stops. */
+static void linger(struct cv_stream *s, int64_t ms)
+{
+    int rc = cv_fd_wait(cv_stream_fd(s), POLLRDHUP, cv_deadline(ms));
+    (void)rc;
+}
+
 static int send_reply(struct cv_http_conn *conn, const struct cv_local_kms_reply *r, bool keep_alive)
 {
     char date[64];
@@ -100,7 +109,7 @@ static int send_reply(struct cv_http_conn *conn, const struct cv_local_kms_reply
         .body = cv_buf_view(&r->body), .close = !keep_alive,
     };
     if (r->delay_ms > 0)
-        cv_sleep_ms(r->delay_ms);
+        linger(conn->stream, r->delay_ms);
     switch (r->sending) {
     case CV_LOCAL_SEND_NOTHING:
         return CV_ERR_CLOSED;
@@ -146,9 +155,17 @@ static void converse(struct server *server, struct cv_stream *stream)
     cv_http_conn_free(&conn);
 }
 
+static void set_state(struct slot *c, enum slot_state state, int fd)
+{
+    pthread_mutex_lock(&c->server->lock);
+    c->state = state;
+    c->fd = fd;
+    pthread_mutex_unlock(&c->server->lock);
+}
+
 static void *serve_connection(void *arg)
 {
-    struct connection *c = arg;
+    struct slot *c = arg;
     struct server *server = c->server;
     struct cv_stream *secure = NULL;
     struct cv_error err;
@@ -158,70 +175,66 @@ static void *serve_connection(void *arg)
         converse(server, secure);
     else if (cv_log_enabled(CV_LOG_DEBUG))
         cv_log_error(CV_LOG_DEBUG, "handshake failed", &err);
-    pthread_mutex_lock(&server->lock);
-    server->fd[c->slot] = -1;
-    pthread_mutex_unlock(&server->lock);
+    /* The number may be another file's as soon as it is closed. */
+    set_state(c, RUNNING, -1);
     cv_stream_close(&secure);
-    pthread_mutex_lock(&server->lock);
-    server->open[c->slot] = NULL;
-    server->active--;
-    pthread_cond_signal(&server->left);
-    pthread_mutex_unlock(&server->lock);
-    free(c);
+    set_state(c, DONE, -1);
     return NULL;
 }
 
-/* A slot for STREAM and its thread; closes it when there is none. */
-static void start_connection(struct server *server, struct cv_stream *stream)
+/* A slot that nobody uses, after joining threads that are done; NULL. */
+static struct slot *free_slot(struct server *server)
 {
-    struct connection *c = malloc(sizeof *c);
-    pthread_t thread;
-    pthread_attr_t attr;
-    unsigned slot = 0;
-    pthread_mutex_lock(&server->lock);
-    while (slot < MAX_CONNECTIONS && server->open[slot])
-        slot++;
-    if (c && slot < MAX_CONNECTIONS) {
-        *c = (struct connection){server, stream, slot};
-        server->open[slot] = stream;
-        server->fd[slot] = cv_stream_fd(stream);
-        server->active++;
-    }
-    pthread_mutex_unlock(&server->lock);
-    if (!c || slot == MAX_CONNECTIONS) {
-        cv_stream_close(&stream);
-        free(c);
-        return;
-    }
-    pthread_attr_init(&attr);
-    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-    if (pthread_create(&thread, &attr, serve_connection, c) != 0) {
+    struct slot *found = NULL;
+    for (unsigned i = 0; i < MAX_CONNECTIONS; i++) {
+        struct slot *c = &server->slots[i];
         pthread_mutex_lock(&server->lock);
-        server->open[slot] = NULL;
-        server->active--;
+        enum slot_state state = c->state;
         pthread_mutex_unlock(&server->lock);
-        cv_stream_close(&stream);
-        free(c);
+        if (state == DONE) {
+            pthread_join(c->thread, NULL);
+            c->state = FREE;
+        }
+        if (c->state == FREE && !found)
+            found = c;
     }
-    pthread_attr_destroy(&attr);
+    return found;
 }
 
-/* Ends every conversation and waits for the threads, though not for ever. */
-static bool stop(struct server *server)
+/* A thread for STREAM; closes it when there is no room. */
+static void start_connection(struct server *server, struct cv_stream *stream)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += STOP_MS / 1000;
+    struct slot *c = free_slot(server);
+    if (!c) {
+        cv_stream_close(&stream);
+        return;
+    }
+    c->server = server;
+    c->stream = stream;
+    c->fd = cv_stream_fd(stream);
+    c->state = RUNNING;
+    if (pthread_create(&c->thread, NULL, serve_connection, c) != 0) {
+        c->state = FREE;
+        cv_stream_close(&stream);
+    }
+}
+
+/* Ends every conversation and waits for the threads: none of them waits for
+ * anything but its socket. */
+static void stop(struct server *server)
+{
     pthread_mutex_lock(&server->lock);
     for (unsigned i = 0; i < MAX_CONNECTIONS; i++)
-        if (server->open[i] && server->fd[i] >= 0)
-            shutdown(server->fd[i], SHUT_RDWR);
-    int rc = 0;
-    while (server->active && rc == 0)
-        rc = pthread_cond_timedwait(&server->left, &server->lock, &until);
-    bool all = server->active == 0;
+        if (server->slots[i].state == RUNNING && server->slots[i].fd >= 0)
+            shutdown(server->slots[i].fd, SHUT_RDWR);
     pthread_mutex_unlock(&server->lock);
-    return all;
+    for (unsigned i = 0; i < MAX_CONNECTIONS; i++) {
+        pthread_mutex_lock(&server->lock);
+        enum slot_state state = server->slots[i].state;
+        pthread_mutex_unlock(&server->lock);
+        if (state != FREE)
+            pthread_join(server->slots[i].thread, NULL);
+    }
 }
 
 static int loop(struct server *server, struct cv_listener *listener, int stop_fd,
@@ -259,7 +272,6 @@ int cv_local_kms_serve(struct cv_local_kms *kms, const struct cv_addr *addr, str
     server->kms = kms;
     server->tls = tls;
     pthread_mutex_init(&server->lock, NULL);
-    pthread_cond_init(&server->left, NULL);
     int rc = cv_listen(&listener, addr, err);
     if (!rc) {
         if (ready)
@@ -267,11 +279,8 @@ int cv_local_kms_serve(struct cv_local_kms *kms, const struct cv_addr *addr, str
         rc = loop(server, &listener, stop_fd, err);
         cv_listener_close(&listener);
     }
-    /* A thread that would not end keeps what it uses: the process is leaving. */
-    if (stop(server)) {
-        pthread_mutex_destroy(&server->lock);
-        pthread_cond_destroy(&server->left);
-        free(server);
-    }
+    stop(server);
+    pthread_mutex_destroy(&server->lock);
+    free(server);
     return rc;
 }

@@ -9,6 +9,7 @@ import os
 import stat
 import subprocess
 import tempfile
+import time
 import unittest
 from unittest import mock
 
@@ -465,6 +466,24 @@ class Faults(Standin):
         with self.assertRaises(TimeoutError):
             raw(self.kms, self.root, "ListKeys", {}, timeout=1)
         self.assertEqual(self.generate().status, 200)
+
+    def test_late_reply_and_early_end(self):
+        self.kms.fault("stall ListKeys 1 300")
+        began = time.monotonic()
+        self.assertEqual(raw(self.kms, self.root, "ListKeys", {}).status, 200)
+        self.assertGreater(time.monotonic() - began, 0.3)
+        # A stand-in of its own, ended while a request hangs in it and another is late.
+        with tempfile.TemporaryDirectory() as folder, Kms(folder) as other:
+            other.fault("hang ListKeys -", "stall ListAliases - 60000")
+            root = other.principals()[0]
+            with concurrent.futures.ThreadPoolExecutor(2) as pool:
+                calls = [pool.submit(raw, other, root, a, {}) for a in ("ListKeys", "ListAliases")]
+                time.sleep(0.5)
+                began = time.monotonic()
+                self.assertEqual(other.stop(), 0)
+                self.assertLess(time.monotonic() - began, 3)
+                for call in calls:
+                    self.assertIsNotNone(call.exception(10))
 
     def test_recipient_faults(self):
         document = self.document("ab" * 48)
