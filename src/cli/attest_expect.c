@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "common/file.h"
 #include "common/hex.h"
@@ -35,6 +36,8 @@ static int expect_hex(struct cv_attest_policy *policy, unsigned index, struct cv
 int cv_expect_pcr_text(struct cv_attest_policy *policy, const char *text, struct cv_error *err)
 {
     char *end = NULL, quoted[64];
+    if (strncasecmp(text, "PCR", 3) == 0)
+        text += 3; /* as nitro-cli and policies write it */
     unsigned long index = text[0] >= '0' && text[0] <= '9' ? strtoul(text, &end, 10) : CV_ATTEST_PCRS;
 
     if (end == NULL || *end != '=' || index >= CV_ATTEST_PCRS)

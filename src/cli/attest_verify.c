@@ -14,12 +14,11 @@
 #include "common/hex.h"
 #include "tezos/keytext.h"
 
-#define MAX_AGE_SECONDS 1000000u /* what CV_OPT_COUNT takes */
+#define MAX_AGE_DIGITS 10 /* three centuries */
 
 struct verify_options {
     struct cv_expect_options expect;
-    const char *nonce, *user_data, *public_key, *module_id, *time, *key;
-    unsigned max_age;
+    const char *nonce, *user_data, *public_key, *module_id, *time, *key, *max_age;
     bool strict;
 };
 
@@ -61,10 +60,29 @@ static int take_public_key(struct cv_buf *out, const char *path, struct cv_error
     return rc;
 }
 
+/* Seconds, to milliseconds; 0 is less than a millisecond, not "any age". */
+static int take_age(int64_t *ms, const char *text, struct cv_error *err)
+{
+    size_t n = strlen(text);
+    int64_t seconds = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        if (text[i] < '0' || text[i] > '9' || n > MAX_AGE_DIGITS)
+            n = 0;
+        else
+            seconds = 10 * seconds + (text[i] - '0');
+    }
+    if (n == 0)
+        return cv_error_set(err, CV_ERR_CONFIG, "--max-age wants a number of seconds");
+    *ms = seconds > 0 ? seconds * 1000 : 1;
+    return 0;
+}
+
 static int take_times(struct cv_attest_policy *policy, const struct verify_options *o, struct cv_error *err)
 {
     policy->now_ms = cv_unix_ms();
-    policy->max_age_ms = (int64_t)o->max_age * 1000;
+    if (o->max_age != NULL && take_age(&policy->max_age_ms, o->max_age, err) != 0)
+        return CV_ERR_CONFIG;
     if (o->time == NULL)
         return 0;
     if (strcmp(o->time, "now") != 0 && cv_rfc3339_parse(&policy->now_ms, o->time) != 0)
@@ -193,7 +211,7 @@ static enum cv_exit run(const struct cv_cli *cli, int argc, char **argv)
         {"user-data", 0, CV_OPT_TEXT, &o.user_data},
         {"public-key", 0, CV_OPT_TEXT, &o.public_key},
         {"module-id", 0, CV_OPT_TEXT, &o.module_id},
-        {"max-age", 0, CV_OPT_COUNT, &o.max_age},
+        {"max-age", 0, CV_OPT_TEXT, &o.max_age},
         {"time", 0, CV_OPT_TEXT, &o.time},
         {"key", 0, CV_OPT_TEXT, &o.key},
         {"strict", 0, CV_OPT_FLAG, &o.strict},

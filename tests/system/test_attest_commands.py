@@ -125,6 +125,10 @@ class Verify(unittest.TestCase):
         at = datetime.datetime.utcfromtimestamp(stamp + 100).strftime("%Y-%m-%dT%H:%M:%SZ")
         self.accepted(GOOD, "--root", ROOT, "--time", at, "--max-age", 101)
         self.refused("too_old", GOOD, "--root", ROOT, "--time", at, "--max-age", 98)
+        self.refused("too_old", GOOD, "--root", ROOT, "--time", at, "--max-age", 0)
+        self.accepted(GOOD, "--root", ROOT, "--time", at, "--max-age", 3153600000)
+        for bad in ("", "x", "-1", "1.5", "99999999999"):
+            self.assertEqual(verify(GOOD, "--root", ROOT, "--max-age", bad).returncode, 2, bad)
         self.fresh("--nonce", "aa")
         self.accepted(self.dir / "doc", "--root", self.dir / "state/root.pem", "--max-age", 300)
         self.accepted(self.dir / "doc", "--root", self.dir / "state/root.pem", "--max-age", 300, "--time", "now")
@@ -140,7 +144,7 @@ class Verify(unittest.TestCase):
 
     def test_registers(self):
         pcrs = EXPECTED[GOOD.name]["pcrs"]
-        self.accepted(GOOD, "--root", ROOT, "--pcr", "0=" + pcrs["0"], "--pcr", "1=" + pcrs["1"].upper())
+        self.accepted(GOOD, "--root", ROOT, "--pcr", "0=" + pcrs["0"], "--pcr", "PCR1=" + pcrs["1"].upper())
         answer = self.refused("pcr_mismatch", GOOD, "--root", ROOT, "--pcr", "1=" + pcrs["0"])
         self.assertEqual(answer["field"], "pcrs[1]")
         self.assertIn(pcrs["0"], answer["message"])

@@ -126,6 +126,29 @@ class KeyAttestation(unittest.TestCase):
                 (pathlib.Path(__file__).parent.parent / "vectors/attestation/root.pem").read_bytes()))
 
 
+class DebugMode(unittest.TestCase):
+    """Registers of zeros work end to end when the policy says so, and everybody says what they are worth."""
+
+    def test_end_to_end(self):
+        with tempfile.TemporaryDirectory() as name:
+            with Stack(pathlib.Path(name) / "s") as stack:
+                stack.up("--debug-mode")
+                done = stack.cli("--json", "generate", "-v", "nitro", "-t", "tz2")
+                self.assertIn("debug mode", done.stderr)
+                pkh = json.loads(done.stdout)[0]["public_key_hash"]
+                root = next(stack.dir.rglob("root.pem"))
+                zeros = "0=" + "00" * 48
+                refused = stack.cli("attest", "get", "--root", root, "--pcr", zeros, pkh, check=False)
+                self.assertEqual((refused.returncode, refused.stdout), (1, ""))
+                self.assertIn("debug_mode", refused.stderr)
+                shown = stack.cli("attest", "get", "--root", root, "--pcr", zeros, "--allow-debug", pkh)
+                self.assertIn("DEBUG MODE", shown.stderr)
+                document = Document(base64.b64decode(shown.stdout))
+                for index in (0, 1, 2, 8):
+                    self.assertEqual(document.pcrs[index], bytes(48))
+                self.assertNotEqual(document.pcrs[4], bytes(48))
+
+
 if __name__ == "__main__":
     need("claviger", "claviger-local", "claviger-enclave-dev")
     unittest.main()
