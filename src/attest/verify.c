@@ -31,7 +31,8 @@ enum cv_attest_code cv_attest_parse_unverified(struct cv_attest_document *doc, c
 static enum cv_attest_code verify_parsed(const struct cv_attest_document *doc,
                                          const struct cv_attest_policy *policy, struct cv_attest_error *err)
 {
-    struct cv_attest_chain chain;
+    struct cv_attest_chain chain = {0};
+    /* NOLINTNEXTLINE(clang-analyzer-core.uninitialized.Assign) */
     int64_t time_ms = policy->time_ms != 0 ? policy->time_ms : (int64_t)doc->timestamp_ms;
 
     enum cv_attest_code code = cv_attest_chain_read(&chain, doc, err);

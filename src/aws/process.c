@@ -17,8 +17,6 @@
 #define OUTPUT_MAX 65536
 #define RUN_MS 60000
 
-extern char **environ;
-
 static int start(pid_t *pid, int out, const char *command)
 {
     posix_spawn_file_actions_t fa;

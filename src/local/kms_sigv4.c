@@ -76,6 +76,7 @@ static int check_scope(struct cv_local_kms_call *c, const struct authorization *
                        const char *amz_date)
 {
     char quoted[130];
+    /* NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker) */
     cv_error_quote(quoted, sizeof quoted, a->region, strlen(a->region));
     if (strcmp(a->region, c->kms->state.region))
         return invalid_signature(c, "Credential should be scoped to a valid region: has ", quoted,

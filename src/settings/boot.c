@@ -338,7 +338,7 @@ int cv_boot_decode(struct cv_boot_settings *s, struct cv_bytes text, struct cv_e
         return cv_error_set(err, CV_ERR_UNSUPPORTED, "the measured settings are of a format that "
                                                      "this program does not know");
     }
-    char *value = malloc(text.n + 1);
+    char *value = calloc(1, text.n + 1);
     if (value == NULL) {
         return no_memory(err);
     }

@@ -283,7 +283,8 @@ static int new_stream(struct tls_stream **out, struct cv_tls *tls, struct cv_str
     if (bio == NULL || s->ssl == NULL) {
         BIO_free(bio);
         tls_close(&s->base);
-        return cv_tls_openssl_error(err, CV_ERR_NOMEM, "starting a TLS connection");
+        (void)cv_tls_openssl_error(err, CV_ERR_NOMEM, "starting a TLS connection");
+        return CV_ERR_NOMEM;
     }
     BIO_set_data(bio, s);
     SSL_set_bio(s->ssl, bio, bio);

@@ -384,6 +384,7 @@ static int on_end(struct builder *b)
 {
     struct cv_yaml_node *node = b->stack[--b->depth];
     close_anchor(b, node);
+    /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference) */
     if (node->kind != CV_YAML_MAPPING) {
         return 0;
     }
