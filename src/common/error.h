@@ -65,7 +65,7 @@ int cv_error_set(struct cv_error *err, int code, const char *fmt, ...) CV_PRINTF
 /* The same, with ": " and strerror(ERRNUM) appended. */
 int cv_error_errno(struct cv_error *err, int code, int errnum, const char *fmt, ...) CV_PRINTF(4, 5);
 
-#if defined(__clang_analyzer__) && !defined(CV_ERROR_IMPLEMENTATION)
+#if (defined(__clang_analyzer__) || defined(CV_ANALYZER)) && !defined(CV_ERROR_IMPLEMENTATION)
 /* The analyzer sees one file at a time: it is told that the code given comes
  * back, or it takes every failure for a possible success. */
 #define cv_error_set(err, code, ...) ((void)cv_error_set(err, code, __VA_ARGS__), (code))
