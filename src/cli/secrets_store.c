@@ -12,7 +12,7 @@
 
 void cv_secrets_aws_free(struct cv_secrets_aws *aws)
 {
-    cv_aws_config_free(aws->config);
+    cv_aws_config_free(&aws->config);
     aws->config = NULL;
 }
 
