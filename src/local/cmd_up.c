@@ -162,19 +162,20 @@ static int block_signals(void)
     return signalfd(-1, &set, SFD_CLOEXEC);
 }
 
-static int up(struct cv_up_options *o, struct cv_error *err)
+static int up(const struct cv_up_options *given, struct cv_error *err)
 {
     char dir[PATH_MAX], enclave[PATH_MAX];
+    struct cv_up_options o = *given;
     struct cv_up_plan plan;
     int lock = -1, signals = block_signals();
     int rc = signals < 0 ? cv_error_errno(err, CV_ERR_IO, errno, "preparing for signals")
-                         : find_enclave(enclave, o->enclave, err);
+                         : find_enclave(enclave, o.enclave, err);
     if (!rc)
-        rc = enter(dir, &lock, o->dir, err);
+        rc = enter(dir, &lock, o.dir, err);
     if (!rc) {
-        o->dir = dir;
-        o->enclave = enclave;
-        rc = cv_up_prepare(&plan, o, err);
+        o.dir = dir;
+        o.enclave = enclave;
+        rc = cv_up_prepare(&plan, &o, err);
     }
     if (!rc)
         rc = cv_up_run(&plan, signals, err);

@@ -217,13 +217,13 @@ static const struct operation *admit(struct cv_local_kms_call *c, const struct c
     const char *type = cv_http_header(request, "content-type");
     const struct operation *op = NULL;
     if (strcmp(request->method, "POST") || strcmp(request->target, "/")) {
-        cv_local_refuse(c, 404, "UnknownOperationException", "%s", "");
+        cv_local_note_refusal(c, 404, "UnknownOperationException", "%s", "");
         return NULL;
     }
     if (target && !strncmp(target, TARGET_PREFIX, sizeof TARGET_PREFIX - 1))
         op = find_operation(target + sizeof TARGET_PREFIX - 1);
     if (!op || !type || strncmp(type, JSON_TYPE, sizeof JSON_TYPE - 1)) {
-        cv_local_refuse(c, 400, "UnknownOperationException", "%s", "");
+        cv_local_note_refusal(c, 400, "UnknownOperationException", "%s", "");
         return NULL;
     }
     c->action = op->name;
@@ -253,7 +253,7 @@ static int handle_locked(struct cv_local_kms_call *c, const struct cv_http_messa
     }
     int rc = -1;
     if (op && c->fault.kind == CV_FAULT_ERROR)
-        cv_local_refuse(c, c->fault.status, c->fault.code, "%s", c->fault.message);
+        cv_local_note_refusal(c, c->fault.status, c->fault.code, "%s", c->fault.message);
     else if (op && !cv_local_authenticate(c, request, &c->who))
         rc = run_operation(c, op, cv_buf_view(&request->body), reply);
     reply->date_ms = cv_local_now(kms);

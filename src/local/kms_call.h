@@ -49,10 +49,11 @@ struct cv_local_kms_call {
     char message[640];
 };
 
-/* Records an AWS error; returns -1, so that "return refuse(…)" ends an
+/* Records an AWS error; is -1, so that "return cv_local_refuse(…)" ends an
  * operation. The message may be "" (as KMS itself sends at times). */
-int cv_local_refuse(struct cv_local_kms_call *c, int status, const char *code, const char *fmt, ...)
-    CV_PRINTF(4, 5);
+void cv_local_note_refusal(struct cv_local_kms_call *c, int status, const char *code,
+                           const char *fmt, ...) CV_PRINTF(4, 5);
+#define cv_local_refuse(...) (cv_local_note_refusal(__VA_ARGS__), -1)
 
 /* Members of the request. 0 or -1 with SerializationException recorded. */
 int cv_local_in_text(struct cv_local_kms_call *c, const char *name, const char **out);

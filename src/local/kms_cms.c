@@ -69,7 +69,7 @@ static int encrypt_content(uint8_t *out, size_t *n, const uint8_t cek[CEK_LEN],
              EVP_EncryptUpdate(ctx, out, &first, in.p, (int)in.n) > 0 &&
              EVP_EncryptFinal_ex(ctx, out + first, &last) > 0;
     EVP_CIPHER_CTX_free(ctx);
-    *n = (size_t)(first + last);
+    *n = (size_t)first + (size_t)last;
     return ok ? 0 : CV_ERR_CRYPTO;
 }
 

@@ -25,15 +25,16 @@ static void garbage(struct cv_local_kms_reply *r)
 
 static void huge(struct cv_local_kms_reply *r)
 {
-    static const size_t size = 2u << 20;
-    cv_buf_reset(&r->body);
-    uint8_t *room = cv_buf_reserve(&r->body, size);
+    static const char start[] = "{\"Plaintext\":\"", end[] = "\"}";
+    size_t filling = (2u << 20) - (sizeof start - 1) - (sizeof end - 1);
+    replace(r, start);
+    uint8_t *room = cv_buf_reserve(&r->body, filling);
     if (!room)
         return;
-    memset(room, 'A', size);
-    memcpy(room, "{\"Plaintext\":\"", 14);
-    memcpy(room + size - 2, "\"}", 2);
-    cv_buf_commit(&r->body, size);
+    memset(room, 'A', filling);
+    cv_buf_commit(&r->body, filling);
+    if (cv_buf_append_str(&r->body, end))
+        r->status = 500;
 }
 
 /* Every value of a well-formed reply in another guise. */

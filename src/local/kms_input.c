@@ -9,7 +9,8 @@
 #include "common/hex.h"
 #include "json/json.h"
 
-int cv_local_refuse(struct cv_local_kms_call *c, int status, const char *code, const char *fmt, ...)
+void cv_local_note_refusal(struct cv_local_kms_call *c, int status, const char *code,
+                           const char *fmt, ...)
 {
     va_list ap;
     c->status = status;
@@ -17,7 +18,6 @@ int cv_local_refuse(struct cv_local_kms_call *c, int status, const char *code, c
     va_start(ap, fmt);
     vsnprintf(c->message, sizeof c->message, fmt, ap);
     va_end(ap);
-    return -1;
 }
 
 static int wrong_type(struct cv_local_kms_call *c, const char *name, const char *wanted)

@@ -122,8 +122,8 @@ static int complete(struct cv_up_plan *plan, struct cv_local_kms_state *s, struc
     int rc = complete_principals(plan, s, err);
     if (!rc && fresh)
         rc = make_key(&key, s, err);
-    if (rc)
-        return rc;
+    if (rc || !key)
+        return rc ? rc : CV_ERR_INTERNAL;
     snprintf(plan->key_arn, sizeof plan->key_arn, "%s", key->arn);
     if ((rc = cv_up_write_enclave_conf(plan, err)) || (rc = measure(plan, err)))
         return rc;
