@@ -25,6 +25,7 @@ struct cv_gate {
     size_t count;
     struct cv_wm_store *store; /* driver file; NULL otherwise */
     struct cv_marks *memory;   /* driver mem; NULL otherwise */
+    struct cv_gate_remote *remote; /* driver aws; NULL otherwise */
     struct cv_loop_source flushed;
     struct cv_loop_hook hook;
     struct cv_audit *audit;
@@ -109,7 +110,10 @@ static int open_marks(struct cv_gate *g, struct cv_error *err)
     case CV_CONFIG_WATERMARK_FILE:
         break;
     case CV_CONFIG_WATERMARK_AWS:
-        return cv_error_set(err, CV_ERR_UNSUPPORTED, "watermark driver aws is not available in this version");
+        if (cv_gate_remote_open(&g->remote, g->o.loop, g->o.config, g->o.on_durable, g->o.ctx, err) != CV_OK) {
+            return cv_error_wrap(err, "opening the watermark table");
+        }
+        return CV_OK;
     }
     int r = cv_signer_marks_open(&g->store, g->o.config, CV_MARKS_OPEN, err);
     if (r != CV_OK) {
@@ -207,6 +211,7 @@ void cv_gate_free(struct cv_gate **gate)
     if (g->flushed.fd >= 0) {
         cv_loop_remove(g->o.loop, &g->flushed);
     }
+    cv_gate_remote_close(&g->remote);
     cv_wm_close(g->store);
     cv_marks_free(g->memory);
     cv_audit_close(g->audit);
@@ -349,9 +354,11 @@ static void explain(const struct cv_gate *gate, const struct cv_pkh *pkh, int co
 }
 
 void cv_gate_reserve(struct cv_gate *gate, const struct cv_pkh *pkh, const struct cv_request *request,
-                     const uint8_t digest[CV_MARK_HASH_LEN], uint64_t *seq, struct cv_verdict *verdict)
+                     const uint8_t digest[CV_MARK_HASH_LEN], struct cv_gate_ticket *ticket,
+                     struct cv_verdict *verdict)
 {
-    *seq = 0;
+    int r;
+    *ticket = (struct cv_gate_ticket){0, NULL};
     verdict->status = 0;
     if (!request->consensus) {
         return;
@@ -360,18 +367,65 @@ void cv_gate_reserve(struct cv_gate *gate, const struct cv_pkh *pkh, const struc
                            .round = request->round, .has_hash = true};
     memcpy(mark.chain, request->chain, sizeof mark.chain);
     memcpy(mark.hash, digest, sizeof mark.hash);
-    int r = gate->store != NULL ? cv_wm_reserve(gate->store, &mark, seq) : reserve_in_memory(gate->memory, &mark);
+    if (gate->remote != NULL) {
+        r = cv_gate_remote_advance(gate->remote, &mark, &ticket->write);
+    } else if (gate->store != NULL) {
+        r = cv_wm_reserve(gate->store, &mark, &ticket->seq);
+    } else {
+        r = reserve_in_memory(gate->memory, &mark);
+    }
     if (r != CV_OK) {
         explain(gate, pkh, r, verdict);
     }
 }
 
-enum cv_gate_state cv_gate_settled(const struct cv_gate *gate, uint64_t seq, struct cv_error *err)
+void cv_gate_release(struct cv_gate_ticket *ticket)
 {
-    if (gate->store == NULL || cv_wm_durable(gate->store) >= seq) {
+    cv_gate_remote_release(&ticket->write);
+}
+
+bool cv_gate_failed(const struct cv_gate *gate, struct cv_error *err)
+{
+    return gate->store != NULL && cv_wm_poisoned(gate->store, err);
+}
+
+static enum cv_gate_state settled_remotely(const struct cv_gate *gate, const struct cv_pkh *pkh,
+                                           const struct cv_gate_write *write, struct cv_verdict *verdict)
+{
+    char chain[CV_ERROR_DEPTH * CV_ERROR_TEXT];
+    if (!write->done) {
+        return CV_GATE_WAIT;
+    }
+    switch (write->code) {
+    case CV_OK:
+        return CV_GATE_DURABLE;
+    case CV_ERR_DENIED:
+    case CV_ERR_NOT_FOUND:
+    case CV_ERR_INVALID:
+        explain(gate, pkh, write->code, verdict);
+        break;
+    default: /* AWS failed: that is no verdict on the request */
+        verdict->status = write->code == CV_ERR_CANCELLED || write->code == CV_ERR_THROTTLED ? 503 : 500;
+        (void)snprintf(verdict->text, sizeof verdict->text, "the watermark could not be stored: %.400s",
+                       cv_error_format(chain, sizeof chain, &write->err));
+    }
+    return CV_GATE_FAILED;
+}
+
+enum cv_gate_state cv_gate_settled(const struct cv_gate *gate, const struct cv_pkh *pkh,
+                                   const struct cv_gate_ticket *ticket, struct cv_verdict *verdict)
+{
+    if (ticket->write != NULL) {
+        return settled_remotely(gate, pkh, ticket->write, verdict);
+    }
+    if (gate->store == NULL || cv_wm_durable(gate->store) >= ticket->seq) {
         return CV_GATE_DURABLE;
     }
-    return cv_wm_poisoned(gate->store, err) ? CV_GATE_FAILED : CV_GATE_WAIT;
+    if (!cv_wm_poisoned(gate->store, NULL)) {
+        return CV_GATE_WAIT;
+    }
+    explain(gate, pkh, CV_ERR_STATE, verdict);
+    return CV_GATE_FAILED;
 }
 
 void cv_gate_stats(const struct cv_gate *gate, struct cv_wm_stats *out)
@@ -394,10 +448,32 @@ void cv_gate_sync(struct cv_gate *gate)
     }
 }
 
+static void on_first_record(void *ctx, const struct cv_pkh *pkh)
+{
+    struct cv_keystore *store = ctx;
+    char text[CV_PKH_TEXT_SIZE];
+    struct cv_error err;
+    cv_error_clear(&err);
+    cv_pkh_format(text, pkh);
+    if (cv_keystore_set_member(store, text, CV_KEYSTORE_NEW, NULL, &err) != CV_OK) {
+        cv_log_error(CV_LOG_WARN, "a key stays marked as new", &err);
+    }
+}
+
+static void first_remote_record(struct cv_gate *gate, struct cv_keystore *store, const struct cv_pkh *pkh)
+{
+    if (cv_gate_remote_first(gate->remote, pkh, on_first_record, store) != CV_OK) {
+        cv_log(CV_LOG_ERROR, "a new key has no watermark record yet: too much is waiting", NULL);
+    }
+}
+
 void cv_gate_key(struct cv_gate *gate, struct cv_keystore *store, const struct cv_pkh *pkh, bool is_new)
 {
     struct cv_error err;
     cv_error_clear(&err);
+    if (is_new && gate->remote != NULL) {
+        first_remote_record(gate, store, pkh);
+    }
     if (!is_new || gate->store == NULL) {
         return;
     }

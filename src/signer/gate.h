@@ -11,6 +11,7 @@
 
 #include "keystore/keystore.h"
 #include "signer/config.h"
+#include "signer/gate_remote.h"
 #include "signer/loop.h"
 #include "tezos/policy.h"
 #include "watermark/store.h"
@@ -55,17 +56,29 @@ void cv_gate_decode(struct cv_gate *gate, struct cv_request *request, struct cv_
  * or NULL. WHY (may be NULL) tells the metrics what was violated. */
 void cv_gate_allow(struct cv_gate *gate, const struct cv_config_key *key, const struct cv_request *request,
                    const struct cv_pkh *client, struct cv_refusal *why, struct cv_verdict *verdict);
-/* Step 13: the watermark. Reserved in memory; *SEQ says when the answer may
- * leave (0: at once). DIGEST is BLAKE2b-256 of the request. */
+/* What a signature waits for before it may leave. */
+struct cv_gate_ticket {
+    uint64_t seq;                 /* a record of the log on disk; 0 = nothing */
+    struct cv_gate_write *write;  /* a write to a shared table; NULL = none */
+};
+
+/* Step 13: the watermark. Reserved in memory, or its write is started; TICKET
+ * says when the answer may leave, and is given back by cv_gate_release(). DIGEST is
+ * BLAKE2b-256 of the request. */
 void cv_gate_reserve(struct cv_gate *gate, const struct cv_pkh *pkh, const struct cv_request *request,
-                     const uint8_t digest[CV_MARK_HASH_LEN], uint64_t *seq, struct cv_verdict *verdict);
+                     const uint8_t digest[CV_MARK_HASH_LEN], struct cv_gate_ticket *ticket,
+                     struct cv_verdict *verdict);
+void cv_gate_release(struct cv_gate_ticket *ticket);
 
 enum cv_gate_state {
     CV_GATE_WAIT,    /* not durable yet */
     CV_GATE_DURABLE, /* the signature may leave */
-    CV_GATE_FAILED,  /* it never may: wipe it; ERR says why */
+    CV_GATE_FAILED,  /* it never may: wipe it; VERDICT says why */
 };
-enum cv_gate_state cv_gate_settled(const struct cv_gate *gate, uint64_t seq, struct cv_error *err);
+enum cv_gate_state cv_gate_settled(const struct cv_gate *gate, const struct cv_pkh *pkh,
+                                   const struct cv_gate_ticket *ticket, struct cv_verdict *verdict);
+/* True when nothing is signed any more because the store failed. */
+bool cv_gate_failed(const struct cv_gate *gate, struct cv_error *err);
 /* What the store did so far; all zero for the driver mem. */
 void cv_gate_stats(const struct cv_gate *gate, struct cv_wm_stats *out);
 /* Waits until all that was reserved is settled: at the end. */

@@ -250,6 +250,7 @@ void cv_http_on_completed(void *cls, struct MHD_Connection *connection, void **c
     (void)code;
     if (h != NULL) {
         cv_conn_answered(h->conn);
+        cv_gate_release(&h->ticket);
         cv_buf_free(&h->body);
         cv_buf_free(&h->reply);
         free(h);

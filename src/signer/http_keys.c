@@ -35,12 +35,7 @@ static void on_key_known(struct cv_vault_wait *wait)
 
 static void show_key(struct cv_http *h, const char *argument)
 {
-    if (!cv_http_take_pkh(h, argument)) {
-        return;
-    }
-    h->key = cv_keyring_find(h->server->o.ring, &h->pkh_value);
-    if (h->key == NULL) {
-        cv_http_fail(h, 404, "this key not found in any vault");
+    if (!cv_http_take_pkh(h, argument) || !cv_http_find_key(h)) {
         return;
     }
     h->wait.ready = on_key_known;

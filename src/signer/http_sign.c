@@ -49,13 +49,24 @@ static void refuse_late(struct cv_http *h, int code, const struct cv_error *err)
     cv_instruments_vault_error(h->server->o.instruments, h->verdict.status, &h->request);
 }
 
+static void refuse_watermark(struct cv_http *h)
+{
+    struct cv_instruments *in = h->server->o.instruments;
+    unsigned status = h->verdict.status;
+    if (status >= 500) {
+        cv_instruments_flush_failed(in);
+    }
+    cv_instruments_watermark(in, h->pkh, &h->request, false, status == 409 ? "watermark" : "store",
+                             cv_now_us() - h->reserved_us);
+    cv_instruments_vault_error(in, status, &h->request);
+    cv_http_refuse(h, status, h->verdict.text);
+}
+
 /* A signature leaves only when the watermark that covers it is durable. */
 static void settle(struct cv_http *h, const struct cv_signature *sig)
 {
     struct cv_server *s = h->server;
-    struct cv_error why;
-    cv_error_clear(&why);
-    switch (cv_gate_settled(s->o.gate, h->seq, &why)) {
+    switch (cv_gate_settled(s->o.gate, &h->pkh_value, &h->ticket, &h->verdict)) {
     case CV_GATE_DURABLE:
         answer_signature(h, sig);
         return;
@@ -68,8 +79,7 @@ static void settle(struct cv_http *h, const struct cv_signature *sig)
         return;
     case CV_GATE_FAILED:
         cv_wipe(&h->held, sizeof(h->held));
-        cv_instruments_flush_failed(s->o.instruments);
-        refuse_late(h, CV_ERR_IO, &why);
+        refuse_watermark(h);
     }
 }
 
@@ -126,16 +136,12 @@ static void log_payload(const struct cv_http *h)
  * was answered at once. */
 static bool submit(struct cv_http *h)
 {
-    struct cv_instruments *in = h->server->o.instruments;
     struct cv_error err;
     cv_error_clear(&err);
     h->reserved_us = cv_now_us();
-    cv_gate_reserve(h->server->o.gate, &h->pkh_value, &h->request, h->sign.digest, &h->seq, &h->verdict);
+    cv_gate_reserve(h->server->o.gate, &h->pkh_value, &h->request, h->sign.digest, &h->ticket, &h->verdict);
     if (h->verdict.status != 0) {
-        cv_instruments_watermark(in, h->pkh, &h->request, false,
-                                 h->verdict.status == 409 ? "watermark" : "store", cv_now_us() - h->reserved_us);
-        cv_instruments_vault_error(in, h->verdict.status, &h->request);
-        cv_http_refuse(h, h->verdict.status, h->verdict.text);
+        refuse_watermark(h);
         return false;
     }
     h->sign.done = on_signed;

@@ -170,11 +170,22 @@ bool cv_http_listed(struct cv_http *h)
 
 bool cv_http_find_key(struct cv_http *h)
 {
-    h->key = cv_keyring_find(h->server->o.ring, &h->pkh_value);
-    if (h->key == NULL) {
-        cv_http_refuse(h, 404, "this key not found in any vault");
+    const struct cv_server_options *o = &h->server->o;
+    char text[128];
+    h->key = cv_keyring_find(o->ring, &h->pkh_value);
+    if (h->key != NULL) {
+        return true;
     }
-    return h->key != NULL;
+    for (size_t i = 0; i < o->vault_count; i++) {
+        if (!cv_vault_listed(o->vaults[i])) {
+            (void)snprintf(text, sizeof(text), "(Nitro): the keys of vault %.60s are not known yet",
+                           cv_vault_name(o->vaults[i]));
+            cv_http_refuse(h, 500, text);
+            return false;
+        }
+    }
+    cv_http_refuse(h, 404, "this key not found in any vault");
+    return false;
 }
 
 bool cv_http_check_token(struct cv_http *h)

@@ -21,7 +21,7 @@ static bool is_ready(const struct cv_server *s, json_t *reasons)
         ready = false;
         (void)json_array_append_new(reasons, json_string("the signer is stopping"));
     }
-    if (cv_gate_settled(s->o.gate, UINT64_MAX, &err) == CV_GATE_FAILED) {
+    if (cv_gate_failed(s->o.gate, &err)) {
         ready = false;
         (void)snprintf(text, sizeof(text), "the watermark store failed: %s",
                        cv_error_format(chain, sizeof(chain), &err));

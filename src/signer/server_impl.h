@@ -91,7 +91,7 @@ struct cv_http {
     bool decoded;           /* REQUEST is good */
     int64_t reserved_us;    /* when watermark and vault got it */
     int64_t sent_us;        /* when the enclave got it */
-    uint64_t seq;           /* of the watermark that covers it */
+    struct cv_gate_ticket ticket; /* of the watermark that covers it */
     struct cv_signature held; /* the signature that waits for it */
     struct cv_http *next_held;
 };

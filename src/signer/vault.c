@@ -5,6 +5,8 @@
 
 #include "common/log.h"
 #include "common/secret.h"
+#include "keystore/dynamodb.h"
+#include "signer/aws_section.h"
 #include "signer/vault_impl.h"
 
 #define BACKOFF_FIRST_MS 100
@@ -21,11 +23,13 @@ static void on_watch(struct cv_loop_timer *timer);
 
 static int open_store(struct cv_vault *v, struct cv_error *err)
 {
-    if (v->config->storage != CV_CONFIG_STORAGE_FILE) {
-        return cv_error_set(err, CV_ERR_UNSUPPORTED,
-                            "storage driver aws is not available in this version");
+    struct cv_keystore_dynamodb o = {.table = v->config->storage_table};
+    struct cv_aws_config *aws = NULL;
+    if (v->config->storage == CV_CONFIG_STORAGE_FILE) {
+        return cv_keystore_open_file(&v->store, v->config->storage_path, err);
     }
-    return cv_keystore_open_file(&v->store, v->config->storage_path, err);
+    int rc = cv_aws_section_load(&aws, &v->config->storage_credentials, err);
+    return rc != 0 ? rc : cv_keystore_open_dynamodb(&v->store, &aws, &o, err);
 }
 
 int cv_vault_new(struct cv_vault **out, struct cv_loop *loop, const struct cv_config_vault *config,
@@ -51,7 +55,9 @@ int cv_vault_new(struct cv_vault **out, struct cv_loop *loop, const struct cv_co
     if (rc == 0) {
         rc = cv_vault_credentials_open(v, err);
     }
-    if (rc == 0) {
+    /* A file is read at once, so that its keys are known though the enclave may
+     * be absent; a table of AWS's in the pool's thread, later. */
+    if (rc == 0 && v->config->storage == CV_CONFIG_STORAGE_FILE) {
         rc = cv_vault_list(v, err);
     }
     if (rc != 0) {
@@ -242,6 +248,11 @@ int cv_vault_open_now(struct cv_vault *vault, bool keys, int64_t deadline, struc
 }
 
 /* ---- questions ---- */
+
+bool cv_vault_listed(const struct cv_vault *vault)
+{
+    return vault->listed;
+}
 
 const char *cv_vault_name(const struct cv_vault *vault)
 {

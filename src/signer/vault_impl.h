@@ -19,6 +19,16 @@ struct cv_vault_fetch {
     char region[CV_AWS_REGION_MAX + 1];
 };
 
+/* One reading of the store, in the pool's thread. */
+struct cv_vault_listing {
+    struct cv_job job;
+    struct cv_vault *vault;
+    bool running;
+    int code;
+    struct cv_error err;
+    struct cv_keystore_list list;
+};
+
 struct cv_vault {
     struct cv_loop *loop;
     const struct cv_config_vault *config;
@@ -38,6 +48,8 @@ struct cv_vault {
     struct cv_aws_config *aws;
     struct cv_pool *pool;
     struct cv_vault_fetch fetch;
+    struct cv_vault_listing listing;
+    bool listed;                    /* the store was read once */
     struct cv_aws_credentials sent; /* what the enclave has */
     bool initialized;               /* in the present session */
     bool stale;                     /* an original enclave has older credentials */

@@ -244,36 +244,104 @@ static void take_entry(struct cv_vault *v, const struct cv_keystore_entry *e)
     }
 }
 
+static void take_list(struct cv_vault *v, struct cv_keystore_list *list)
+{
+    for (size_t i = 0; i < list->n; i++) {
+        take_entry(v, &list->entries[i]);
+    }
+    cv_keystore_list_free(list);
+    v->listed = true;
+}
+
 int cv_vault_list(struct cv_vault *v, struct cv_error *err)
 {
     struct cv_keystore_list list = {0};
     int rc = cv_keystore_list(v->store, &list, err);
-    if (rc != 0) {
-        return rc;
+    if (rc == 0) {
+        take_list(v, &list);
     }
-    for (size_t i = 0; i < list.n; i++) {
-        take_entry(v, &list.entries[i]);
+    return rc;
+}
+
+static void list_failed(struct cv_vault *v, struct cv_error *err)
+{
+    v->scanning = false;
+    (void)cv_error_wrap(err, "reading the key store");
+    if (v->state == CV_VAULT_OPENING) {
+        cv_session_drop(v->session, err);
+    } else {
+        cv_log_error(CV_LOG_ERROR, "the key store cannot be read", err);
     }
-    cv_keystore_list_free(&list);
-    return 0;
+}
+
+static void begin_round(struct cv_vault *v)
+{
+    v->scanning = true;
+    v->next_import = 0;
+    v->round_ok = v->round_failed = 0;
+    import_more(v);
+}
+
+static struct cv_vault_listing *listing_of(struct cv_job *job)
+{
+    return (struct cv_vault_listing *)(void *)((char *)job - offsetof(struct cv_vault_listing, job));
+}
+
+static void list_work(struct cv_job *job)
+{
+    struct cv_vault_listing *l = listing_of(job);
+    cv_error_clear(&l->err);
+    memset(&l->list, 0, sizeof(l->list));
+    l->code = cv_keystore_list(l->vault->store, &l->list, &l->err);
+}
+
+static void list_done(struct cv_job *job)
+{
+    struct cv_vault_listing *l = listing_of(job);
+    struct cv_vault *v = l->vault;
+    l->running = false;
+    if (l->code == 0) {
+        take_list(v, &l->list);
+    }
+    if (!v->initialized) {
+        v->scanning = false; /* the connection was lost since: the next one begins anew */
+    } else if (l->code != 0) {
+        list_failed(v, &l->err);
+    } else {
+        begin_round(v);
+    }
+}
+
+/* A store that others wait for is read in the pool's thread. */
+static void list_later(struct cv_vault *v)
+{
+    struct cv_vault_listing *l = &v->listing;
+    v->scanning = true;
+    if (l->running) {
+        return;
+    }
+    l->vault = v;
+    l->job.work = list_work;
+    l->job.done = list_done;
+    l->code = CV_ERR_CANCELLED;
+    l->running = cv_pool_submit(v->pool, &l->job) == 0;
+    if (!l->running) {
+        (void)cv_error_set(&l->err, CV_ERR_BUSY, "too much is waiting");
+        list_failed(v, &l->err);
+    }
 }
 
 void cv_vault_scan(struct cv_vault *v)
 {
     struct cv_error err;
-    cv_error_clear(&err);
-    int rc = cv_vault_list(v, &err);
-    if (rc != 0) {
-        (void)cv_error_wrap(&err, "reading the key store");
-        if (v->state == CV_VAULT_OPENING) {
-            cv_session_drop(v->session, &err);
-        } else {
-            cv_log_error(CV_LOG_ERROR, "the key store cannot be read", &err);
-        }
+    if (v->config->storage != CV_CONFIG_STORAGE_FILE) {
+        list_later(v);
         return;
     }
-    v->scanning = true;
-    v->next_import = 0;
-    v->round_ok = v->round_failed = 0;
-    import_more(v);
+    cv_error_clear(&err);
+    if (cv_vault_list(v, &err) != 0) {
+        list_failed(v, &err);
+        return;
+    }
+    begin_round(v);
 }

@@ -33,6 +33,7 @@ class FakeStack:
         self.server = config.get("server", {})
         self.extra = config.get("extra", {})
         self.credentials = {"access_key_id": "AKIAEXAMPLEEXAMPLE00", "secret_access_key": "not-a-secret-not-a-secret"}
+        self.storage = None
         self.env = environment()
         self.write()
 
@@ -44,7 +45,8 @@ class FakeStack:
                        "utility_address": f"127.0.0.1:{self.utility_port}", **self.server},
             "vaults": {"nitro": {"driver": "nitro", "config": {
                 "enclave_address": f"unix:{self.dir}/enclave.sock", "encryption_key_id": CMK,
-                **({"credentials": self.credentials} if self.credentials else {})}}},
+                **({"credentials": self.credentials} if self.credentials else {}),
+                **({"storage": self.storage} if self.storage else {})}}},
             "tezos": self.tezos, **self.extra}, indent=1))
 
     def allow(self, pkh, policy=None):
