@@ -5,7 +5,8 @@
  * With a Recipient, KMS answers CiphertextForRecipient: a CMS EnvelopedData
  * (RFC 5652) for the public key in the attestation document: one key transport
  * recipient named by subjectKeyIdentifier, RSAES-OAEP with SHA-256 (RFC 8017),
- * content AES-256-CBC, in BER with definite or indefinite lengths.
+ * content AES-256-CBC, in BER with definite or indefinite lengths. The
+ * identifier's value is not compared: what is not for this key does not open.
  */
 #ifndef CV_CRYPTO_RSA_H
 #define CV_CRYPTO_RSA_H
