@@ -83,14 +83,20 @@ class Handler(http.server.BaseHTTPRequestHandler):
                     [(f"x-amz-meta-{n}", v) for n, v in metadata.items()])
 
 
+class Server(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_):
+        """A client that is gone is no news."""
+
+
 class S3:
     """objects: {"/bucket/key": [(metadata, body), …]}, oldest first."""
 
     def __init__(self, key_id, secret, token=None, region="us-west-2"):
         self.key_id, self.secret, self.token, self.region = key_id, secret, token, region
         self.objects = {}
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
+        self.server = Server(("127.0.0.1", 0), Handler)
         self.server.store = self
         self.endpoint = f"http://127.0.0.1:{self.server.server_address[1]}"
         self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
