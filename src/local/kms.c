@@ -100,11 +100,12 @@ void cv_local_kms_reply_free(struct cv_local_kms_reply *r)
     cv_buf_free(&r->body);
 }
 
-static void call_init(struct cv_local_kms_call *c, struct cv_local_kms *kms)
+void cv_local_call_init(struct cv_local_kms_call *c, struct cv_local_kms *kms, const char *service)
 {
     memset(c, 0, offsetof(struct cv_local_kms_call, context));
     cv_policy_context_init(&c->context);
     c->kms = kms;
+    c->service = service;
     c->decision[0] = '\0';
     c->status = 0;
     c->code = "";
@@ -112,10 +113,11 @@ static void call_init(struct cv_local_kms_call *c, struct cv_local_kms *kms)
     cv_buf_init(&c->recipient.document, 0);
 }
 
-static void call_free(struct cv_local_kms_call *c)
+void cv_local_call_free(struct cv_local_kms_call *c)
 {
     cv_policy_context_free(&c->context);
     cv_buf_free(&c->recipient.document);
+    cv_local_session_wipe(&c->session);
     json_decref(c->out);
 }
 
@@ -197,7 +199,7 @@ void cv_local_kms_dispatch(struct cv_local_kms *kms, const struct cv_local_princ
         reply->status = 500;
         return;
     }
-    call_init(c, kms);
+    cv_local_call_init(c, kms, "kms");
     pthread_mutex_lock(&kms->lock);
     c->who = principal;
     c->action = op ? op->name : NULL;
@@ -206,7 +208,7 @@ void cv_local_kms_dispatch(struct cv_local_kms *kms, const struct cv_local_princ
         write_error(c, reply);
     reply->date_ms = cv_local_now(kms);
     pthread_mutex_unlock(&kms->lock);
-    call_free(c);
+    cv_local_call_free(c);
     free(c);
 }
 
@@ -271,13 +273,13 @@ void cv_local_kms_handle(struct cv_local_kms *kms, const struct cv_http_message 
         reply->status = 500;
         return;
     }
-    call_init(c, kms);
+    cv_local_call_init(c, kms, "kms");
     pthread_mutex_lock(&kms->lock);
     if (handle_locked(c, request, reply))
         write_error(c, reply);
     log_call(c, reply);
     pthread_mutex_unlock(&kms->lock);
     cv_local_fault_apply(&c->fault, reply);
-    call_free(c);
+    cv_local_call_free(c);
     free(c);
 }

@@ -10,6 +10,7 @@
 #include "local/kms.h"
 #include "local/kms_blob.h"
 #include "local/kms_fault.h"
+#include "local/session.h"
 #include "policy/context.h"
 
 struct cv_local_kms {
@@ -33,6 +34,8 @@ struct cv_local_recipient {
 
 struct cv_local_kms_call {
     struct cv_local_kms *kms;
+    const char *service;                  /* what the signature must be for: "kms" */
+    struct cv_local_session session;      /* of a caller with temporary credentials */
     const struct cv_local_principal *who; /* NULL until authenticated */
     const char *action;                   /* "Decrypt", from a table */
     const json_t *in;
@@ -48,6 +51,10 @@ struct cv_local_kms_call {
     const char *code;
     char message[640];
 };
+
+/* A call before anything is known of it, and its end. */
+void cv_local_call_init(struct cv_local_kms_call *c, struct cv_local_kms *kms, const char *service);
+void cv_local_call_free(struct cv_local_kms_call *c);
 
 /* Records an AWS error; is -1, so that "return cv_local_refuse(…)" ends an
  * operation. The message may be "" (as KMS itself sends at times). */

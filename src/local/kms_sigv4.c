@@ -81,8 +81,9 @@ static int check_scope(struct cv_local_kms_call *c, const struct authorization *
     if (strcmp(a->region, c->kms->state.region))
         return invalid_signature(c, "Credential should be scoped to a valid region: has ", quoted,
                                  c->kms->state.region);
-    if (strcmp(a->service, "kms"))
-        return invalid_signature(c, "Credential should be scoped to correct service: ", "kms", "");
+    if (strcmp(a->service, c->service))
+        return invalid_signature(c, "Credential should be scoped to correct service: ", c->service,
+                                 "");
     if (strcmp(a->terminator, "aws4_request"))
         return invalid_signature(c, "Credential should be scoped with a valid terminator: ",
                                  "aws4_request", "");
@@ -204,6 +205,9 @@ int cv_local_authenticate(struct cv_local_kms_call *c, const struct cv_http_mess
     if (!amz_date)
         return incomplete(c, "existence of either a 'X-Amz-Date' or a 'Date' header.");
     const struct cv_local_principal *who = cv_local_kms_principal(&c->kms->state, a.access_key_id);
+    if (!who && token &&
+        !cv_local_session_open(&c->session, &c->kms->state, a.access_key_id, token))
+        who = &c->session.principal;
     if (!who)
         return cv_local_refuse(c, 400, "UnrecognizedClientException",
                                "The security token included in the request is invalid.");

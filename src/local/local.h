@@ -13,11 +13,17 @@ int cv_local_cmd_nsm(int argc, char **argv);
 int cv_local_cmd_kms(int argc, char **argv);
 int cv_local_cmd_up(int argc, char **argv);
 int cv_local_cmd_proxy(int argc, char **argv);
+int cv_local_cmd_imds(int argc, char **argv);
+int cv_local_cmd_sts(int argc, char **argv);
+int cv_local_cmd_s3(int argc, char **argv);
 
 /* Every subcommand in a file of its own lists its usage text here. */
 extern const char cv_local_nsm_usage[];
 extern const char cv_local_kms_usage[];
 extern const char cv_local_up_usage[];
 extern const char cv_local_proxy_usage[];
+extern const char cv_local_imds_usage[];
+extern const char cv_local_sts_usage[];
+extern const char cv_local_s3_usage[];
 
 #endif

@@ -30,6 +30,15 @@ static const struct command commands[] = {
 #ifdef CV_LOCAL_PROXY
     {"proxy", "the enclave's way to the KMS", cv_local_proxy_usage, cv_local_cmd_proxy},
 #endif
+#ifdef CV_LOCAL_IMDS
+    {"imds", "instance metadata with a role's credentials", cv_local_imds_usage, cv_local_cmd_imds},
+#endif
+#ifdef CV_LOCAL_STS
+    {"sts", "who signed, and sessions of roles", cv_local_sts_usage, cv_local_cmd_sts},
+#endif
+#ifdef CV_LOCAL_S3
+    {"s3", "objects for signed requests", cv_local_s3_usage, cv_local_cmd_s3},
+#endif
     {NULL, NULL, NULL, NULL},
 };
 
