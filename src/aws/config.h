@@ -56,6 +56,9 @@ int cv_aws_config_endpoint(struct cv_aws_config *config, struct cv_aws_endpoint 
 
 /* AWS_MAX_ATTEMPTS, profile's max_attempts; 3. */
 unsigned cv_aws_config_max_attempts(const struct cv_aws_config *config);
+/* True when one of the files speaks of credential_process, so that a program
+ * may have to be run later (for a sandbox that is about to close). */
+bool cv_aws_config_runs_programs(const struct cv_aws_config *config);
 /* The profile in use, for people. */
 const char *cv_aws_config_profile(const struct cv_aws_config *config);
 

@@ -19,6 +19,7 @@
 #include "signer/gate.h"
 #include "signer/hook.h"
 #include "signer/notify.h"
+#include "signer/sandbox.h"
 #include "signer/server.h"
 #include "signer/vault.h"
 
@@ -350,6 +351,21 @@ static int start_hook(struct daemon *d, struct cv_error *err)
     return rc;
 }
 
+static void close_sandbox(const struct daemon *d)
+{
+    struct cv_error err;
+    bool exec = false;
+    cv_error_clear(&err);
+    for (size_t i = 0; i < d->vault_count; i++) {
+        exec = exec || cv_vault_runs_programs(d->vaults[i]);
+    }
+    if (cv_sandbox_enter(exec, &err) != 0) {
+        cv_log_error(CV_LOG_WARN, "the daemon runs without its sandbox", &err);
+    } else if (exec) {
+        cv_log(CV_LOG_INFO, "running programs stays allowed, since a credential_process is configured", NULL);
+    }
+}
+
 /* With --require-vaults: until each is up, or one is down. */
 static int await_vaults(struct daemon *d, struct cv_error *err)
 {
@@ -413,6 +429,7 @@ static int start(struct daemon *d, struct cv_error *err)
     }
     cv_log(CV_LOG_INFO, "listening", "address", cv_addr_format(text, cv_server_address(d->server)),
            "utility_address", cv_addr_format(utility, cv_server_utility_address(d->server)), NULL);
+    close_sandbox(d);
     for (size_t i = 0; i < d->vault_count; i++) {
         cv_vault_start(d->vaults[i]);
     }

@@ -249,6 +249,12 @@ int cv_vault_open_now(struct cv_vault *vault, bool keys, int64_t deadline, struc
 
 /* ---- questions ---- */
 
+bool cv_vault_runs_programs(const struct cv_vault *vault)
+{
+    const struct cv_config_credentials *c = &vault->config->credentials;
+    return (c->access_key_id == NULL || c->access_key_id[0] == 0) && cv_aws_config_runs_programs(vault->aws);
+}
+
 bool cv_vault_listed(const struct cv_vault *vault)
 {
     return vault->listed;

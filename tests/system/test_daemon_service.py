@@ -414,6 +414,15 @@ class Life(unittest.TestCase):
                     seen.add(n.recv(4096))
                 self.assertEqual(s.daemon.process.wait(10), 0)
 
+    def test_sandbox(self):
+        with FakeStack() as s:
+            s.serve()
+            status = (process.pathlib.Path("/proc") / str(s.daemon.process.pid) / "status").read_text()
+            self.assertIn("NoNewPrivs:\t1", status)
+            self.assertIn("Seccomp:\t2", status)
+            for task in process.pathlib.Path(f"/proc/{s.daemon.process.pid}/task").iterdir():
+                self.assertIn("Seccomp:\t2", (task / "status").read_text())
+
     def test_require_vaults(self):
         with FakeStack() as s:
             s.enclave.stop()
