@@ -12,10 +12,10 @@
  * short-lived ones at a quarter and a sixth of their life. */
 #define ADVISORY_MS (15 * 60 * 1000)
 #define MANDATORY_MS (10 * 60 * 1000)
-#define FETCH_MS 30000      /* a fetch in the background may take this long */
-#define RETRY_MS 30000      /* between renewals that fail */
+#define FETCH_MS 30000             /* a fetch in the background may take this long */
+#define RETRY_MS 30000             /* between renewals that fail */
 #define EXTEND_MS (10 * 60 * 1000) /* static stability: used on for 10 to 15 minutes */
-#define STAMP_MS 1000       /* how often files are looked at */
+#define STAMP_MS 1000              /* how often files are looked at */
 
 struct cache {
     struct cv_aws_provider base;
@@ -26,13 +26,13 @@ struct cache {
     int64_t fetched_ms;          /* Unix ms */
     int64_t expires_ms;          /* as extended; 0 = never */
     bool fetching;
-    uint64_t fetches;            /* that have ended */
+    uint64_t fetches; /* that have ended */
     int last_rc;
     struct cv_error last_err;
-    int64_t next_try;            /* monotonic: no renewal in the background before */
+    int64_t next_try; /* monotonic: no renewal in the background before */
     struct cv_aws_stamp stamps[2];
     int64_t next_stamp;
-    pthread_t thread;            /* of the last fetch in the background */
+    pthread_t thread; /* of the last fetch in the background */
     bool thread_started;
 };
 
@@ -70,10 +70,11 @@ static void finish(struct cache *c, int rc, struct cv_aws_credentials *fresh,
         c->fetched_ms = now;
         c->next_try = cv_deadline(RETRY_MS);
         if (rc != 0)
-            cv_log_error(CV_LOG_WARN, "AWS credentials could not be renewed, the old ones are used on", err);
+            cv_log_error(CV_LOG_WARN,
+                         "AWS credentials could not be renewed, the old ones are used on", err);
         else
-            cv_log(CV_LOG_WARN, "AWS credentials came expired, they are used all the same", "source",
-                   c->c.source, NULL);
+            cv_log(CV_LOG_WARN, "AWS credentials came expired, they are used all the same",
+                   "source", c->c.source, NULL);
     }
     c->fetching = false;
     c->fetches++;

@@ -67,7 +67,8 @@ int cv_aws_source_web_identity(struct cv_aws_config *c, const char *region, cons
     CV_CLEANUP(cv_buf_free) struct cv_buf token;
     struct cv_aws_sts_once sts;
     char name[64];
-    struct cv_sts_role role = {.role_arn = role_arn, .session_name = session_name(name, sizeof name, session)};
+    struct cv_sts_role role = {.role_arn = role_arn,
+                               .session_name = session_name(name, sizeof name, session)};
     cv_buf_init(&token, TOKEN_FILE_MAX);
     /* Read each time: whoever issues tokens replaces the file. */
     if (cv_file_read(&token, token_file, err) != 0) {
@@ -92,7 +93,8 @@ int cv_aws_source_web_identity_env(struct cv_aws_config *c, struct cv_aws_creden
     if (file == NULL)
         return cv_error_set(err, CV_ERR_NOT_FOUND, "no web identity is set");
     if (role == NULL)
-        return cv_error_set(err, CV_ERR_CONFIG, "AWS_WEB_IDENTITY_TOKEN_FILE is set without AWS_ROLE_ARN");
+        return cv_error_set(err, CV_ERR_CONFIG,
+                            "AWS_WEB_IDENTITY_TOKEN_FILE is set without AWS_ROLE_ARN");
     return cv_aws_source_web_identity(c, NULL, file, role, cv_aws_env("AWS_ROLE_SESSION_NAME"),
                                       "web identity of the environment", out, deadline, err);
 }
@@ -130,8 +132,9 @@ static int static_keys(struct walk *w, const char *profile, struct cv_aws_creden
     if (id == NULL && secret == NULL)
         return CV_ERR_NOT_FOUND;
     if (id == NULL || secret == NULL)
-        return broken(w, profile, id != NULL ? "aws_access_key_id without aws_secret_access_key"
-                                             : "aws_secret_access_key without aws_access_key_id");
+        return broken(w, profile,
+                      id != NULL ? "aws_access_key_id without aws_secret_access_key"
+                                 : "aws_secret_access_key without aws_access_key_id");
     snprintf(source, sizeof source, "profile %s", profile);
     int rc = cv_aws_credentials_set(out, cv_bytes_str(id), cv_bytes_str(secret),
                                     cv_bytes_str(token != NULL ? token : ""), 0, source, w->err);
@@ -161,7 +164,8 @@ static int role_source(struct walk *w, const char *profile, struct cv_aws_creden
     else if (strcmp(named, "EcsContainer") == 0)
         rc = cv_aws_source_container(w->c, out, w->deadline, w->err);
     else
-        return broken(w, profile, "credential_source is Environment, Ec2InstanceMetadata or EcsContainer");
+        return broken(w, profile,
+                      "credential_source is Environment, Ec2InstanceMetadata or EcsContainer");
     if (rc == CV_ERR_NOT_FOUND)
         return broken(w, profile, "what its role is assumed with has no credentials");
     return rc;
@@ -200,7 +204,8 @@ static int assume_role(struct walk *w, const char *profile, const char *role_arn
 
 static int from_profile(struct walk *w, const char *profile, struct cv_aws_credentials *out)
 {
-    const char *role = get(w, profile, "role_arn"), *token = get(w, profile, "web_identity_token_file");
+    const char *role = get(w, profile, "role_arn"),
+               *token = get(w, profile, "web_identity_token_file");
     const char *process = get(w, profile, "credential_process");
     char source[CV_AWS_SOURCE_MAX];
     for (size_t i = 0; i < w->depth; i++)
@@ -226,8 +231,9 @@ static int from_profile(struct walk *w, const char *profile, struct cv_aws_crede
         return rc;
     }
     if (get(w, profile, "sso_session") != NULL || get(w, profile, "sso_start_url") != NULL)
-        return broken(w, profile, "SSO is not supported: use credential_process with "
-                                  "\"aws configure export-credentials\"");
+        return broken(w, profile,
+                      "SSO is not supported: use credential_process with "
+                      "\"aws configure export-credentials\"");
     return cv_error_set(w->err, CV_ERR_NOT_FOUND, "profile %s holds no credentials", profile);
 }
 
@@ -277,8 +283,10 @@ int cv_aws_chain(struct cv_aws_config *c, struct cv_aws_credentials *out, int64_
     if (err != NULL)
         *err = last;
     if (rc == CV_ERR_NOT_FOUND) {
-        cv_error_wrap(err, "no AWS credentials: neither environment, nor profile %s, nor container "
-                           "endpoint, nor instance role has any", c->profile);
+        cv_error_wrap(err,
+                      "no AWS credentials: neither environment, nor profile %s, nor container "
+                      "endpoint, nor instance role has any",
+                      c->profile);
         return CV_ERR_CONFIG;
     }
     cv_error_wrap(err, "AWS credentials");

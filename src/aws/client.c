@@ -34,7 +34,8 @@ int cv_aws_client_new(struct cv_aws_client **out, const struct cv_aws_client_con
 {
     *out = NULL;
     if (!cv_aws_region_valid(config->region))
-        return cv_error_set(err, CV_ERR_CONFIG, "this is no AWS region: it has lower-case letters, digits and hyphens");
+        return cv_error_set(err, CV_ERR_CONFIG,
+                            "this is no AWS region: it has lower-case letters, digits and hyphens");
     struct cv_aws_client *c = calloc(1, sizeof *c);
     if (c == NULL)
         return cv_error_set(err, CV_ERR_NOMEM, "no memory for an AWS client");
@@ -196,11 +197,11 @@ struct call {
     struct cv_aws_error *aws;
     struct cv_error *err;
     int64_t deadline;
-    unsigned number;   /* attempts made */
+    unsigned number; /* attempts made */
     unsigned last_cost;
     bool skew_done, renew_done;
-    bool renew;        /* ask the provider for new credentials */
-    bool replied;      /* the last attempt got a reply */
+    bool renew;   /* ask the provider for new credentials */
+    bool replied; /* the last attempt got a reply */
     int rc;
 };
 
@@ -220,11 +221,8 @@ static enum verdict judge_reply(struct call *k)
     k->rc = cv_error_set(k->err, cv_aws_error_code(k->aws), "%s",
                          cv_aws_error_format(text, sizeof text, k->aws));
     switch (cv_aws_error_classify(k->aws)) {
-    case CV_AWS_THROTTLE:
-        k->c->throttled++;
-        return AGAIN;
-    case CV_AWS_TRANSIENT:
-        return AGAIN;
+    case CV_AWS_THROTTLE: k->c->throttled++; return AGAIN;
+    case CV_AWS_TRANSIENT: return AGAIN;
     case CV_AWS_CLOCK_SKEW:
         if (k->skew_done || header == NULL || cv_http_date_parse(&date, header) != 0)
             return GIVE_UP;
@@ -236,8 +234,7 @@ static enum verdict judge_reply(struct call *k)
             return GIVE_UP;
         k->renew_done = k->renew = true;
         return AGAIN;
-    case CV_AWS_FINAL:
-        break;
+    case CV_AWS_FINAL: break;
     }
     return GIVE_UP;
 }
@@ -250,10 +247,8 @@ static enum verdict judge_failure(struct call *k)
     case CV_ERR_CLOSED:
     case CV_ERR_TRUNCATED:
     case CV_ERR_IO:
-    case CV_ERR_NOT_FOUND: /* a name that does not resolve, perhaps for now */
-        return AGAIN;
-    default:
-        return GIVE_UP;
+    case CV_ERR_NOT_FOUND: /* a name that does not resolve, perhaps for now */ return AGAIN;
+    default: return GIVE_UP;
     }
 }
 

@@ -13,21 +13,22 @@
 #include "aws/sigv4.h"
 #include "aws/transport.h"
 
-#define CV_AWS_MAX_ATTEMPTS 3       /* in all, by default */
-#define CV_AWS_ATTEMPT_MS 10000     /* for one attempt, by default */
-#define CV_AWS_REPLY_MAX (4u << 20) /* bytes of a reply, by default; a page of DynamoDB has 1 MiB of data */
+#define CV_AWS_MAX_ATTEMPTS 3   /* in all, by default */
+#define CV_AWS_ATTEMPT_MS 10000 /* for one attempt, by default */
+#define CV_AWS_REPLY_MAX                                                                           \
+    (4u << 20) /* bytes of a reply, by default; a page of DynamoDB has 1 MiB of data */
 
 struct cv_aws_client_config {
-    const char *service;                 /* "kms": also what is signed for */
+    const char *service; /* "kms": also what is signed for */
     const char *region;
     const struct cv_aws_endpoint *endpoint; /* NULL = computed from the region */
-    struct cv_aws_transport *transport;  /* borrowed: outlives the client */
-    struct cv_aws_provider *provider;    /* borrowed; NULL = requests go unsigned */
-    unsigned max_attempts;               /* 0 = default */
-    int64_t attempt_ms;                  /* 0 = default */
-    size_t reply_max;                    /* 0 = default */
-    int64_t retry_base_ms;               /* 0 = 1000; tests make it shorter */
-    const char *user_agent;              /* NULL = "claviger" */
+    struct cv_aws_transport *transport;     /* borrowed: outlives the client */
+    struct cv_aws_provider *provider;       /* borrowed; NULL = requests go unsigned */
+    unsigned max_attempts;                  /* 0 = default */
+    int64_t attempt_ms;                     /* 0 = default */
+    size_t reply_max;                       /* 0 = default */
+    int64_t retry_base_ms;                  /* 0 = 1000; tests make it shorter */
+    const char *user_agent;                 /* NULL = "claviger" */
 };
 
 struct cv_aws_client;
@@ -40,8 +41,8 @@ const char *cv_aws_client_region(const struct cv_aws_client *c);
 /* A request before it is signed. Host, dates, token and signature are added. */
 struct cv_aws_request {
     const char *method;
-    const char *host;   /* NULL = the endpoint's; S3's virtual hosts differ */
-    const char *path;   /* raw, not encoded; NULL = "/" */
+    const char *host; /* NULL = the endpoint's; S3's virtual hosts differ */
+    const char *path; /* raw, not encoded; NULL = "/" */
     const struct cv_aws_param *query;
     size_t nquery;
     const struct cv_http_header *headers;
@@ -49,7 +50,7 @@ struct cv_aws_request {
     /* Writes the body of attempt 0, 1 … into OUT (emptied before). NULL = no body. */
     int (*body)(void *ctx, struct cv_buf *out, unsigned attempt, struct cv_error *err);
     void *ctx;
-    size_t body_limit;  /* 0 = 1 MiB */
+    size_t body_limit; /* 0 = 1 MiB */
     /* Asked after each reply of status < 300; a negative code makes it an error
      * that is final, CV_ERR_THROTTLED or CV_ERR_TRUNCATED one that is tried
      * again. NULL = every such reply is good. */

@@ -209,10 +209,10 @@ static int imds_region(struct cv_aws_config *c, char out[CV_AWS_REGION_MAX + 1],
     const char *region = NULL;
     cv_http_message_init(&m, 65536);
     int rc = cv_aws_imds_get(c, "/latest/dynamic/instance-identity/document", &m, deadline, err);
-    if (rc == 0 && (m.status != 200 ||
-                    cv_json_parse_object(&doc, cv_buf_view(&m.body), 65536, "identity", NULL) != 0 ||
-                    cv_json_get_str(doc, "region", &region, NULL) != 0 ||
-                    !cv_aws_region_valid(region)))
+    if (rc == 0 &&
+        (m.status != 200 ||
+         cv_json_parse_object(&doc, cv_buf_view(&m.body), 65536, "identity", NULL) != 0 ||
+         cv_json_get_str(doc, "region", &region, NULL) != 0 || !cv_aws_region_valid(region)))
         rc = cv_error_set(err, CV_ERR_NOT_FOUND, "IMDS names no region");
     if (rc == 0)
         snprintf(out, CV_AWS_REGION_MAX + 1, "%s", region);
@@ -220,8 +220,8 @@ static int imds_region(struct cv_aws_config *c, char out[CV_AWS_REGION_MAX + 1],
     return rc;
 }
 
-int cv_aws_config_region(struct cv_aws_config *c, char out[CV_AWS_REGION_MAX + 1],
-                         int64_t deadline, struct cv_error *err)
+int cv_aws_config_region(struct cv_aws_config *c, char out[CV_AWS_REGION_MAX + 1], int64_t deadline,
+                         struct cv_error *err)
 {
     const char *v = c->region;
     if (v == NULL)
@@ -231,7 +231,8 @@ int cv_aws_config_region(struct cv_aws_config *c, char out[CV_AWS_REGION_MAX + 1
     if (v == NULL) {
         if (imds_region(c, out, deadline, err) == 0)
             return 0;
-        cv_error_wrap(err, "no AWS region: set AWS_REGION, or region in the profile %s", c->profile);
+        cv_error_wrap(err, "no AWS region: set AWS_REGION, or region in the profile %s",
+                      c->profile);
         return CV_ERR_CONFIG;
     }
     if (!cv_aws_region_valid(v)) {
@@ -259,7 +260,8 @@ static const char *configured_url(const struct cv_aws_config *c, const char *ser
     char name[64] = "AWS_ENDPOINT_URL_";
     size_t n = strlen(name);
     const char *v;
-    if (cv_aws_setting_true(c, "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "ignore_configured_endpoint_urls"))
+    if (cv_aws_setting_true(c, "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
+                            "ignore_configured_endpoint_urls"))
         return NULL;
     for (const char *p = service; *p != '\0' && n < sizeof name - 1; p++)
         name[n++] = (char)toupper((unsigned char)*p);

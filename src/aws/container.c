@@ -38,7 +38,8 @@ static int check_plain(struct cv_aws_endpoint *e, int64_t deadline, struct cv_er
         if (!trusted_address(r.addr[i].host))
             rc = cv_error_set(err, CV_ERR_CONFIG,
                               "AWS_CONTAINER_CREDENTIALS_FULL_URI is plain http to %s, which is "
-                              "neither this machine nor a container endpoint", r.addr[i].host);
+                              "neither this machine nor a container endpoint",
+                              r.addr[i].host);
     if (rc == 0)
         snprintf(e->host, sizeof e->host, "%s", r.addr[0].host);
     return rc;
@@ -73,13 +74,15 @@ static int authorization(struct cv_buf *out, struct cv_error *err)
         while (out->n > 0 && (out->p[out->n - 1] == '\n' || out->p[out->n - 1] == '\r'))
             out->p[--out->n] = '\0';
         if (out->n == 0)
-            return cv_error_set(err, CV_ERR_CONFIG, "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE is empty");
+            return cv_error_set(err, CV_ERR_CONFIG,
+                                "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE is empty");
     } else if (token != NULL && cv_buf_append_str(out, token) != 0) {
         return cv_error_set(err, CV_ERR_CONFIG, "AWS_CONTAINER_AUTHORIZATION_TOKEN is too long");
     }
     for (size_t i = 0; i < out->n; i++)
         if (out->p[i] < 0x20 || out->p[i] == 0x7f)
-            return cv_error_set(err, CV_ERR_CONFIG, "the container's authorization token has a line break");
+            return cv_error_set(err, CV_ERR_CONFIG,
+                                "the container's authorization token has a line break");
     return 0;
 }
 
@@ -98,7 +101,8 @@ int cv_aws_source_container(struct cv_aws_config *c, struct cv_aws_credentials *
         return cv_error_set(err, CV_ERR_NOT_FOUND, "no container endpoint is set");
     if (relative != NULL) {
         if (*relative != '/' || strlen(relative) >= sizeof target)
-            return cv_error_set(err, CV_ERR_CONFIG, "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI is no path");
+            return cv_error_set(err, CV_ERR_CONFIG,
+                                "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI is no path");
         snprintf(target, sizeof target, "%s", relative);
         rc = cv_aws_endpoint_parse(&e, "http://169.254.170.2", true, err);
     } else {
@@ -111,7 +115,12 @@ int cv_aws_source_container(struct cv_aws_config *c, struct cv_aws_credentials *
     if (rc != 0)
         return rc == CV_ERR_NOT_FOUND ? CV_ERR_CONFIG : rc;
     struct cv_aws_metadata r = {
-        .endpoint = &e, .method = "GET", .target = target, .timeout_ms = 2000, .attempts = 3, .sleep_ms = 1000,
+        .endpoint = &e,
+        .method = "GET",
+        .target = target,
+        .timeout_ms = 2000,
+        .attempts = 3,
+        .sleep_ms = 1000,
     };
     if (auth.n > 0)
         r.header = (struct cv_http_header){"Authorization", (const char *)auth.p};

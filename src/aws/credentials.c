@@ -26,11 +26,14 @@ int cv_aws_credentials_set(struct cv_aws_credentials *c, struct cv_bytes id, str
 {
     cv_aws_credentials_free(c);
     if (!lawful(id, CV_AWS_KEY_ID_MAX, false))
-        return cv_error_set(err, CV_ERR_INVALID, "AWS credentials of %s: the access key id is malformed", source);
+        return cv_error_set(err, CV_ERR_INVALID,
+                            "AWS credentials of %s: the access key id is malformed", source);
     if (!lawful(secret, CV_AWS_SECRET_MAX, true))
-        return cv_error_set(err, CV_ERR_INVALID, "AWS credentials of %s: the secret access key is malformed", source);
+        return cv_error_set(err, CV_ERR_INVALID,
+                            "AWS credentials of %s: the secret access key is malformed", source);
     if (token.n > 0 && !lawful(token, CV_AWS_SESSION_TOKEN_MAX, true))
-        return cv_error_set(err, CV_ERR_INVALID, "AWS credentials of %s: the session token is malformed", source);
+        return cv_error_set(err, CV_ERR_INVALID,
+                            "AWS credentials of %s: the session token is malformed", source);
     if (cv_secret_copy(&c->secret_access_key, secret.p, secret.n) != 0 ||
         (token.n > 0 && cv_secret_copy(&c->session_token, token.p, token.n) != 0)) {
         cv_aws_credentials_free(c);
@@ -45,10 +48,9 @@ int cv_aws_credentials_set(struct cv_aws_credentials *c, struct cv_bytes id, str
 
 int cv_aws_credentials_copy(struct cv_aws_credentials *to, const struct cv_aws_credentials *from)
 {
-    return cv_aws_credentials_set(to, cv_bytes_str(from->access_key_id),
-                                  cv_secret_view(&from->secret_access_key),
-                                  cv_secret_view(&from->session_token), from->expires_ms,
-                                  from->source, NULL);
+    return cv_aws_credentials_set(
+        to, cv_bytes_str(from->access_key_id), cv_secret_view(&from->secret_access_key),
+        cv_secret_view(&from->session_token), from->expires_ms, from->source, NULL);
 }
 
 void cv_aws_credentials_free(struct cv_aws_credentials *c)
@@ -147,7 +149,8 @@ int cv_aws_credentials_from_env(struct cv_aws_credentials *out, struct cv_error 
         token = env("AWS_SECURITY_TOKEN");
     if (expires != NULL && cv_rfc3339_parse(&ms, expires) != 0)
         return cv_error_set(err, CV_ERR_CONFIG, "AWS_CREDENTIAL_EXPIRATION is no RFC 3339 time");
-    int rc = cv_aws_credentials_set(out, cv_bytes_str(id), cv_bytes_str(secret),
-                                    cv_bytes_str(token != NULL ? token : ""), ms, "environment", err);
+    int rc =
+        cv_aws_credentials_set(out, cv_bytes_str(id), cv_bytes_str(secret),
+                               cv_bytes_str(token != NULL ? token : ""), ms, "environment", err);
     return rc == CV_ERR_INVALID ? CV_ERR_CONFIG : rc;
 }

@@ -5,7 +5,7 @@
 
 #include "common/secret.h"
 
-#define CV_AWS_KEY_ID_MAX 128         /* IAM: 16..128 characters */
+#define CV_AWS_KEY_ID_MAX 128 /* IAM: 16..128 characters */
 #define CV_AWS_SECRET_MAX 256
 #define CV_AWS_SESSION_TOKEN_MAX 16384
 #define CV_AWS_SOURCE_MAX 160
@@ -13,20 +13,25 @@
 struct cv_aws_credentials {
     char access_key_id[CV_AWS_KEY_ID_MAX + 1];
     struct cv_secret secret_access_key;
-    struct cv_secret session_token;   /* empty when there is none */
-    int64_t expires_ms;               /* Unix ms; 0 = they do not expire */
-    char source[CV_AWS_SOURCE_MAX];   /* for people: "environment", "profile x", "IMDS role y" */
+    struct cv_secret session_token; /* empty when there is none */
+    int64_t expires_ms;             /* Unix ms; 0 = they do not expire */
+    char source[CV_AWS_SOURCE_MAX]; /* for people: "environment", "profile x", "IMDS role y" */
 };
 
-#define CV_AWS_CREDENTIALS_INIT {.access_key_id = ""}
+#define CV_AWS_CREDENTIALS_INIT                                                                    \
+    {                                                                                              \
+        .access_key_id = ""                                                                        \
+    }
 #define CV_AWS_CREDENTIALS_AUTO __attribute__((cleanup(cv_aws_credentials_free)))
 
 /* Checks and copies; TOKEN may be NULL or empty. CV_ERR_INVALID for an empty or
  * over-long part, or characters that cannot stand in a header. C is freed first. */
 int cv_aws_credentials_set(struct cv_aws_credentials *c, struct cv_bytes access_key_id,
                            struct cv_bytes secret_access_key, struct cv_bytes session_token,
-                           int64_t expires_ms, const char *source, struct cv_error *err) CV_NODISCARD;
-int cv_aws_credentials_copy(struct cv_aws_credentials *to, const struct cv_aws_credentials *from) CV_NODISCARD;
+                           int64_t expires_ms, const char *source,
+                           struct cv_error *err) CV_NODISCARD;
+int cv_aws_credentials_copy(struct cv_aws_credentials *to,
+                            const struct cv_aws_credentials *from) CV_NODISCARD;
 void cv_aws_credentials_free(struct cv_aws_credentials *c);
 
 /* Where a client gets credentials for each attempt. Called from any thread. */

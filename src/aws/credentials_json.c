@@ -28,6 +28,6 @@ int cv_aws_credentials_from_json(struct cv_aws_credentials *out, struct cv_bytes
         return cv_error_set(err, CV_ERR_PROTOCOL, "%s: no credentials in the answer", source);
     if (*expires != '\0' && cv_rfc3339_parse(&ms, expires) != 0)
         return cv_error_set(err, CV_ERR_PROTOCOL, "%s: a malformed Expiration", source);
-    return cv_aws_credentials_set(out, cv_bytes_str(id), cv_bytes_str(secret), cv_bytes_str(session),
-                                  ms, source, err);
+    return cv_aws_credentials_set(out, cv_bytes_str(id), cv_bytes_str(secret),
+                                  cv_bytes_str(session), ms, source, err);
 }

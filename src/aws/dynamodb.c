@@ -10,9 +10,9 @@
 #include "common/hex.h"
 
 #define REQUEST_MAX (2u << 20)
-#define REPLY_MAX (4u << 20)   /* a page has at most 1 MiB, base64 and names added */
+#define REPLY_MAX (4u << 20) /* a page has at most 1 MiB, base64 and names added */
 #define TABLE_POLL_MS 500
-#define PAGES_MAX 100000       /* of one scan: a server that never ends is broken */
+#define PAGES_MAX 100000 /* of one scan: a server that never ends is broken */
 
 struct cv_ddb {
     struct cv_aws_client *client;
@@ -52,7 +52,8 @@ static int check_crc(void *ctx, const struct cv_http_message *m, struct cv_error
     size_t n = strlen(header);
     if (n == 0 || n > 10 || strspn(header, "0123456789") != n ||
         strtoull(header, NULL, 10) != crc32(0, m->body.p, (uInt)m->body.n))
-        return cv_error_set(err, CV_ERR_TRUNCATED, "the reply does not have the checksum that it names");
+        return cv_error_set(err, CV_ERR_TRUNCATED,
+                            "the reply does not have the checksum that it names");
     return 0;
 }
 
@@ -103,8 +104,8 @@ static json_t *describe_key(const struct cv_ddb_key *k)
 {
     json_t *keys = json_pack("[{s:s, s:s}]", "AttributeName", k->hash, "KeyType", "HASH");
     if (keys != NULL && k->range != NULL &&
-        json_array_append_new(keys, json_pack("{s:s, s:s}", "AttributeName", k->range, "KeyType",
-                                              "RANGE")) != 0) {
+        json_array_append_new(
+            keys, json_pack("{s:s, s:s}", "AttributeName", k->range, "KeyType", "RANGE")) != 0) {
         json_decref(keys);
         return NULL;
     }
@@ -113,7 +114,8 @@ static json_t *describe_key(const struct cv_ddb_key *k)
 
 static json_t *describe_attributes(const struct cv_ddb_key *k)
 {
-    json_t *list = json_pack("[{s:s, s:s}]", "AttributeName", k->hash, "AttributeType", k->hash_type);
+    json_t *list =
+        json_pack("[{s:s, s:s}]", "AttributeName", k->hash, "AttributeType", k->hash_type);
     if (list != NULL && k->range != NULL &&
         json_array_append_new(list, json_pack("{s:s, s:s}", "AttributeName", k->range,
                                               "AttributeType", k->range_type)) != 0) {
@@ -155,7 +157,8 @@ static bool same_key(const json_t *table, const struct cv_ddb_key *k)
     const json_t *schema = json_object_get(table, "KeySchema");
     const json_t *types = json_object_get(table, "AttributeDefinitions");
     if (json_array_size(schema) != (k->range != NULL ? 2u : 1u) ||
-        !says(schema, k->hash, "KeyType", "HASH") || !says(types, k->hash, "AttributeType", k->hash_type))
+        !says(schema, k->hash, "KeyType", "HASH") ||
+        !says(types, k->hash, "AttributeType", k->hash_type))
         return false;
     return k->range == NULL || (says(schema, k->range, "KeyType", "RANGE") &&
                                 says(types, k->range, "AttributeType", k->range_type));
@@ -179,12 +182,14 @@ static int look_at_table(struct cv_ddb *ddb, const char *table, const struct cv_
     if (strcmp(status, "CREATING") == 0)
         return CV_ERR_BUSY;
     if (strcmp(status, "ACTIVE") != 0 && strcmp(status, "UPDATING") != 0)
-        return cv_error_set(err, CV_ERR_STATE, "the DynamoDB table %s is neither active nor being made", table);
+        return cv_error_set(err, CV_ERR_STATE,
+                            "the DynamoDB table %s is neither active nor being made", table);
     if (!same_key(t, key))
-        return cv_error_set(err, CV_ERR_CONFIG,
-                            "the DynamoDB table %s has another key than %s (%s)%s%s: it is not one of ours",
-                            table, key->hash, key->hash_type, key->range != NULL ? " and " : "",
-                            key->range != NULL ? key->range : "");
+        return cv_error_set(
+            err, CV_ERR_CONFIG,
+            "the DynamoDB table %s has another key than %s (%s)%s%s: it is not one of ours", table,
+            key->hash, key->hash_type, key->range != NULL ? " and " : "",
+            key->range != NULL ? key->range : "");
     return 0;
 }
 
@@ -210,7 +215,8 @@ int cv_ddb_table(struct cv_ddb *ddb, const char *table, const struct cv_ddb_key 
             continue;
         }
         if (cv_now_ms() + TABLE_POLL_MS >= deadline)
-            return cv_error_set(err, CV_ERR_TIMEOUT, "the DynamoDB table %s is still being made", table);
+            return cv_error_set(err, CV_ERR_TIMEOUT, "the DynamoDB table %s is still being made",
+                                table);
         cv_sleep_ms(TABLE_POLL_MS);
     }
 }

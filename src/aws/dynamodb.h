@@ -15,7 +15,8 @@
 struct cv_ddb;
 
 /* CLIENT is of service "dynamodb" and is borrowed. */
-int cv_ddb_new(struct cv_ddb **out, struct cv_aws_client *client, struct cv_error *err) CV_NODISCARD;
+int cv_ddb_new(struct cv_ddb **out, struct cv_aws_client *client,
+               struct cv_error *err) CV_NODISCARD;
 void cv_ddb_free(struct cv_ddb **ddb);
 
 /* ACTION ("GetItem") with REQUEST; *REPLY is a new reference (may be NULL when

@@ -54,13 +54,15 @@ int cv_aws_endpoint_compute(struct cv_aws_endpoint *out, const char *service, co
     const char *fips = (flags & CV_AWS_FIPS) != 0 ? "-fips" : "";
     int n;
     if ((flags & CV_AWS_DUALSTACK) != 0 && p->dual_suffix == NULL)
-        return cv_error_set(err, CV_ERR_UNSUPPORTED, "AWS has no dual-stack endpoints in %s", region);
+        return cv_error_set(err, CV_ERR_UNSUPPORTED, "AWS has no dual-stack endpoints in %s",
+                            region);
     if ((flags & CV_AWS_DUALSTACK) == 0)
         n = snprintf(out->host, sizeof out->host, "%s%s.%s.%s", service, fips, region, p->suffix);
     else if (strcmp(service, "s3") == 0)
         n = snprintf(out->host, sizeof out->host, "s3%s.dualstack.%s.%s", fips, region, p->suffix);
     else
-        n = snprintf(out->host, sizeof out->host, "%s%s.%s.%s", service, fips, region, p->dual_suffix);
+        n = snprintf(out->host, sizeof out->host, "%s%s.%s.%s", service, fips, region,
+                     p->dual_suffix);
     if (n < 0 || (size_t)n >= sizeof out->host)
         return cv_error_set(err, CV_ERR_LIMIT, "the endpoint's name is too long");
     out->tls = true;

@@ -105,8 +105,8 @@ char *cv_aws_error_format(char *out, size_t size, const struct cv_aws_error *e)
         snprintf(http, sizeof http, "HTTP %d, request id %s", e->status, e->request_id);
     else
         snprintf(http, sizeof http, "HTTP %d", e->status);
-    snprintf(out, size, "%s (%s)%s%s", e->code[0] != '\0' ? e->code : "an error without a code", http,
-             e->message[0] != '\0' ? ": " : "", e->message);
+    snprintf(out, size, "%s (%s)%s%s", e->code[0] != '\0' ? e->code : "an error without a code",
+             http, e->message[0] != '\0' ? ": " : "", e->message);
     return out;
 }
 
@@ -120,25 +120,56 @@ static bool one_of(const char *code, const char *const *list)
 
 /* The lists of the AWS SDKs' "standard" retry mode. */
 static const char *const throttles[] = {
-    "Throttling", "ThrottlingException", "ThrottledException", "RequestThrottledException",
-    "RequestThrottled", "TooManyRequestsException", "ProvisionedThroughputExceededException",
-    "TransactionInProgressException", "RequestLimitExceeded", "BandwidthLimitExceeded",
-    "LimitExceededException", "SlowDown", "EC2ThrottledException", "PriorRequestNotComplete", NULL,
+    "Throttling",
+    "ThrottlingException",
+    "ThrottledException",
+    "RequestThrottledException",
+    "RequestThrottled",
+    "TooManyRequestsException",
+    "ProvisionedThroughputExceededException",
+    "TransactionInProgressException",
+    "RequestLimitExceeded",
+    "BandwidthLimitExceeded",
+    "LimitExceededException",
+    "SlowDown",
+    "EC2ThrottledException",
+    "PriorRequestNotComplete",
+    NULL,
 };
 static const char *const transients[] = {
-    "RequestTimeout", "RequestTimeoutException", "IDPCommunicationError", "KMSInternalException",
-    "DependencyTimeoutException", "KeyUnavailableException", "InternalServerError",
-    "InternalFailure", "InternalError", "ServiceUnavailable", "ServiceUnavailableException", NULL,
+    "RequestTimeout",
+    "RequestTimeoutException",
+    "IDPCommunicationError",
+    "KMSInternalException",
+    "DependencyTimeoutException",
+    "KeyUnavailableException",
+    "InternalServerError",
+    "InternalFailure",
+    "InternalError",
+    "ServiceUnavailable",
+    "ServiceUnavailableException",
+    NULL,
 };
 static const char *const skews[] = {
-    "RequestTimeTooSkewed", "RequestExpired", "RequestInTheFuture", NULL,
+    "RequestTimeTooSkewed",
+    "RequestExpired",
+    "RequestInTheFuture",
+    NULL,
 };
 static const char *const signatures[] = {
-    "InvalidSignatureException", "SignatureDoesNotMatch", "AccessDeniedException", NULL,
+    "InvalidSignatureException",
+    "SignatureDoesNotMatch",
+    "AccessDeniedException",
+    NULL,
 };
 static const char *const credentials[] = {
-    "ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId", "UnrecognizedClientException",
-    "InvalidAccessKeyId", "InvalidToken", NULL,
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "InvalidClientTokenId",
+    "UnrecognizedClientException",
+    "InvalidAccessKeyId",
+    "InvalidToken",
+    NULL,
 };
 
 enum cv_aws_error_class cv_aws_error_classify(const struct cv_aws_error *e)
@@ -156,15 +187,12 @@ enum cv_aws_error_class cv_aws_error_classify(const struct cv_aws_error *e)
     if (one_of(e->code, transients))
         return CV_AWS_TRANSIENT;
     switch (e->status) {
-    case 429:
-        return CV_AWS_THROTTLE;
+    case 429: return CV_AWS_THROTTLE;
     case 500:
     case 502:
     case 503:
-    case 504:
-        return CV_AWS_TRANSIENT;
-    default:
-        return CV_AWS_FINAL;
+    case 504: return CV_AWS_TRANSIENT;
+    default: return CV_AWS_FINAL;
     }
 }
 
@@ -174,18 +202,21 @@ int cv_aws_error_code(const struct cv_aws_error *e)
         "NotFoundException", "ResourceNotFoundException", "NoSuchKey", "NoSuchBucket", NULL,
     };
     static const char *const denied[] = {
-        "AccessDeniedException", "AccessDenied", "MissingAuthenticationToken",
-        "MissingAuthenticationTokenException", "IncompleteSignature", "InvalidSignatureException",
-        "SignatureDoesNotMatch", "OptInRequired", NULL,
+        "AccessDeniedException",
+        "AccessDenied",
+        "MissingAuthenticationToken",
+        "MissingAuthenticationTokenException",
+        "IncompleteSignature",
+        "InvalidSignatureException",
+        "SignatureDoesNotMatch",
+        "OptInRequired",
+        NULL,
     };
     switch (cv_aws_error_classify(e)) {
-    case CV_AWS_THROTTLE:
-        return CV_ERR_THROTTLED;
+    case CV_AWS_THROTTLE: return CV_ERR_THROTTLED;
     case CV_AWS_CREDENTIALS:
-    case CV_AWS_CLOCK_SKEW:
-        return CV_ERR_DENIED;
-    default:
-        break;
+    case CV_AWS_CLOCK_SKEW: return CV_ERR_DENIED;
+    default: break;
     }
     if (one_of(e->code, absent) || (e->code[0] == '\0' && e->status == 404))
         return CV_ERR_NOT_FOUND;

@@ -148,7 +148,8 @@ static int write_body(void *ctx, struct cv_buf *out, unsigned attempt, struct cv
     if (rc == 0 && k->key_spec != NULL)
         rc = member_text(out, "KeySpec", k->key_spec);
     if (rc == 0 && k->number_of_bytes != 0)
-        rc = cv_buf_printf(out, "%c\"NumberOfBytes\":%zu", out->n == 0 ? '{' : ',', k->number_of_bytes);
+        rc = cv_buf_printf(out, "%c\"NumberOfBytes\":%zu", out->n == 0 ? '{' : ',',
+                           k->number_of_bytes);
     if (rc == 0 && k->context != NULL && k->context->n > 0)
         rc = member_context(out, k->context);
     if (rc == 0 && k->recipient != NULL) {
@@ -172,10 +173,12 @@ static int check_context(const struct cv_kms_context *c, struct cv_error *err)
         struct cv_bytes value = cv_bytes_str(c->pairs[i].value);
         total += name.n + value.n;
         if (name.n == 0 || !cv_utf8_valid(name) || !cv_utf8_valid(value))
-            return cv_error_set(err, CV_ERR_INVALID, "an encryption context needs names, and UTF-8");
+            return cv_error_set(err, CV_ERR_INVALID,
+                                "an encryption context needs names, and UTF-8");
         for (size_t j = 0; j < i; j++)
             if (cv_bytes_equal(name, cv_bytes_str(c->pairs[j].name)))
-                return cv_error_set(err, CV_ERR_INVALID, "a name stands twice in the encryption context");
+                return cv_error_set(err, CV_ERR_INVALID,
+                                    "a name stands twice in the encryption context");
     }
     return total <= CV_KMS_CONTEXT_MAX
                ? 0
@@ -187,11 +190,14 @@ static int check(const struct cv_kms_call *k, struct cv_error *err)
 {
     size_t n = k->key_id != NULL ? strlen(k->key_id) : 1;
     if (n == 0 || n > CV_KMS_KEY_ID_MAX)
-        return cv_error_set(err, CV_ERR_INVALID, "a KMS key id has 1 to %d characters", CV_KMS_KEY_ID_MAX);
+        return cv_error_set(err, CV_ERR_INVALID, "a KMS key id has 1 to %d characters",
+                            CV_KMS_KEY_ID_MAX);
     if (k->wants_plaintext && (k->plaintext.n == 0 || k->plaintext.n > CV_KMS_PLAINTEXT_MAX))
-        return cv_error_set(err, CV_ERR_INVALID, "KMS encrypts 1 to %d bytes", CV_KMS_PLAINTEXT_MAX);
+        return cv_error_set(err, CV_ERR_INVALID, "KMS encrypts 1 to %d bytes",
+                            CV_KMS_PLAINTEXT_MAX);
     if (k->wants_ciphertext && (k->ciphertext.n == 0 || k->ciphertext.n > CV_KMS_CIPHERTEXT_MAX))
-        return cv_error_set(err, CV_ERR_INVALID, "a KMS ciphertext has 1 to %d bytes", CV_KMS_CIPHERTEXT_MAX);
+        return cv_error_set(err, CV_ERR_INVALID, "a KMS ciphertext has 1 to %d bytes",
+                            CV_KMS_CIPHERTEXT_MAX);
     if (k->length > CV_KMS_RANDOM_MAX)
         return cv_error_set(err, CV_ERR_INVALID, "KMS generates 1 to %d bytes", CV_KMS_RANDOM_MAX);
     return check_context(k->context, err);
@@ -273,7 +279,8 @@ int cv_kms_decrypt(struct cv_kms *kms, const char *key_id, struct cv_bytes ciphe
                    const struct cv_kms_context *context, const struct cv_kms_recipient *recipient,
                    struct cv_kms_result *out, int64_t deadline, struct cv_error *err)
 {
-    return cv_kms_decrypt_with(kms, key_id, NULL, ciphertext, context, recipient, out, deadline, err);
+    return cv_kms_decrypt_with(kms, key_id, NULL, ciphertext, context, recipient, out, deadline,
+                               err);
 }
 
 int cv_kms_generate_data_key(struct cv_kms *kms, const char *key_id, size_t bytes,
@@ -295,8 +302,9 @@ int cv_kms_generate_data_key(struct cv_kms *kms, const char *key_id, size_t byte
     return call(kms, &k, out, deadline, err);
 }
 
-int cv_kms_generate_random(struct cv_kms *kms, size_t bytes, const struct cv_kms_recipient *recipient,
-                           struct cv_kms_result *out, int64_t deadline, struct cv_error *err)
+int cv_kms_generate_random(struct cv_kms *kms, size_t bytes,
+                           const struct cv_kms_recipient *recipient, struct cv_kms_result *out,
+                           int64_t deadline, struct cv_error *err)
 {
     struct cv_kms_call k = {
         .action = "GenerateRandom",

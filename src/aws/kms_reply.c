@@ -82,7 +82,8 @@ static int read_plaintext(struct cv_kms_result *out, const struct cv_kms_call *k
         if (rc != 0)
             return rc;
     } else {
-        rc = decode_secret(&out->plaintext, json_object_get(doc, "Plaintext"), CV_KMS_PLAINTEXT_MAX);
+        rc =
+            decode_secret(&out->plaintext, json_object_get(doc, "Plaintext"), CV_KMS_PLAINTEXT_MAX);
         if (rc != 0)
             return rc == CV_ERR_NOMEM ? cv_error_set(err, rc, "no secret memory for the plaintext")
                                       : bad(err, "it holds no Plaintext");

@@ -50,13 +50,14 @@ static unsigned number(const struct cv_aws_config *c, const char *env, const cha
 static int imds_endpoint(const struct cv_aws_config *c, struct cv_aws_endpoint *out,
                          struct cv_error *err)
 {
-    const char *url = cv_aws_setting(c, "AWS_EC2_METADATA_SERVICE_ENDPOINT",
-                                     "ec2_metadata_service_endpoint");
+    const char *url =
+        cv_aws_setting(c, "AWS_EC2_METADATA_SERVICE_ENDPOINT", "ec2_metadata_service_endpoint");
     const char *mode = cv_aws_setting(c, "AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE",
                                       "ec2_metadata_service_endpoint_mode");
     const char *off = cv_aws_env("AWS_EC2_METADATA_DISABLED");
     if (off != NULL && strcasecmp(off, "true") == 0)
-        return cv_error_set(err, CV_ERR_NOT_FOUND, "IMDS is switched off by AWS_EC2_METADATA_DISABLED");
+        return cv_error_set(err, CV_ERR_NOT_FOUND,
+                            "IMDS is switched off by AWS_EC2_METADATA_DISABLED");
     if (url == NULL)
         url = mode != NULL && strcasecmp(mode, "ipv6") == 0 ? "http://[fd00:ec2::254]"
                                                             : "http://169.254.169.254";
@@ -70,8 +71,8 @@ static struct cv_aws_metadata imds_request(const struct cv_aws_config *c,
         .endpoint = e,
         .timeout_ms = 1000 * (int64_t)number(c, "AWS_METADATA_SERVICE_TIMEOUT",
                                              "metadata_service_timeout", 60),
-        .attempts = number(c, "AWS_METADATA_SERVICE_NUM_ATTEMPTS",
-                           "metadata_service_num_attempts", 10),
+        .attempts =
+            number(c, "AWS_METADATA_SERVICE_NUM_ATTEMPTS", "metadata_service_num_attempts", 10),
         .sleep_ms = 200,
     };
 }
@@ -150,7 +151,8 @@ int cv_aws_imds_get(struct cv_aws_config *c, const char *path, struct cv_http_me
 /* The first line of the list, which may become a path. */
 static int role_name(char *out, size_t size, const struct cv_http_message *m)
 {
-    static const char lawful[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+=,.@_-";
+    static const char lawful[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+=,.@_-";
     const char *s = m->body.n > 0 ? (const char *)m->body.p : "";
     size_t n = strspn(s, lawful);
     if (n == 0 || n >= size || (s[n] != '\0' && s[n] != '\n' && s[n] != '\r'))
@@ -178,7 +180,8 @@ int cv_aws_source_imds(struct cv_aws_config *c, struct cv_aws_credentials *out, 
         snprintf(source, sizeof source, "IMDS, role %s", role);
         rc = cv_aws_imds_get(c, path, &m, deadline, err);
         if (rc == 0 && m.status != 200)
-            rc = cv_error_set(err, CV_ERR_REMOTE, "IMDS: credentials of role %s gave HTTP %d", role, m.status);
+            rc = cv_error_set(err, CV_ERR_REMOTE, "IMDS: credentials of role %s gave HTTP %d", role,
+                              m.status);
         if (rc == 0)
             rc = cv_aws_credentials_from_json(out, cv_buf_view(&m.body), source, err);
     }

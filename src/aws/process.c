@@ -32,7 +32,8 @@ static int start(pid_t *pid, int out, const char *command)
     posix_spawn_file_actions_adddup2(&fa, out, 1);
     posix_spawnattr_init(&at);
     /* A group of its own, so that a time-out ends its children too. */
-    posix_spawnattr_setflags(&at, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+    posix_spawnattr_setflags(&at, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK |
+                                      POSIX_SPAWN_SETSIGDEF);
     posix_spawnattr_setpgroup(&at, 0);
     posix_spawnattr_setsigmask(&at, &none);
     posix_spawnattr_setsigdefault(&at, &defaults);
@@ -115,7 +116,8 @@ int cv_aws_source_process(const char *command, const char *source, struct cv_aws
     close(fds[0]);
     int status = await_end(pid, rc == 0 ? mine : 0);
     if (rc == 0 && status != 0)
-        rc = cv_error_set(err, CV_ERR_CONFIG, status > 0 ? "it failed with status %d" : "it was killed (%d)", status);
+        rc = cv_error_set(err, CV_ERR_CONFIG,
+                          status > 0 ? "it failed with status %d" : "it was killed (%d)", status);
     if (rc == 0)
         rc = check_version(cv_buf_view(&text), err);
     if (rc == 0)

@@ -42,7 +42,8 @@ static int64_t hint(const struct cv_http_message *m)
     const char *ms = cv_http_header(m, "x-amz-retry-after");
     const char *s = cv_http_header(m, "retry-after");
     const char *text = ms != NULL ? ms : s;
-    if (text == NULL || *text == '\0' || strlen(text) > 9 || strspn(text, "0123456789") != strlen(text))
+    if (text == NULL || *text == '\0' || strlen(text) > 9 ||
+        strspn(text, "0123456789") != strlen(text))
         return 0;
     int64_t v = strtoll(text, NULL, 10) * (ms != NULL ? 1 : 1000);
     return v < CV_AWS_HINT_MAX ? v : CV_AWS_HINT_MAX;
@@ -69,8 +70,8 @@ int cv_http_date_parse(int64_t *unix_ms, const char *text)
     if (strlen(text) != 29 || text[3] != ',')
         return CV_ERR_INVALID;
     if (sscanf(text + 4, " %2d %3s %4d %2d:%2d:%2d %3s%n", &tm.tm_mday, month, &tm.tm_year,
-               &tm.tm_hour, &tm.tm_min, &tm.tm_sec, zone, &used) != 7 || used != 25 ||
-        strcmp(zone, "GMT") != 0 || strlen(month) != 3)
+               &tm.tm_hour, &tm.tm_min, &tm.tm_sec, zone, &used) != 7 ||
+        used != 25 || strcmp(zone, "GMT") != 0 || strlen(month) != 3)
         return CV_ERR_INVALID;
     const char *at = strstr(months, month);
     if (at == NULL || (at - months) % 3 != 0 || tm.tm_year < 1970 || tm.tm_mday < 1 ||

@@ -166,8 +166,9 @@ int cv_sigv4_sign(struct cv_buf *out, const struct cv_aws_credentials *creds, co
                          region, service, amz_date, err);
     if (rc != 0)
         goto out;
-    if ((rc = cv_buf_printf(out, "AWS4-HMAC-SHA256 Credential=%s/%.8s/%s/%s/aws4_request, SignedHeaders=",
-                            creds->access_key_id, amz_date, region, service)) != 0 ||
+    if ((rc = cv_buf_printf(
+             out, "AWS4-HMAC-SHA256 Credential=%s/%.8s/%s/%s/aws4_request, SignedHeaders=",
+             creds->access_key_id, amz_date, region, service)) != 0 ||
         (rc = append_signed_names(out, s)) != 0 ||
         (rc = cv_buf_printf(out, ", Signature=%s", signature)) != 0)
         cv_error_set(err, rc, "no memory for a signature");

@@ -122,7 +122,8 @@ int cv_sigv4_expected(char out[CV_SHA256_HEX], struct cv_bytes secret, const cha
         (rc = cv_buf_append_u8(&text, '\n')) != 0 || (rc = append_query(&text, query)) != 0 ||
         (rc = cv_buf_append_u8(&text, '\n')) != 0 ||
         (rc = append_headers(&text, signed_headers, m)) != 0 ||
-        (rc = cv_buf_printf(&text, "\n%s\n%s", signed_headers, declared != NULL ? declared : body)) != 0)
+        (rc = cv_buf_printf(&text, "\n%s\n%s", signed_headers,
+                            declared != NULL ? declared : body)) != 0)
         return cv_error_set(err, rc, "the request cannot have been signed like this");
     return cv_sigv4_finish(out, cv_buf_view(&text), secret, region, service, amz_date, err);
 }

@@ -31,7 +31,11 @@ static int call(struct cv_aws_client *sts, const char *action, struct cv_buf *fo
     struct cv_http_header type = {"Content-Type",
                                   "application/x-www-form-urlencoded; charset=utf-8"};
     struct cv_aws_request r = {
-        .method = "POST", .headers = &type, .nheaders = 1, .body = copy_body, .ctx = form,
+        .method = "POST",
+        .headers = &type,
+        .nheaders = 1,
+        .body = copy_body,
+        .ctx = form,
     };
     int rc = cv_aws_call(sts, &r, m, NULL, deadline, err);
     if (rc != 0)
@@ -53,13 +57,14 @@ int cv_sts_get_caller_identity(struct cv_aws_client *sts, struct cv_sts_identity
     if (rc == 0 && (cv_xml_text(out->account, sizeof out->account, body, "Account") != 0 ||
                     cv_xml_text(out->arn, sizeof out->arn, body, "Arn") != 0 ||
                     cv_xml_text(out->user_id, sizeof out->user_id, body, "UserId") != 0))
-        rc = cv_error_set(err, CV_ERR_PROTOCOL, "STS GetCallerIdentity: the reply names no identity");
+        rc = cv_error_set(err, CV_ERR_PROTOCOL,
+                          "STS GetCallerIdentity: the reply names no identity");
     cv_http_message_free(&m);
     return rc;
 }
 
-static int read_credentials(struct cv_aws_credentials *out, struct cv_bytes body, const char *source,
-                            struct cv_error *err)
+static int read_credentials(struct cv_aws_credentials *out, struct cv_bytes body,
+                            const char *source, struct cv_error *err)
 {
     struct cv_bytes c = cv_xml_element(body, "Credentials");
     char expires[40];
@@ -80,7 +85,8 @@ static int assume(struct cv_aws_client *sts, const char *action, const struct cv
     struct cv_http_message m;
     unsigned duration = role->duration_seconds != 0 ? role->duration_seconds : ROLE_DURATION;
     cv_buf_init(&form, 131072);
-    int rc = cv_buf_printf(&form, "Action=%s&Version=2011-06-15&DurationSeconds=%u", action, duration);
+    int rc =
+        cv_buf_printf(&form, "Action=%s&Version=2011-06-15&DurationSeconds=%u", action, duration);
     if (rc == 0)
         rc = add(&form, "RoleArn", cv_bytes_str(role->role_arn));
     if (rc == 0)
@@ -100,8 +106,9 @@ static int assume(struct cv_aws_client *sts, const char *action, const struct cv
     return rc;
 }
 
-int cv_sts_assume_role(struct cv_aws_client *sts, const struct cv_sts_role *role, const char *source,
-                       struct cv_aws_credentials *out, int64_t deadline, struct cv_error *err)
+int cv_sts_assume_role(struct cv_aws_client *sts, const struct cv_sts_role *role,
+                       const char *source, struct cv_aws_credentials *out, int64_t deadline,
+                       struct cv_error *err)
 {
     return assume(sts, "AssumeRole", role, CV_BYTES(NULL, 0), source, out, deadline, err);
 }

@@ -18,12 +18,12 @@ int cv_sts_get_caller_identity(struct cv_aws_client *sts, struct cv_sts_identity
 struct cv_sts_role {
     const char *role_arn;
     const char *session_name;
-    const char *external_id;        /* may be NULL */
-    unsigned duration_seconds;      /* 0 = 3600; 900..43200 */
+    const char *external_id;   /* may be NULL */
+    unsigned duration_seconds; /* 0 = 3600; 900..43200 */
 };
 /* Temporary credentials of a role. SOURCE is for people. */
-int cv_sts_assume_role(struct cv_aws_client *sts, const struct cv_sts_role *role, const char *source,
-                       struct cv_aws_credentials *out, int64_t deadline,
+int cv_sts_assume_role(struct cv_aws_client *sts, const struct cv_sts_role *role,
+                       const char *source, struct cv_aws_credentials *out, int64_t deadline,
                        struct cv_error *err) CV_NODISCARD;
 /* The same with a token of an identity provider; STS has no provider then. */
 int cv_sts_assume_role_with_web_identity(struct cv_aws_client *sts, const struct cv_sts_role *role,

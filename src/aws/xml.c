@@ -22,7 +22,8 @@ size_t cv_xml_unescape(char *text, size_t n)
     static const struct {
         const char *name;
         char c;
-    } entities[] = {{"&amp;", '&'}, {"&lt;", '<'}, {"&gt;", '>'}, {"&quot;", '"'}, {"&apos;", '\''}};
+    } entities[] = {
+        {"&amp;", '&'}, {"&lt;", '<'}, {"&gt;", '>'}, {"&quot;", '"'}, {"&apos;", '\''}};
     size_t out = 0;
     for (size_t i = 0; i < n;) {
         size_t step = 0;

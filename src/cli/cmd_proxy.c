@@ -108,7 +108,8 @@ static bool targets(struct cv_proxy_config *list, size_t *count, const struct op
     return *count > 0 || usage("no target is given", NULL);
 }
 
-static enum cv_exit allowed(const struct cv_cli *cli, const struct cv_proxy_config *list, size_t count)
+static enum cv_exit allowed(const struct cv_cli *cli, const struct cv_proxy_config *list,
+                            size_t count)
 {
     struct cv_allowlist allow;
     struct cv_error err;

@@ -28,15 +28,22 @@ static const struct {
     const char *name, *type, *help;
     size_t offset;
 } families[] = {
-#define ROW(name, type, member, help) {name, type, help, offsetof(struct cv_proxy_stats, member)}
+#define ROW(name, type, member, help)                                                              \
+    {                                                                                              \
+        name, type, help, offsetof(struct cv_proxy_stats, member)                                  \
+    }
     ROW("claviger_proxy_connections_total", "counter", accepted, "Connections taken."),
-    ROW("claviger_proxy_refused_total", "counter", refused, "Connections closed at once: the cap was reached."),
-    ROW("claviger_proxy_failed_total", "counter", failed, "Connections whose target did not answer."),
-    ROW("claviger_proxy_idle_timeouts_total", "counter", timed_out, "Connections that were idle for too long."),
+    ROW("claviger_proxy_refused_total", "counter", refused,
+        "Connections closed at once: the cap was reached."),
+    ROW("claviger_proxy_failed_total", "counter", failed,
+        "Connections whose target did not answer."),
+    ROW("claviger_proxy_idle_timeouts_total", "counter", timed_out,
+        "Connections that were idle for too long."),
     ROW("claviger_proxy_connections", "gauge", active, "Connections open now."),
     ROW("claviger_proxy_sent_bytes_total", "counter", bytes_up, "Bytes to the target."),
     ROW("claviger_proxy_received_bytes_total", "counter", bytes_down, "Bytes from the target."),
-    ROW("claviger_proxy_resolve_errors_total", "counter", resolve_errors, "Look-ups of the target's name that failed."),
+    ROW("claviger_proxy_resolve_errors_total", "counter", resolve_errors,
+        "Look-ups of the target's name that failed."),
 #undef ROW
 };
 
@@ -126,7 +133,8 @@ int cv_proxy_metrics_start(struct cv_proxy_metrics **out, const char *address,
         free(m);
         return rc;
     }
-    cv_log(CV_LOG_INFO, "metrics listening", "address", cv_addr_format(text, &m->listener.addr), NULL);
+    cv_log(CV_LOG_INFO, "metrics listening", "address", cv_addr_format(text, &m->listener.addr),
+           NULL);
     *out = m;
     return 0;
 }

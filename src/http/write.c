@@ -40,8 +40,8 @@ static bool lawful_target(const char *s)
     return *s != '\0';
 }
 
-int cv_http_write_request(struct cv_http_conn *c, const struct cv_http_request *r,
-                          int64_t deadline, struct cv_error *err)
+int cv_http_write_request(struct cv_http_conn *c, const struct cv_http_request *r, int64_t deadline,
+                          struct cv_error *err)
 {
     CV_CLEANUP(cv_buf_free) struct cv_buf head;
     unsigned hosts = 0;
@@ -53,7 +53,8 @@ int cv_http_write_request(struct cv_http_conn *c, const struct cv_http_request *
     int rc = cv_buf_printf(&head, "%s %s HTTP/1.1\r\n", r->method, r->target);
     if (rc == 0)
         rc = add_headers(&head, r->headers, r->nheaders, err);
-    if (rc == 0 && (r->body.n > 0 || strcmp(r->method, "POST") == 0 || strcmp(r->method, "PUT") == 0))
+    if (rc == 0 &&
+        (r->body.n > 0 || strcmp(r->method, "POST") == 0 || strcmp(r->method, "PUT") == 0))
         rc = cv_buf_printf(&head, "Content-Length: %zu\r\n", r->body.n);
     if (rc == 0)
         rc = cv_buf_append_str(&head, "\r\n");

@@ -74,7 +74,8 @@ static int take_item(void *ctx, const json_t *item, struct cv_error *err)
     struct listing *l = ctx;
     const char *pkh = cv_ddb_get_s(item, CV_DDB_PKH);
     if (pkh == NULL || !cv_keystore_pkh_valid(cv_bytes_str(pkh)))
-        return cv_error_set(err, CV_ERR_INVALID, "the DynamoDB table %s has an item that is no key", l->table);
+        return cv_error_set(err, CV_ERR_INVALID, "the DynamoDB table %s has an item that is no key",
+                            l->table);
     if (grow(l) != 0)
         return cv_error_set(err, CV_ERR_NOMEM, "no memory for the key store");
     struct cv_keystore_entry *e = &l->out->entries[l->out->n++];
@@ -84,7 +85,8 @@ static int take_item(void *ctx, const json_t *item, struct cv_error *err)
     if (e->members == NULL || members_of(e->members, item) != 0)
         return cv_error_set(err, CV_ERR_NOMEM, "no memory for the key store");
     if (cv_ddb_get_b(item, CV_DDB_VALUE, &e->blob) != 0 || e->blob.n == 0)
-        return cv_error_set(err, CV_ERR_INVALID, "the DynamoDB table %s: the item %s has no sealed key", l->table, pkh);
+        return cv_error_set(err, CV_ERR_INVALID,
+                            "the DynamoDB table %s: the item %s has no sealed key", l->table, pkh);
     cv_ddb_store_sum(l->sum, e->pkh, cv_buf_view(&e->blob));
     return 0;
 }
@@ -152,7 +154,8 @@ static int apply(struct cv_keystore *ks, const struct cv_keystore_change *change
 
 /* ---- notes ---- */
 
-static int note_get(struct cv_keystore *ks, const char *name, struct cv_buf *out, struct cv_error *err)
+static int note_get(struct cv_keystore *ks, const char *name, struct cv_buf *out,
+                    struct cv_error *err)
 {
     struct cv_ddb_store *s = self(ks);
     CV_JSON_AUTO json_t *req = json_pack("{s:s, s:b, s:{s:o}}", "TableName", s->notes,
@@ -175,8 +178,9 @@ static int put_note(struct cv_ddb_store *s, const json_t *req, struct cv_error *
     if (rc != CV_ERR_NOT_FOUND)
         return rc;
     rc = cv_ddb_table(s->ddb, s->notes, &notes_key, true, cv_deadline(CV_DDB_CREATE_MS), err);
-    return rc != 0 ? rc
-                   : cv_ddb_call(s->ddb, "PutItem", req, NULL, &aws, cv_deadline(CV_DDB_CALL_MS), err);
+    return rc != 0
+               ? rc
+               : cv_ddb_call(s->ddb, "PutItem", req, NULL, &aws, cv_deadline(CV_DDB_CALL_MS), err);
 }
 
 static int note_put(struct cv_keystore *ks, const char *name, struct cv_bytes content,
@@ -208,7 +212,8 @@ static int fill(struct cv_ddb_store *s, const struct cv_keystore_dynamodb *o, st
         s->base.name = NULL;
     if (s->table == NULL || s->notes == NULL || s->base.name == NULL)
         return cv_error_set(err, CV_ERR_NOMEM, "no memory for the key store");
-    int rc = cv_aws_config_client(s->aws, &s->client, "dynamodb", o->region, o->endpoint, deadline, err);
+    int rc =
+        cv_aws_config_client(s->aws, &s->client, "dynamodb", o->region, o->endpoint, deadline, err);
     if (rc == 0)
         rc = cv_ddb_new(&s->ddb, s->client, err);
     if (rc == 0)

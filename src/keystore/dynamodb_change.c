@@ -44,8 +44,8 @@ static int make_item(json_t **out, const struct cv_keystore_change *c, struct cv
         const json_t *in;
         json_t *out;
     } members = {.in = c->members};
-    CV_JSON_AUTO json_t *item = json_pack("{s:o, s:o}", CV_DDB_PKH, cv_ddb_s(c->pkh), CV_DDB_VALUE,
-                                          cv_ddb_b(c->blob));
+    CV_JSON_AUTO json_t *item =
+        json_pack("{s:o, s:o}", CV_DDB_PKH, cv_ddb_s(c->pkh), CV_DDB_VALUE, cv_ddb_b(c->blob));
     if (item == NULL)
         return no_memory(err);
     for (void *it = json_object_iter(members.out); it != NULL;
@@ -80,23 +80,25 @@ static int make_request(json_t **out, const char *table, const struct cv_keystor
                          "attribute_not_exists(" CV_DDB_PKH ")");
         break;
     case CV_KEYSTORE_REPLACE:
-        *out = json_pack("{s:s, s:{s:o}, s:s, s:s, s:{s:s}, s:{s:o, s:o}}", "TableName", table, "Key",
-                         CV_DDB_PKH, cv_ddb_s(c->pkh), "UpdateExpression", "SET #v = :new",
+        *out = json_pack("{s:s, s:{s:o}, s:s, s:s, s:{s:s}, s:{s:o, s:o}}", "TableName", table,
+                         "Key", CV_DDB_PKH, cv_ddb_s(c->pkh), "UpdateExpression", "SET #v = :new",
                          "ConditionExpression", "#v = :old", "ExpressionAttributeNames", "#v",
-                         CV_DDB_VALUE, "ExpressionAttributeValues", ":new", cv_ddb_b(c->blob), ":old",
-                         cv_ddb_b(c->old));
+                         CV_DDB_VALUE, "ExpressionAttributeValues", ":new", cv_ddb_b(c->blob),
+                         ":old", cv_ddb_b(c->old));
         break;
     case CV_KEYSTORE_MEMBER:
         *out = json_pack("{s:s, s:{s:o}, s:s, s:s, s:{s:s}}", "TableName", table, "Key", CV_DDB_PKH,
                          cv_ddb_s(c->pkh), "UpdateExpression",
                          c->value != NULL ? "SET #m = :x" : "REMOVE #m", "ConditionExpression",
-                         "attribute_exists(" CV_DDB_PKH ")", "ExpressionAttributeNames", "#m", c->name);
+                         "attribute_exists(" CV_DDB_PKH ")", "ExpressionAttributeNames", "#m",
+                         c->name);
         if (*out != NULL && c->value != NULL) {
             json_t *v = cv_ddb_attribute(c->value);
             if (v == NULL || json_object_set_new(*out, "ExpressionAttributeValues",
                                                  json_pack("{s:o}", ":x", v)) != 0) {
                 cv_json_release(out);
-                return cv_error_set(err, CV_ERR_INVALID, "\"%s\" cannot be kept in DynamoDB", c->name);
+                return cv_error_set(err, CV_ERR_INVALID, "\"%s\" cannot be kept in DynamoDB",
+                                    c->name);
             }
         }
         break;
@@ -109,8 +111,8 @@ static int make_request(json_t **out, const char *table, const struct cv_keystor
 static int explain(struct cv_ddb_store *s, const struct cv_keystore_change *c, struct cv_error *err)
 {
     CV_CLEANUP(cv_buf_free) struct cv_buf blob;
-    CV_JSON_AUTO json_t *req = json_pack("{s:s, s:b, s:{s:o}}", "TableName", s->table, "ConsistentRead",
-                                         1, "Key", CV_DDB_PKH, cv_ddb_s(c->pkh));
+    CV_JSON_AUTO json_t *req = json_pack("{s:s, s:b, s:{s:o}}", "TableName", s->table,
+                                         "ConsistentRead", 1, "Key", CV_DDB_PKH, cv_ddb_s(c->pkh));
     CV_JSON_AUTO json_t *reply = NULL;
     cv_buf_init(&blob, CV_KEYSTORE_BLOB_MAX);
     if (req == NULL)
@@ -146,15 +148,16 @@ int cv_ddb_store_change(struct cv_ddb_store *s, const struct cv_keystore_change 
     return rc != 0 && cv_ddb_condition_failed(&aws) ? explain(s, c, err) : rc;
 }
 
-int cv_ddb_store_transact(struct cv_ddb_store *s, const struct cv_keystore_change *changes, size_t n,
-                          struct cv_error *err)
+int cv_ddb_store_transact(struct cv_ddb_store *s, const struct cv_keystore_change *changes,
+                          size_t n, struct cv_error *err)
 {
     struct cv_aws_error aws;
     CV_JSON_AUTO json_t *items = json_array();
     if (n == 0)
         return 0;
     if (n > TRANSACT_MAX)
-        return cv_error_set(err, CV_ERR_LIMIT, "DynamoDB changes at most %d keys at once", TRANSACT_MAX);
+        return cv_error_set(err, CV_ERR_LIMIT, "DynamoDB changes at most %d keys at once",
+                            TRANSACT_MAX);
     for (size_t i = 0; i < n; i++) {
         CV_JSON_AUTO json_t *one = NULL;
         int rc = make_request(&one, s->table, &changes[i], err);
@@ -167,7 +170,8 @@ int cv_ddb_store_transact(struct cv_ddb_store *s, const struct cv_keystore_chang
     CV_JSON_AUTO json_t *req = json_pack("{s:O}", "TransactItems", items);
     if (req == NULL)
         return no_memory(err);
-    int rc = cv_ddb_call(s->ddb, "TransactWriteItems", req, NULL, &aws, cv_deadline(CV_DDB_CALL_MS), err);
+    int rc = cv_ddb_call(s->ddb, "TransactWriteItems", req, NULL, &aws, cv_deadline(CV_DDB_CALL_MS),
+                         err);
     if (strcmp(aws.code, "TransactionCanceledException") != 0)
         return rc;
     /* The first that stands in the way; none when all of them are there, since

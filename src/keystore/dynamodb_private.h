@@ -13,8 +13,8 @@
 
 #define CV_DDB_PKH "pkh"
 #define CV_DDB_VALUE "value"
-#define CV_DDB_CALL_MS 20000   /* one request with its attempts */
-#define CV_DDB_SCAN_MS 30000   /* the whole table */
+#define CV_DDB_CALL_MS 20000 /* one request with its attempts */
+#define CV_DDB_SCAN_MS 30000 /* the whole table */
 #define CV_DDB_CREATE_MS 300000
 
 struct cv_ddb_store {
@@ -30,8 +30,8 @@ struct cv_ddb_store {
     pthread_mutex_t lock; /* of all below */
     pthread_cond_t wake;
     bool started, stop;
-    bool listed;                  /* seen is what the caller knows */
-    uint8_t seen[CV_SHA256_LEN];  /* sum of all items at the last list */
+    bool listed;                 /* seen is what the caller knows */
+    uint8_t seen[CV_SHA256_LEN]; /* sum of all items at the last list */
     atomic_bool changed;
 };
 
@@ -39,8 +39,8 @@ struct cv_ddb_store {
 int cv_ddb_store_change(struct cv_ddb_store *s, const struct cv_keystore_change *c,
                         struct cv_error *err) CV_NODISCARD;
 /* Several, all or none. */
-int cv_ddb_store_transact(struct cv_ddb_store *s, const struct cv_keystore_change *changes, size_t n,
-                          struct cv_error *err) CV_NODISCARD;
+int cv_ddb_store_transact(struct cv_ddb_store *s, const struct cv_keystore_change *changes,
+                          size_t n, struct cv_error *err) CV_NODISCARD;
 /* A sum over all items that does not depend on their order. */
 void cv_ddb_store_sum(uint8_t sum[CV_SHA256_LEN], const char *pkh, struct cv_bytes blob);
 /* Is something new in the table? Starts the thread that knows. */

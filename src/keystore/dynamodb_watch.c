@@ -52,7 +52,8 @@ static void *watch(void *arg)
     pthread_mutex_lock(&s->lock);
     while (!s->stop) {
         int64_t at = cv_deadline(s->poll_ms);
-        struct timespec ts = {.tv_sec = (time_t)(at / 1000), .tv_nsec = (long)(at % 1000) * 1000000};
+        struct timespec ts = {.tv_sec = (time_t)(at / 1000),
+                              .tv_nsec = (long)(at % 1000) * 1000000};
         int rc = 0;
         while (!s->stop && rc == 0)
             rc = pthread_cond_timedwait(&s->wake, &s->lock, &ts);

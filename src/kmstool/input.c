@@ -48,8 +48,9 @@ int cv_kmstool_credentials(struct cv_aws_credentials *out, const struct cv_kmsto
         return from_descriptor(out, o->credentials_fd, "the given descriptor", err);
     int rc = cv_aws_credentials_from_env(out, err);
     if (rc == CV_ERR_NOT_FOUND)
-        return cv_error_set(err, rc, "no AWS credentials: use --credentials-stdin, --credentials-fd, or "
-                                     "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN");
+        return cv_error_set(err, rc,
+                            "no AWS credentials: use --credentials-stdin, --credentials-fd, or "
+                            "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN");
     return rc;
 }
 

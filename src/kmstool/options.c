@@ -52,12 +52,38 @@ static const char help_text[] =
     "Exit status: 0, 1 for a failure, 2 for wrong usage; under the name\n"
     "kmstool_enclave_cli 255 and 1, as there.\n"
     "\n"
-    "Example: claviger-kmstool decrypt --credentials-stdin --ciphertext-file key.bin < creds.json\n";
+    "Example: claviger-kmstool decrypt --credentials-stdin --ciphertext-file key.bin < "
+    "creds.json\n";
 
 enum {
-    REGION = 256, PROXY_PORT, PROXY_CID, PROXY, ENDPOINT, CA_FILE, CRED_STDIN, CRED_FD, ACCESS_KEY,
-    SECRET_KEY, TOKEN, CIPHERTEXT, CIPHERTEXT_FILE, PLAINTEXT, PLAINTEXT_FILE, KEY_ID, ALGORITHM,
-    KEY_SPEC, LENGTH, CONTEXT, NONCE, USER_DATA, TIMEOUT, NSM, JSON, VERBOSE, VERSION, HELP,
+    REGION = 256,
+    PROXY_PORT,
+    PROXY_CID,
+    PROXY,
+    ENDPOINT,
+    CA_FILE,
+    CRED_STDIN,
+    CRED_FD,
+    ACCESS_KEY,
+    SECRET_KEY,
+    TOKEN,
+    CIPHERTEXT,
+    CIPHERTEXT_FILE,
+    PLAINTEXT,
+    PLAINTEXT_FILE,
+    KEY_ID,
+    ALGORITHM,
+    KEY_SPEC,
+    LENGTH,
+    CONTEXT,
+    NONCE,
+    USER_DATA,
+    TIMEOUT,
+    NSM,
+    JSON,
+    VERBOSE,
+    VERSION,
+    HELP,
 };
 
 static const struct option flags[] = {
@@ -97,32 +123,22 @@ static int commands_of(int flag)
 {
     switch (flag) {
     case CIPHERTEXT:
-    case CIPHERTEXT_FILE:
-        return CV_KMSTOOL_DECRYPT;
-    case ALGORITHM:
-        return CV_KMSTOOL_DECRYPT;
+    case CIPHERTEXT_FILE: return CV_KMSTOOL_DECRYPT;
+    case ALGORITHM: return CV_KMSTOOL_DECRYPT;
     case PLAINTEXT:
-    case PLAINTEXT_FILE:
-        return CV_KMSTOOL_ENCRYPT;
-    case KEY_ID:
-        return CV_KMSTOOL_DECRYPT | CV_KMSTOOL_ENCRYPT | CV_KMSTOOL_GENKEY;
-    case KEY_SPEC:
-        return CV_KMSTOOL_GENKEY;
-    case LENGTH:
-        return CV_KMSTOOL_GENRANDOM;
-    case CONTEXT:
-        return CV_KMSTOOL_DECRYPT | CV_KMSTOOL_ENCRYPT | CV_KMSTOOL_GENKEY;
+    case PLAINTEXT_FILE: return CV_KMSTOOL_ENCRYPT;
+    case KEY_ID: return CV_KMSTOOL_DECRYPT | CV_KMSTOOL_ENCRYPT | CV_KMSTOOL_GENKEY;
+    case KEY_SPEC: return CV_KMSTOOL_GENKEY;
+    case LENGTH: return CV_KMSTOOL_GENRANDOM;
+    case CONTEXT: return CV_KMSTOOL_DECRYPT | CV_KMSTOOL_ENCRYPT | CV_KMSTOOL_GENKEY;
     case NONCE:
-    case USER_DATA:
-        return CV_KMSTOOL_ATTEST;
+    case USER_DATA: return CV_KMSTOOL_ATTEST;
     case NSM:
     case JSON:
     case VERBOSE:
     case VERSION:
-    case HELP:
-        return CV_KMSTOOL_ALL;
-    default:
-        return CV_KMSTOOL_KMS;
+    case HELP: return CV_KMSTOOL_ALL;
+    default: return CV_KMSTOOL_KMS;
     }
 }
 
@@ -157,7 +173,7 @@ static bool find_command(struct cv_kmstool_options *o, const char *name)
         const char *name;
         enum cv_kmstool_command command;
     } table[] = {
-        {"decrypt", CV_KMSTOOL_DECRYPT}, {"genkey", CV_KMSTOOL_GENKEY},
+        {"decrypt", CV_KMSTOOL_DECRYPT},     {"genkey", CV_KMSTOOL_GENKEY},
         {"genrandom", CV_KMSTOOL_GENRANDOM}, {"encrypt", CV_KMSTOOL_ENCRYPT},
         {"attest", CV_KMSTOOL_ATTEST},
     };
@@ -233,8 +249,7 @@ static int take(struct cv_kmstool_options *o, int flag, char *value)
         if (!number(&o->timeout_s, value, 1, 3600))
             return usage(o, "--timeout is a number of seconds from 1 to 3600");
         break;
-    default:
-        return usage(o, "an unknown option");
+    default: return usage(o, "an unknown option");
     }
     return -1;
 }
@@ -264,8 +279,7 @@ static int check(const struct cv_kmstool_options *o)
         if (o->key_id == NULL || (o->plaintext == NULL) == (o->plaintext_file == NULL))
             return usage(o, "encrypt wants --key-id, and --plaintext or --plaintext-file");
         break;
-    case CV_KMSTOOL_ATTEST:
-        break;
+    case CV_KMSTOOL_ATTEST: break;
     }
     if (!cv_aws_region_valid(o->region))
         return usage(o, "--region: this is no AWS region");

@@ -69,5 +69,6 @@ int cv_kmstool_print(const struct cv_kmstool_options *o, const struct cv_kmstool
         return cv_error_set(err, rc, "the result does not fit");
     /* Not through stdio, whose buffers nobody wipes. */
     rc = cv_fd_write_all(1, b.p, b.n);
-    return rc == 0 ? 0 : cv_error_errno(err, CV_ERR_IO, errno, "writing the result to standard output");
+    return rc == 0 ? 0
+                   : cv_error_errno(err, CV_ERR_IO, errno, "writing the result to standard output");
 }

@@ -8,7 +8,7 @@
 #include "common/log.h"
 #include "kmstool/kmstool.h"
 
-#define NONCE_MAX 512     /* what the NSM takes (AWS Nitro Enclaves User Guide) */
+#define NONCE_MAX 512 /* what the NSM takes (AWS Nitro Enclaves User Guide) */
 #define USER_DATA_MAX 512
 
 struct tool {
@@ -61,7 +61,8 @@ static int open_nsm(struct tool *t, struct cv_error *err)
 {
     int rc = cv_nsm_open(&t->nsm, t->o->nsm, err);
     if (rc != 0) {
-        cv_error_wrap(err, "opening the Nitro Security Module (this program runs inside an enclave)");
+        cv_error_wrap(err,
+                      "opening the Nitro Security Module (this program runs inside an enclave)");
         return rc;
     }
     /* Before the RSA key: an enclave's kernel may have no entropy of its own. */
@@ -121,10 +122,12 @@ static int decrypt(struct tool *t, const struct cv_kms_context *context,
                               CV_KMS_CIPHERTEXT_MAX, err);
     if (rc != 0)
         return rc;
-    rc = cv_kms_decrypt_with(t->kms, t->o->key_id, t->o->encryption_algorithm, cv_secret_view(&blob),
-                             context, recipient, &t->result, t->deadline, err);
+    rc =
+        cv_kms_decrypt_with(t->kms, t->o->key_id, t->o->encryption_algorithm, cv_secret_view(&blob),
+                            context, recipient, &t->result, t->deadline, err);
     if (rc == 0 && t->o->key_id != NULL && strncmp(t->o->key_id, "arn:", 4) == 0 &&
-        strstr(t->o->key_id, ":key/") != NULL && !cv_kms_key_matches(t->result.key_id, t->o->key_id))
+        strstr(t->o->key_id, ":key/") != NULL &&
+        !cv_kms_key_matches(t->result.key_id, t->o->key_id))
         rc = cv_error_set(err, CV_ERR_PROTOCOL, "KMS answered with another key than --key-id");
     return rc;
 }
@@ -152,9 +155,7 @@ static int with_kms(struct tool *t, struct cv_error *err)
     if (rc != 0)
         return rc;
     switch (t->o->command) {
-    case CV_KMSTOOL_DECRYPT:
-        rc = decrypt(t, &context, &recipient, err);
-        break;
+    case CV_KMSTOOL_DECRYPT: rc = decrypt(t, &context, &recipient, err); break;
     case CV_KMSTOOL_GENKEY:
         rc = cv_kms_generate_data_key(t->kms, t->o->key_id, strstr(t->o->key_spec, "256") ? 32 : 16,
                                       &context, &recipient, &t->result, t->deadline, err);
@@ -162,9 +163,7 @@ static int with_kms(struct tool *t, struct cv_error *err)
     case CV_KMSTOOL_GENRANDOM:
         rc = cv_kms_generate_random(t->kms, t->o->length, &recipient, &t->result, t->deadline, err);
         break;
-    default:
-        rc = encrypt(t, &context, err);
-        break;
+    default: rc = encrypt(t, &context, err); break;
     }
     if (rc != 0 && t->nsm != NULL && strcmp(t->result.aws.code, "AccessDeniedException") == 0)
         print_registers(t);
@@ -183,10 +182,12 @@ static int attest(struct tool *t, struct cv_error *err)
     if (t->o->nonce != NULL)
         rc = cv_kmstool_input(&nonce, "the nonce", t->o->nonce, NULL, NONCE_MAX, err);
     if (rc == 0 && t->o->user_data != NULL)
-        rc = cv_kmstool_input(&user_data, "the user data", t->o->user_data, NULL, USER_DATA_MAX, err);
+        rc = cv_kmstool_input(&user_data, "the user data", t->o->user_data, NULL, USER_DATA_MAX,
+                              err);
     if (rc == 0)
         rc = open_nsm(t, err);
-    struct cv_nsm_attest fields = {.user_data = cv_secret_view(&user_data), .nonce = cv_secret_view(&nonce)};
+    struct cv_nsm_attest fields = {.user_data = cv_secret_view(&user_data),
+                                   .nonce = cv_secret_view(&nonce)};
     if (rc == 0)
         rc = cv_nsm_attest(t->nsm, &fields, &doc, err);
     struct cv_kmstool_output out = {.document = cv_buf_view(&doc)};

@@ -52,7 +52,8 @@ static void text_reply(struct cv_local_web_reply *r, int status, const char *tex
     (void)cv_local_web_header(r, "Content-Type", "text/plain");
 }
 
-static void give_token(struct imds *m, const struct cv_http_message *q, struct cv_local_web_reply *r)
+static void give_token(struct imds *m, const struct cv_http_message *q,
+                       struct cv_local_web_reply *r)
 {
     const char *ttl = cv_http_header(q, "x-aws-ec2-metadata-token-ttl-seconds");
     size_t n = ttl != NULL ? strlen(ttl) : 0;
@@ -61,7 +62,8 @@ static void give_token(struct imds *m, const struct cv_http_message *q, struct c
         text_reply(r, 403, "");
         return;
     }
-    unsigned long seconds = n > 0 && n < 6 && strspn(ttl, "0123456789") == n ? strtoul(ttl, NULL, 10) : 0;
+    unsigned long seconds =
+        n > 0 && n < 6 && strspn(ttl, "0123456789") == n ? strtoul(ttl, NULL, 10) : 0;
     if (seconds < 1 || seconds > 21600) {
         text_reply(r, 400, "");
         return;
@@ -165,7 +167,8 @@ static void get(struct imds *m, const char *path, struct cv_local_web_reply *r)
         text_reply(r, 404, "");
 }
 
-static void handle_locked(struct imds *m, const struct cv_http_message *q, struct cv_local_web_reply *r)
+static void handle_locked(struct imds *m, const struct cv_http_message *q,
+                          struct cv_local_web_reply *r)
 {
     const char *auth = cv_http_header(q, "authorization");
     if (strcmp(q->target, "/v2/credentials") == 0 && strcmp(q->method, "GET") == 0) {

@@ -48,10 +48,14 @@ static void refuse(struct cv_local_web_reply *r, int status, const char *code, c
     cv_local_uuid(id);
     r->status = status;
     cv_buf_reset(&r->body);
-    bool ok = cv_buf_printf(&r->body, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>%s</Code><Message>", code) == 0 &&
-              cv_local_xml_append(&r->body, message) == 0 && cv_buf_append_str(&r->body, "</Message>") == 0 &&
-              (region == NULL || cv_buf_printf(&r->body, "<Region>%s</Region>", region) == 0) &&
-              cv_buf_printf(&r->body, "<RequestId>%s</RequestId></Error>", id) == 0;
+    bool ok =
+        cv_buf_printf(&r->body,
+                      "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>%s</Code><Message>",
+                      code) == 0 &&
+        cv_local_xml_append(&r->body, message) == 0 &&
+        cv_buf_append_str(&r->body, "</Message>") == 0 &&
+        (region == NULL || cv_buf_printf(&r->body, "<Region>%s</Region>", region) == 0) &&
+        cv_buf_printf(&r->body, "<RequestId>%s</RequestId></Error>", id) == 0;
     if (!ok)
         r->status = 500;
     (void)cv_local_web_header(r, "x-amz-request-id", id);
@@ -76,7 +80,8 @@ static void refuse_signature(struct cv_local_web_reply *r, const struct cv_local
     };
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)
         if (strcmp(c->code, table[i].kms) == 0 && strstr(c->message, table[i].part) != NULL) {
-            const char *region = strcmp(table[i].part, "valid region") == 0 ? c->kms->state.region : NULL;
+            const char *region =
+                strcmp(table[i].part, "valid region") == 0 ? c->kms->state.region : NULL;
             refuse(r, table[i].status, table[i].code, c->message, region);
             return;
         }
@@ -90,8 +95,10 @@ static bool decode(char *out, size_t size, const char *in, size_t n)
     for (size_t i = 0; i < n; i++) {
         char c = in[i];
         if (c == '%') {
-            const char *hi = i + 2 < n && in[i + 1] != '\0' ? strchr(digits, in[i + 1] | 0x20) : NULL;
-            const char *lo = i + 2 < n && in[i + 2] != '\0' ? strchr(digits, in[i + 2] | 0x20) : NULL;
+            const char *hi =
+                i + 2 < n && in[i + 1] != '\0' ? strchr(digits, in[i + 1] | 0x20) : NULL;
+            const char *lo =
+                i + 2 < n && in[i + 2] != '\0' ? strchr(digits, in[i + 2] | 0x20) : NULL;
             if (hi == NULL || lo == NULL)
                 return false;
             c = (char)((hi - digits) * 16 + (lo - digits));
@@ -143,7 +150,8 @@ static json_t *kept_headers(const struct cv_http_message *q)
         const char *n = q->headers[i].name;
         char lower[128];
         size_t len = strlen(n);
-        if (len >= sizeof lower || (strncasecmp(n, "x-amz-meta-", 11) != 0 && strcasecmp(n, "content-type") != 0))
+        if (len >= sizeof lower ||
+            (strncasecmp(n, "x-amz-meta-", 11) != 0 && strcasecmp(n, "content-type") != 0))
             continue;
         for (size_t k = 0; k <= len; k++)
             lower[k] = (char)(n[k] >= 'A' && n[k] <= 'Z' ? n[k] | 0x20 : n[k]);
@@ -169,12 +177,15 @@ static void put(const struct s3 *s, const struct place *p, const struct cv_http_
     struct cv_error err;
     unsigned version;
     cv_error_clear(&err);
-    if (none_match != NULL && strcmp(none_match, "*") == 0 && cv_local_s3_newest(s->o.dir, p->bucket, p->key) != 0) {
-        refuse(r, 412, "PreconditionFailed", "At least one of the pre-conditions you specified did not hold", NULL);
+    if (none_match != NULL && strcmp(none_match, "*") == 0 &&
+        cv_local_s3_newest(s->o.dir, p->bucket, p->key) != 0) {
+        refuse(r, 412, "PreconditionFailed",
+               "At least one of the pre-conditions you specified did not hold", NULL);
         return;
     }
     CV_JSON_AUTO json_t *headers = kept_headers(q);
-    if (headers == NULL || cv_local_s3_put(&version, etag, s->o.dir, p->bucket, p->key, cv_buf_view(&q->body), headers, &err) != 0) {
+    if (headers == NULL || cv_local_s3_put(&version, etag, s->o.dir, p->bucket, p->key,
+                                           cv_buf_view(&q->body), headers, &err) != 0) {
         cv_log_error(CV_LOG_WARN, "S3", &err);
         refuse(r, 500, "InternalError", "the object could not be written", NULL);
         return;
@@ -191,7 +202,8 @@ static void get(const struct s3 *s, const struct place *p, struct cv_local_web_r
     unsigned newest = cv_local_s3_newest(s->o.dir, p->bucket, p->key);
     unsigned version = p->version != 0 ? p->version : newest;
     if (newest == 0 || version > newest) {
-        refuse(r, 404, version > newest && newest != 0 ? "NoSuchVersion" : "NoSuchKey", "The specified key does not exist.", NULL);
+        refuse(r, 404, version > newest && newest != 0 ? "NoSuchVersion" : "NoSuchKey",
+               "The specified key does not exist.", NULL);
         return;
     }
     if (cv_local_s3_get(&r->body, &meta, s->o.dir, p->bucket, p->key, version, NULL) != 0) {
@@ -199,8 +211,8 @@ static void get(const struct s3 *s, const struct place *p, struct cv_local_web_r
         return;
     }
     r->status = 200;
-    json_object_foreach(json_object_get(meta, "headers"), name, value)
-        (void)cv_local_web_header(r, name, json_string_value(value));
+    json_object_foreach(json_object_get(meta, "headers"), name, value)(void)
+        cv_local_web_header(r, name, json_string_value(value));
     const char *etag = json_string_value(json_object_get(meta, "etag"));
     tell_version(r, version, etag != NULL ? etag : "");
 }
@@ -228,7 +240,8 @@ static void act(struct s3 *s, const struct cv_http_message *q, struct cv_local_w
         cv_local_s3_delete(s->o.dir, p.bucket, p.key);
         r->status = 204;
     } else
-        refuse(r, 405, "MethodNotAllowed", "The specified method is not allowed against this resource.", NULL);
+        refuse(r, 405, "MethodNotAllowed",
+               "The specified method is not allowed against this resource.", NULL);
 }
 
 static void handle(void *ctx, const struct cv_http_message *q, struct cv_local_web_reply *r)
@@ -245,7 +258,8 @@ static void handle(void *ctx, const struct cv_http_message *q, struct cv_local_w
     if (cv_local_authenticate(c, q, &c->who) != 0) {
         refuse_signature(r, c);
     } else if (cv_http_header(q, "x-amz-content-sha256") == NULL) {
-        refuse(r, 400, "InvalidRequest", "Missing required header for this request: x-amz-content-sha256", NULL);
+        refuse(r, 400, "InvalidRequest",
+               "Missing required header for this request: x-amz-content-sha256", NULL);
     } else {
         pthread_mutex_lock(&s->lock);
         act(s, q, r);
@@ -266,10 +280,15 @@ int cv_local_cmd_s3(int argc, char **argv)
     if (!cv_local_standin_read(&s.o, "s3", "state dir listen ca", argc, argv))
         return 2;
     struct cv_local_web web = {
-        .name = "S3", .body_max = CV_LOCAL_S3_OBJECT_MAX, .handle = handle, .ctx = &s, .ca = s.o.ca, .host = "s3.amazonaws.com",
+        .name = "S3",
+        .body_max = CV_LOCAL_S3_OBJECT_MAX,
+        .handle = handle,
+        .ctx = &s,
+        .ca = s.o.ca,
+        .host = "s3.amazonaws.com",
     };
-    if (cv_dir_make(s.o.dir, 0700, &err) != 0 || cv_addr_parse(&web.listen, s.o.listen, &err) != 0 ||
-        cv_local_web_run(&web, &err) != 0) {
+    if (cv_dir_make(s.o.dir, 0700, &err) != 0 ||
+        cv_addr_parse(&web.listen, s.o.listen, &err) != 0 || cv_local_web_run(&web, &err) != 0) {
         cv_log_error(CV_LOG_ERROR, "claviger-local s3 ends", &err);
         return 1;
     }

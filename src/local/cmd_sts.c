@@ -36,7 +36,9 @@ struct form {
 
 static int hex(char c)
 {
-    return c >= '0' && c <= '9' ? c - '0' : (c | 0x20) >= 'a' && (c | 0x20) <= 'f' ? (c | 0x20) - 'a' + 10 : -1;
+    return c >= '0' && c <= '9'                     ? c - '0'
+           : (c | 0x20) >= 'a' && (c | 0x20) <= 'f' ? (c | 0x20) - 'a' + 10
+                                                    : -1;
 }
 
 /* application/x-www-form-urlencoded, in place. */
@@ -64,7 +66,8 @@ static bool parse_form(struct form *f, const struct cv_http_message *q)
     *f = (struct form){.text = strndup(q->body.n > 0 ? (const char *)q->body.p : "", q->body.n)};
     if (f->text == NULL)
         return false;
-    for (char *p = strtok_r(f->text, "&", &save); p != NULL && f->n < FIELDS; p = strtok_r(NULL, "&", &save)) {
+    for (char *p = strtok_r(f->text, "&", &save); p != NULL && f->n < FIELDS;
+         p = strtok_r(NULL, "&", &save)) {
         char *eq = strchr(p, '=');
         if (eq == NULL)
             return false;
@@ -90,9 +93,13 @@ static void refuse(struct cv_local_web_reply *r, int status, const char *code, c
     cv_local_uuid(id);
     r->status = status;
     cv_buf_reset(&r->body);
-    if (cv_buf_printf(&r->body, "<ErrorResponse xmlns=\"" NS "\"><Error><Type>Sender</Type><Code>%s</Code><Message>", code) != 0 ||
+    if (cv_buf_printf(&r->body,
+                      "<ErrorResponse xmlns=\"" NS
+                      "\"><Error><Type>Sender</Type><Code>%s</Code><Message>",
+                      code) != 0 ||
         cv_local_xml_append(&r->body, message) != 0 ||
-        cv_buf_printf(&r->body, "</Message></Error><RequestId>%s</RequestId></ErrorResponse>", id) != 0)
+        cv_buf_printf(&r->body, "</Message></Error><RequestId>%s</RequestId></ErrorResponse>",
+                      id) != 0)
         r->status = 500;
 }
 
@@ -107,15 +114,17 @@ static int element(struct cv_buf *b, const char *tag, const char *text)
 static void give_identity(struct cv_local_web_reply *r, const struct cv_local_kms_call *c)
 {
     struct cv_buf *b = &r->body;
-    bool ok = cv_buf_append_str(b, "<GetCallerIdentityResponse xmlns=\"" NS "\"><GetCallerIdentityResult>") == 0 &&
-              element(b, "Arn", c->who->arn) == 0 && element(b, "UserId", c->who->access_key_id) == 0 &&
+    bool ok = cv_buf_append_str(b, "<GetCallerIdentityResponse xmlns=\"" NS
+                                   "\"><GetCallerIdentityResult>") == 0 &&
+              element(b, "Arn", c->who->arn) == 0 &&
+              element(b, "UserId", c->who->access_key_id) == 0 &&
               element(b, "Account", c->kms->state.account) == 0 &&
               cv_buf_append_str(b, "</GetCallerIdentityResult></GetCallerIdentityResponse>") == 0;
     r->status = ok ? 200 : 500;
 }
 
-static void give_session(struct cv_local_web_reply *r, struct cv_local_kms *kms, const struct form *f,
-                         const char *action, unsigned life_s)
+static void give_session(struct cv_local_web_reply *r, struct cv_local_kms *kms,
+                         const struct form *f, const char *action, unsigned life_s)
 {
     struct cv_local_session s;
     struct cv_error err;
@@ -128,17 +137,22 @@ static void give_session(struct cv_local_web_reply *r, struct cv_local_kms *kms,
         return;
     }
     int64_t until = cv_unix_ms() + (life_s != 0 ? (int64_t)life_s : (int64_t)seconds) * 1000;
-    if (cv_local_session_issue(&s, &kms->state, field(f, "RoleArn"), field(f, "RoleSessionName"), until, &err) != 0) {
-        refuse(r, err.code == CV_ERR_NOT_FOUND ? 403 : 400, err.code == CV_ERR_NOT_FOUND ? "AccessDenied" : "ValidationError",
+    if (cv_local_session_issue(&s, &kms->state, field(f, "RoleArn"), field(f, "RoleSessionName"),
+                               until, &err) != 0) {
+        refuse(r, err.code == CV_ERR_NOT_FOUND ? 403 : 400,
+               err.code == CV_ERR_NOT_FOUND ? "AccessDenied" : "ValidationError",
                cv_error_format(text, sizeof text, &err));
         return;
     }
     cv_rfc3339_format(expires, until);
     struct cv_buf *b = &r->body;
-    bool ok = cv_buf_printf(b, "<%sResponse xmlns=\"" NS "\"><%sResult><Credentials>", action, action) == 0 &&
-              element(b, "AccessKeyId", s.access_key_id) == 0 && element(b, "SecretAccessKey", s.secret) == 0 &&
+    bool ok = cv_buf_printf(b, "<%sResponse xmlns=\"" NS "\"><%sResult><Credentials>", action,
+                            action) == 0 &&
+              element(b, "AccessKeyId", s.access_key_id) == 0 &&
+              element(b, "SecretAccessKey", s.secret) == 0 &&
               element(b, "SessionToken", s.token) == 0 && element(b, "Expiration", expires) == 0 &&
-              cv_buf_append_str(b, "</Credentials><AssumedRoleUser>") == 0 && element(b, "Arn", s.arn) == 0 &&
+              cv_buf_append_str(b, "</Credentials><AssumedRoleUser>") == 0 &&
+              element(b, "Arn", s.arn) == 0 &&
               cv_buf_printf(b, "</AssumedRoleUser></%sResult></%sResponse>", action, action) == 0;
     r->status = ok ? 200 : 500;
     cv_local_session_wipe(&s);
@@ -148,8 +162,10 @@ static void give_session(struct cv_local_web_reply *r, struct cv_local_kms *kms,
 static const char *code_of(const char *kms)
 {
     static const char *const names[][2] = {
-        {"UnrecognizedClientException", "InvalidClientTokenId"}, {"InvalidSignatureException", "SignatureDoesNotMatch"},
-        {"ExpiredTokenException", "ExpiredToken"}, {"IncompleteSignatureException", "IncompleteSignature"},
+        {"UnrecognizedClientException", "InvalidClientTokenId"},
+        {"InvalidSignatureException", "SignatureDoesNotMatch"},
+        {"ExpiredTokenException", "ExpiredToken"},
+        {"IncompleteSignatureException", "IncompleteSignature"},
         {"MissingAuthenticationTokenException", "MissingAuthenticationToken"},
     };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
@@ -186,7 +202,8 @@ static void handle(void *ctx, const struct cv_http_message *q, struct cv_local_w
     (void)cv_local_web_header(r, "Content-Type", "text/xml");
     struct cv_local_kms_call *c = malloc(sizeof *c);
     bool lawful = parse_form(&f, q);
-    if (c == NULL || cv_local_standin_state(&kms, ((struct cv_local_standin_options *)ctx)->state, &err) != 0) {
+    if (c == NULL ||
+        cv_local_standin_state(&kms, ((struct cv_local_standin_options *)ctx)->state, &err) != 0) {
         refuse(r, 500, "InternalFailure", "the state cannot be read");
     } else {
         cv_local_call_init(c, kms, "sts");
@@ -209,7 +226,12 @@ int cv_local_cmd_sts(int argc, char **argv)
     if (!cv_local_standin_read(&o, "sts", "state listen ca token life", argc, argv))
         return 2;
     struct cv_local_web web = {
-        .name = "STS", .body_max = 131072, .handle = handle, .ctx = &o, .ca = o.ca, .host = "sts.amazonaws.com",
+        .name = "STS",
+        .body_max = 131072,
+        .handle = handle,
+        .ctx = &o,
+        .ca = o.ca,
+        .host = "sts.amazonaws.com",
     };
     if (cv_addr_parse(&web.listen, o.listen, &err) != 0 || cv_local_web_run(&web, &err) != 0) {
         cv_log_error(CV_LOG_ERROR, "claviger-local sts ends", &err);

@@ -17,8 +17,8 @@
 bool cv_local_s3_bucket_valid(const char *b)
 {
     size_t n = strlen(b);
-    return n >= 3 && n <= 63 && strspn(b, "abcdefghijklmnopqrstuvwxyz0123456789.-") == n && b[0] != '.' &&
-           b[0] != '-' && strstr(b, "..") == NULL;
+    return n >= 3 && n <= 63 && strspn(b, "abcdefghijklmnopqrstuvwxyz0123456789.-") == n &&
+           b[0] != '.' && b[0] != '-' && strstr(b, "..") == NULL;
 }
 
 bool cv_local_s3_bucket_exists(const char *dir, const char *bucket)
@@ -54,13 +54,15 @@ unsigned cv_local_s3_newest(const char *dir, const char *bucket, const char *key
 {
     char path[PATH];
     unsigned v = 0;
-    while (v < VERSIONS_MAX && name_of(path, dir, bucket, key, v + 1, ".json") && access(path, F_OK) == 0)
+    while (v < VERSIONS_MAX && name_of(path, dir, bucket, key, v + 1, ".json") &&
+           access(path, F_OK) == 0)
         v++;
     return v;
 }
 
-int cv_local_s3_put(unsigned *version, char etag[CV_LOCAL_S3_ETAG], const char *dir, const char *bucket,
-                    const char *key, struct cv_bytes body, json_t *meta, struct cv_error *err)
+int cv_local_s3_put(unsigned *version, char etag[CV_LOCAL_S3_ETAG], const char *dir,
+                    const char *bucket, const char *key, struct cv_bytes body, json_t *meta,
+                    struct cv_error *err)
 {
     CV_CLEANUP(cv_buf_free) struct cv_buf text;
     uint8_t h[CV_SHA256_LEN];
@@ -69,8 +71,10 @@ int cv_local_s3_put(unsigned *version, char etag[CV_LOCAL_S3_ETAG], const char *
     cv_sha256(h, body);
     cv_hex_encode(etag, h, (CV_LOCAL_S3_ETAG - 1) / 2);
     *version = cv_local_s3_newest(dir, bucket, key) + 1;
-    CV_JSON_AUTO json_t *doc = json_pack("{s:s%, s:s, s:O}", "key", key, strlen(key), "etag", etag, "headers", meta);
-    if (doc == NULL || cv_json_dump(&text, doc) != 0 || !name_of(body_path, dir, bucket, key, *version, "") ||
+    CV_JSON_AUTO json_t *doc =
+        json_pack("{s:s%, s:s, s:O}", "key", key, strlen(key), "etag", etag, "headers", meta);
+    if (doc == NULL || cv_json_dump(&text, doc) != 0 ||
+        !name_of(body_path, dir, bucket, key, *version, "") ||
         !name_of(meta_path, dir, bucket, key, *version, ".json"))
         return cv_error_set(err, CV_ERR_INVALID, "the object cannot be kept");
     int rc = cv_file_replace(body_path, body, 0600, err);

@@ -20,8 +20,9 @@ int cv_local_s3_bucket_make(const char *dir, const char *bucket, struct cv_error
 /* The newest version of KEY; 0 when there is none. */
 unsigned cv_local_s3_newest(const char *dir, const char *bucket, const char *key);
 /* Adds a version; META is an object of header names to values. */
-int cv_local_s3_put(unsigned *version, char etag[CV_LOCAL_S3_ETAG], const char *dir, const char *bucket,
-                    const char *key, struct cv_bytes body, json_t *meta, struct cv_error *err) CV_NODISCARD;
+int cv_local_s3_put(unsigned *version, char etag[CV_LOCAL_S3_ETAG], const char *dir,
+                    const char *bucket, const char *key, struct cv_bytes body, json_t *meta,
+                    struct cv_error *err) CV_NODISCARD;
 /* Version VERSION: *META is a new reference with "key", "etag" and "headers". */
 int cv_local_s3_get(struct cv_buf *body, json_t **meta, const char *dir, const char *bucket,
                     const char *key, unsigned version, struct cv_error *err) CV_NODISCARD;

@@ -46,7 +46,8 @@ static const struct cv_local_principal *role_of(const struct cv_local_kms_state 
                                                 const char *role_arn)
 {
     for (size_t i = 0; i < state->n_principals; i++)
-        if (state->principals[i].role_arn != NULL && strcmp(state->principals[i].role_arn, role_arn) == 0)
+        if (state->principals[i].role_arn != NULL &&
+            strcmp(state->principals[i].role_arn, role_arn) == 0)
             return &state->principals[i];
     return NULL;
 }
@@ -68,13 +69,15 @@ static void link_principal(struct cv_local_session *s, const struct cv_local_pri
 
 static bool is_name(const char *s, size_t max)
 {
-    static const char lawful[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+=,.@_-";
+    static const char lawful[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+=,.@_-";
     size_t n = strlen(s);
     return n >= 2 && n <= max && strspn(s, lawful) == n;
 }
 
 /* "PAYLOAD.MAC", the payload in base64 of {"a": arn, "r": role, "e": expiry, "i": id}. */
-static int seal(struct cv_local_session *s, const struct cv_local_kms_state *state, int64_t expires_ms)
+static int seal(struct cv_local_session *s, const struct cv_local_kms_state *state,
+                int64_t expires_ms)
 {
     CV_CLEANUP(cv_buf_free) struct cv_buf json;
     char tag[2 * CV_SHA256_LEN + 1];
@@ -86,12 +89,9 @@ static int seal(struct cv_local_session *s, const struct cv_local_kms_state *sta
         return CV_ERR_LIMIT;
     cv_base64_encode(s->token, json.p, json.n);
     int rc = mac(tag, state, "token", s->token);
-    if (rc == 0) {
-        strcat(s->token, ".");
-        strcat(s->token, tag);
-        rc = mac(s->secret, state, "secret", s->token);
-    }
-    return rc;
+    size_t n = strlen(s->token);
+    (void)snprintf(s->token + n, sizeof s->token - n, ".%s", tag);
+    return rc == 0 ? mac(s->secret, state, "secret", s->token) : rc;
 }
 
 int cv_local_session_issue(struct cv_local_session *out, const struct cv_local_kms_state *state,
@@ -104,12 +104,16 @@ int cv_local_session_issue(struct cv_local_session *out, const struct cv_local_k
     const char *role_name = slash != NULL ? slash + 1 : role;
     memset(out, 0, sizeof *out);
     if (!is_name(role_name, 64) || !is_name(name, 64))
-        return cv_error_set(err, CV_ERR_INVALID, "a role or session name has 2 to 64 letters, digits and +=,.@_-");
-    snprintf(out->role_arn, sizeof out->role_arn, "arn:aws:iam::%s:role/%s", state->account, role_name);
+        return cv_error_set(err, CV_ERR_INVALID,
+                            "a role or session name has 2 to 64 letters, digits and +=,.@_-");
+    snprintf(out->role_arn, sizeof out->role_arn, "arn:aws:iam::%s:role/%s", state->account,
+             role_name);
     const struct cv_local_principal *p = role_of(state, slash != NULL ? role : out->role_arn);
     if (p == NULL)
-        return cv_error_set(err, CV_ERR_NOT_FOUND, "no principal of kms.json has the role %s", role_name);
-    snprintf(out->arn, sizeof out->arn, "arn:aws:sts::%s:assumed-role/%s/%s", state->account, role_name, name);
+        return cv_error_set(err, CV_ERR_NOT_FOUND, "no principal of kms.json has the role %s",
+                            role_name);
+    snprintf(out->arn, sizeof out->arn, "arn:aws:sts::%s:assumed-role/%s/%s", state->account,
+             role_name, name);
     cv_random(r, sizeof r);
     cv_hex_encode(digits, r, sizeof r);
     for (char *c = digits; *c != '\0'; c++)
@@ -132,17 +136,20 @@ int cv_local_session_open(struct cv_local_session *out, const struct cv_local_km
     int64_t expires;
     CV_JSON_AUTO json_t *doc = NULL;
     memset(out, 0, sizeof *out);
-    if (strlen(token) >= sizeof out->token || token[dot] != '.' || strlen(token + dot + 1) != 2 * CV_SHA256_LEN)
+    if (strlen(token) >= sizeof out->token || token[dot] != '.' ||
+        strlen(token + dot + 1) != 2 * CV_SHA256_LEN)
         return CV_ERR_DENIED;
     memcpy(payload, token, dot);
     payload[dot] = '\0';
-    if (mac(tag, state, "token", payload) != 0 || !cv_equal_ct(tag, token + dot + 1, 2 * CV_SHA256_LEN))
+    if (mac(tag, state, "token", payload) != 0 ||
+        !cv_equal_ct(tag, token + dot + 1, 2 * CV_SHA256_LEN))
         return CV_ERR_DENIED;
     if (cv_base64_decode(json, sizeof json, &n, CV_BYTES(payload, dot)) != 0 ||
         cv_json_parse_object(&doc, CV_BYTES(json, n), sizeof json, "session", NULL) != 0 ||
         cv_json_get_str(doc, "a", &arn, NULL) != 0 || cv_json_get_str(doc, "r", &role, NULL) != 0 ||
         cv_json_get_str(doc, "i", &id, NULL) != 0 ||
-        cv_json_get_int(doc, "e", 0, INT64_MAX, &expires, NULL) != 0 || strcmp(id, access_key_id) != 0)
+        cv_json_get_int(doc, "e", 0, INT64_MAX, &expires, NULL) != 0 ||
+        strcmp(id, access_key_id) != 0)
         return CV_ERR_DENIED;
     const struct cv_local_principal *p = role_of(state, role);
     if (p == NULL || mac(out->secret, state, "secret", token) != 0)

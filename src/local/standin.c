@@ -40,14 +40,16 @@ int cv_local_xml_append(struct cv_buf *out, const char *text)
                              : *text == '"'  ? "&quot;"
                              : *text == '\'' ? "&apos;"
                                              : NULL;
-        rc = entity != NULL ? cv_buf_append_str(out, entity) : cv_buf_append_u8(out, (uint8_t)*text);
+        rc =
+            entity != NULL ? cv_buf_append_str(out, entity) : cv_buf_append_u8(out, (uint8_t)*text);
     }
     return rc;
 }
 
 static bool usage(const char *name, const char *what)
 {
-    fprintf(stderr, "claviger-local %s: %s\n(claviger-local %s --help shows the options)\n", name, what, name);
+    fprintf(stderr, "claviger-local %s: %s\n(claviger-local %s --help shows the options)\n", name,
+            what, name);
     return false;
 }
 
@@ -65,10 +67,14 @@ bool cv_local_standin_read(struct cv_local_standin_options *o, const char *name,
                            int argc, char **argv)
 {
     static const struct option all[] = {
-        {"state", required_argument, NULL, 's'},  {"listen", required_argument, NULL, 'l'},
-        {"ca", required_argument, NULL, 'c'},     {"dir", required_argument, NULL, 'd'},
-        {"role", required_argument, NULL, 'r'},   {"region", required_argument, NULL, 'g'},
-        {"token", required_argument, NULL, 't'},  {"life", required_argument, NULL, 'f'},
+        {"state", required_argument, NULL, 's'},
+        {"listen", required_argument, NULL, 'l'},
+        {"ca", required_argument, NULL, 'c'},
+        {"dir", required_argument, NULL, 'd'},
+        {"role", required_argument, NULL, 'r'},
+        {"region", required_argument, NULL, 'g'},
+        {"token", required_argument, NULL, 't'},
+        {"life", required_argument, NULL, 'f'},
         {NULL, 0, NULL, 0},
     };
     int opt, index = 0;

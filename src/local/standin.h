@@ -8,7 +8,8 @@
 
 /* The state of kms.json as it is now; *KMS is freed by the caller with
  * cv_local_kms_free(). */
-int cv_local_standin_state(struct cv_local_kms **kms, const char *path, struct cv_error *err) CV_NODISCARD;
+int cv_local_standin_state(struct cv_local_kms **kms, const char *path,
+                           struct cv_error *err) CV_NODISCARD;
 
 /* A header whose value is copied; false when there is no room. */
 bool cv_local_web_header(struct cv_local_web_reply *r, const char *name, const char *value);

@@ -51,12 +51,17 @@ static bool answer(struct server *s, struct cv_http_conn *c, const struct cv_htt
     cv_buf_init(&r.text, 65536);
     s->web->handle(s->web->ctx, q, &r);
     struct cv_http_response response = {
-        .status = r.status, .headers = r.headers, .nheaders = r.n, .body = cv_buf_view(&r.body),
-        .close = !q->keep_alive, .no_body = r.no_body,
+        .status = r.status,
+        .headers = r.headers,
+        .nheaders = r.n,
+        .body = cv_buf_view(&r.body),
+        .close = !q->keep_alive,
+        .no_body = r.no_body,
     };
     cv_log(r.status < 400 ? CV_LOG_INFO : CV_LOG_WARN, s->web->name, "method", q->method, "target",
            q->target, "status", cv_logf("%d", r.status), NULL);
-    bool more = cv_http_write_response(c, &response, cv_deadline(IDLE_MS), NULL) == 0 && q->keep_alive;
+    bool more =
+        cv_http_write_response(c, &response, cv_deadline(IDLE_MS), NULL) == 0 && q->keep_alive;
     cv_buf_free(&r.body);
     cv_buf_free(&r.text);
     return more;
@@ -122,7 +127,8 @@ static int make_tls(struct server *s, struct cv_error *err)
     if (s->web->ca == NULL)
         return 0;
     int rc = cv_local_tls_credentials(&chain, &key, s->web->ca, s->web->host, err);
-    return rc != 0 ? rc : cv_tls_server_new_pem(&s->tls, cv_buf_view(&chain), cv_buf_view(&key), err);
+    return rc != 0 ? rc
+                   : cv_tls_server_new_pem(&s->tls, cv_buf_view(&chain), cv_buf_view(&key), err);
 }
 
 static int accept_loop(struct server *s, struct cv_listener *l, int stop, struct cv_error *err)

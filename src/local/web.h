@@ -10,7 +10,8 @@
 
 struct cv_local_web_reply {
     int status;
-    struct cv_http_header headers[CV_LOCAL_WEB_HEADERS]; /* texts that outlive the call, or of TEXT */
+    struct cv_http_header
+        headers[CV_LOCAL_WEB_HEADERS]; /* texts that outlive the call, or of TEXT */
     size_t n;
     struct cv_buf body;
     struct cv_buf text; /* room for headers' texts: offsets move, so filled before they are named */
@@ -18,12 +19,13 @@ struct cv_local_web_reply {
 };
 
 struct cv_local_web {
-    const char *name;   /* "imds", for the log and for errors */
+    const char *name; /* "imds", for the log and for errors */
     struct cv_addr listen;
-    const char *ca;     /* PEM of the authority that clients trust, made when absent; NULL = no TLS */
-    const char *host;   /* a further name of the certificate */
-    size_t body_max;    /* of a request and of a reply */
-    void (*handle)(void *ctx, const struct cv_http_message *request, struct cv_local_web_reply *reply);
+    const char *ca;   /* PEM of the authority that clients trust, made when absent; NULL = no TLS */
+    const char *host; /* a further name of the certificate */
+    size_t body_max;  /* of a request and of a reply */
+    void (*handle)(void *ctx, const struct cv_http_message *request,
+                   struct cv_local_web_reply *reply);
     void *ctx;
 };
 

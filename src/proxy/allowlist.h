@@ -26,7 +26,8 @@ struct cv_allowlist {
 };
 
 /* Reads PATH; CV_ERR_CONFIG tells every problem with its line. */
-int cv_allowlist_read(struct cv_allowlist *out, const char *path, struct cv_error *err) CV_NODISCARD;
+int cv_allowlist_read(struct cv_allowlist *out, const char *path,
+                      struct cv_error *err) CV_NODISCARD;
 /* kms.REGION and kms-fips.REGION of every partition, port 443. */
 void cv_allowlist_builtin(struct cv_allowlist *out);
 void cv_allowlist_free(struct cv_allowlist *list);

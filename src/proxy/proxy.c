@@ -257,7 +257,8 @@ int cv_proxy_start(struct cv_proxy **out, const struct cv_proxy_config *config,
     p->epoll = p->wake = -1;
     int rc = 0;
     if ((!cv_host_is_ip(config->host) && !cv_host_is_name(config->host)) || config->port == 0)
-        rc = cv_error_set(err, CV_ERR_INVALID, "the target must be a host name or IP address and a port");
+        rc = cv_error_set(err, CV_ERR_INVALID,
+                          "the target must be a host name or IP address and a port");
     if (rc == 0)
         rc = set_up(p, err);
     if (rc == 0 && start_thread(p) != 0)

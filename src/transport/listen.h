@@ -19,7 +19,10 @@ struct cv_listener {
     ino_t ino;
 };
 
-#define CV_LISTENER_INIT {.fd = -1}
+#define CV_LISTENER_INIT                                                                           \
+    {                                                                                              \
+        .fd = -1                                                                                   \
+    }
 
 /* Binds and listens. The sentence names the address and the step. */
 int cv_listen(struct cv_listener *l, const struct cv_addr *addr, struct cv_error *err) CV_NODISCARD;
@@ -32,6 +35,7 @@ void cv_listener_close(struct cv_listener *l);
  * descriptors or memory ran out: wait a moment and go on. */
 int cv_accept(struct cv_stream **out, struct cv_listener *l, int64_t deadline,
               struct cv_error *err) CV_NODISCARD;
-int cv_accept_fd(int *fd, struct cv_listener *l, int64_t deadline, struct cv_error *err) CV_NODISCARD;
+int cv_accept_fd(int *fd, struct cv_listener *l, int64_t deadline,
+                 struct cv_error *err) CV_NODISCARD;
 
 #endif

@@ -77,8 +77,7 @@ static int trust_pem(struct cv_tls *t, struct cv_bytes pem, const char *name, st
     }
     BIO_free(bio);
     unsigned long e = ERR_peek_last_error();
-    if (ERR_GET_LIB(e) != ERR_LIB_PEM || ERR_GET_REASON(e) != PEM_R_NO_START_LINE)
-        {
+    if (ERR_GET_LIB(e) != ERR_LIB_PEM || ERR_GET_REASON(e) != PEM_R_NO_START_LINE) {
         (void)cv_tls_openssl_error(err, CV_ERR_CONFIG, "reading its certificates");
         cv_error_wrap(err, "CA file %s", name);
         return CV_ERR_CONFIG;
@@ -162,7 +161,8 @@ static int use_identity(struct cv_tls *t, struct cv_bytes chain, struct cv_bytes
         cv_tls_openssl_error(err, rc, "reading the TLS certificate");
     } else if ((pkey = PEM_read_bio_PrivateKey(kb, NULL, no_passphrase, NULL)) == NULL) {
         cv_tls_openssl_error(err, rc, "reading the TLS private key");
-    } else if (SSL_CTX_use_PrivateKey(t->ctx, pkey) != 1 || SSL_CTX_check_private_key(t->ctx) != 1) {
+    } else if (SSL_CTX_use_PrivateKey(t->ctx, pkey) != 1 ||
+               SSL_CTX_check_private_key(t->ctx) != 1) {
         cv_tls_openssl_error(err, rc, "TLS private key and certificate do not belong together");
     } else {
         rc = 0;

@@ -18,11 +18,11 @@ struct tls_stream {
     struct cv_stream *inner;
     SSL *ssl;
     bool established;
-    bool broken;           /* no further call of OpenSSL makes sense */
-    int64_t deadline;      /* of the call that is running */
-    int io_code;           /* what the inner stream failed with in this call, or 0 */
+    bool broken;      /* no further call of OpenSSL makes sense */
+    int64_t deadline; /* of the call that is running */
+    int io_code;      /* what the inner stream failed with in this call, or 0 */
     struct cv_error io_err;
-    char subject[96];      /* of the certificate that was refused, printable */
+    char subject[96]; /* of the certificate that was refused, printable */
 };
 
 /* ---- OpenSSL's view of the inner stream: a BIO that honours the deadline ---- */
@@ -142,11 +142,13 @@ static int certificate_error(const struct tls_stream *s, const char *host, struc
     ERR_clear_error();
     switch (verify) {
     case X509_V_ERR_CERT_HAS_EXPIRED:
-        return cv_error_set(err, CV_ERR_DENIED,
-                            "TLS with %s: a certificate of its chain has expired (or our clock is wrong)", h);
+        return cv_error_set(
+            err, CV_ERR_DENIED,
+            "TLS with %s: a certificate of its chain has expired (or our clock is wrong)", h);
     case X509_V_ERR_CERT_NOT_YET_VALID:
         return cv_error_set(err, CV_ERR_DENIED,
-                            "TLS with %s: its certificate is not valid yet (or our clock is wrong)", h);
+                            "TLS with %s: its certificate is not valid yet (or our clock is wrong)",
+                            h);
     case X509_V_ERR_HOSTNAME_MISMATCH:
     case X509_V_ERR_IP_ADDRESS_MISMATCH:
         return cv_error_set(err, CV_ERR_DENIED,
@@ -156,9 +158,11 @@ static int certificate_error(const struct tls_stream *s, const char *host, struc
     case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
     case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
     case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
-        return cv_error_set(err, CV_ERR_DENIED,
-                            "TLS with %s: unknown issuer, its certificate (%s) leads to no certificate "
-                            "of the CA file", h, quoted);
+        return cv_error_set(
+            err, CV_ERR_DENIED,
+            "TLS with %s: unknown issuer, its certificate (%s) leads to no certificate "
+            "of the CA file",
+            h, quoted);
     default:
         return cv_error_set(err, CV_ERR_DENIED, "TLS with %s: its certificate is refused: %s", h,
                             X509_verify_cert_error_string(verify));

@@ -52,7 +52,8 @@ static json_t *make_key(const struct cv_mark *m)
 {
     char idx[IDX_MAX];
     make_idx(idx, m);
-    return json_pack("{s:o, s:o}", "idx", cv_ddb_s(idx), "request", cv_ddb_s(cv_mark_kind_name(m->kind)));
+    return json_pack("{s:o, s:o}", "idx", cv_ddb_s(idx), "request",
+                     cv_ddb_s(cv_mark_kind_name(m->kind)));
 }
 
 /* CV_ERR_NOT_FOUND for a kind that we do not have. */
@@ -101,18 +102,21 @@ static int parse_place(struct cv_mark *m, const json_t *item)
 }
 
 /* CV_ERR_NOT_FOUND: an item of another kind, which is nobody's watermark here. */
-static int parse_item(struct cv_mark *m, const json_t *item, const char *table, struct cv_error *err)
+static int parse_item(struct cv_mark *m, const json_t *item, const char *table,
+                      struct cv_error *err)
 {
     const char *idx = cv_ddb_get_s(item, "idx"), *request = cv_ddb_get_s(item, "request");
     char quoted[100];
     memset(m, 0, sizeof *m);
     if (idx == NULL || request == NULL)
-        return cv_error_set(err, CV_ERR_INVALID, "the DynamoDB table %s has an item without a key", table);
+        return cv_error_set(err, CV_ERR_INVALID, "the DynamoDB table %s has an item without a key",
+                            table);
     if (parse_kind(&m->kind, request) != 0)
         return CV_ERR_NOT_FOUND;
     if (parse_idx(m, idx) != 0 || (m->kind != CV_MARK_KNOWN && parse_place(m, item) != 0))
-        return cv_error_set(err, CV_ERR_INVALID, "the DynamoDB table %s: the item \"%s\" is no watermark",
-                            table, cv_error_quote(quoted, sizeof quoted, idx, strlen(idx)));
+        return cv_error_set(err, CV_ERR_INVALID,
+                            "the DynamoDB table %s: the item \"%s\" is no watermark", table,
+                            cv_error_quote(quoted, sizeof quoted, idx, strlen(idx)));
     return 0;
 }
 
@@ -136,11 +140,12 @@ static int take(void *ctx, const json_t *item, struct cv_error *err)
         return 0;
     if (rc != 0)
         return rc;
-    return walk->each_item != NULL ? walk->each_item(walk, &m, item, err) : walk->each(walk->ctx, &m);
+    return walk->each_item != NULL ? walk->each_item(walk, &m, item, err)
+                                   : walk->each(walk->ctx, &m);
 }
 
-int cv_wm_ddb_each(struct cv_wm_ddb *w, int (*each)(void *ctx, const struct cv_mark *mark), void *ctx,
-                   int64_t deadline, struct cv_error *err)
+int cv_wm_ddb_each(struct cv_wm_ddb *w, int (*each)(void *ctx, const struct cv_mark *mark),
+                   void *ctx, int64_t deadline, struct cv_error *err)
 {
     struct walk walk = {.w = w, .each = each, .ctx = ctx};
     return cv_ddb_scan(w->ddb, w->table, take, &walk, deadline, err);
@@ -150,8 +155,8 @@ int cv_wm_ddb_each(struct cv_wm_ddb *w, int (*each)(void *ctx, const struct cv_m
 static int get(struct cv_wm_ddb *w, const struct cv_mark *place, struct cv_mark *out,
                int64_t deadline, struct cv_error *err)
 {
-    CV_JSON_AUTO json_t *req = json_pack("{s:s, s:b, s:o}", "TableName", w->table, "ConsistentRead", 1,
-                                         "Key", make_key(place));
+    CV_JSON_AUTO json_t *req = json_pack("{s:s, s:b, s:o}", "TableName", w->table, "ConsistentRead",
+                                         1, "Key", make_key(place));
     CV_JSON_AUTO json_t *reply = NULL;
     if (req == NULL)
         return cv_error_set(err, CV_ERR_NOMEM, "no memory for a request");
@@ -207,13 +212,12 @@ static json_t *make_update(const char *table, const struct cv_mark *m, bool rais
 {
     struct cv_bytes digest = CV_BYTES(m->hash, CV_MARK_HASH_LEN);
     bool with_digest = m->has_hash || !raise;
-    json_t *req = json_pack("{s:s, s:o, s:s, s:s, s:{s:s}, s:{s:o, s:o}}", "TableName", table, "Key",
-                            make_key(m), "UpdateExpression",
-                            with_digest ? "SET lvl = :l, #r = :r, digest = :d"
-                                        : "SET lvl = :l, #r = :r REMOVE digest",
-                            "ConditionExpression", raise ? RULE_RAISE : RULE,
-                            "ExpressionAttributeNames", "#r", "round", "ExpressionAttributeValues",
-                            ":l", cv_ddb_n(m->level), ":r", cv_ddb_n(m->round));
+    json_t *req = json_pack(
+        "{s:s, s:o, s:s, s:s, s:{s:s}, s:{s:o, s:o}}", "TableName", table, "Key", make_key(m),
+        "UpdateExpression",
+        with_digest ? "SET lvl = :l, #r = :r, digest = :d" : "SET lvl = :l, #r = :r REMOVE digest",
+        "ConditionExpression", raise ? RULE_RAISE : RULE, "ExpressionAttributeNames", "#r", "round",
+        "ExpressionAttributeValues", ":l", cv_ddb_n(m->level), ":r", cv_ddb_n(m->round));
     if (req != NULL && with_digest &&
         json_object_set_new(json_object_get(req, "ExpressionAttributeValues"), ":d",
                             cv_ddb_b(digest)) != 0)
@@ -221,15 +225,17 @@ static json_t *make_update(const char *table, const struct cv_mark *m, bool rais
     return req;
 }
 
-static int refused(struct cv_wm_ddb *w, const struct cv_mark *m, int64_t deadline, struct cv_error *err)
+static int refused(struct cv_wm_ddb *w, const struct cv_mark *m, int64_t deadline,
+                   struct cv_error *err)
 {
     struct cv_mark found;
     if (get(w, m, &found, deadline, NULL) != 0)
-        return cv_error_set(err, CV_ERR_DENIED, "a watermark at or above this one is stored in the table %s",
-                            w->table);
-    return cv_error_set(err, CV_ERR_DENIED,
-                        "level %d, round %d of this %s is not above level %d, round %d in the table %s",
-                        m->level, m->round, cv_mark_kind_name(m->kind), found.level, found.round, w->table);
+        return cv_error_set(err, CV_ERR_DENIED,
+                            "a watermark at or above this one is stored in the table %s", w->table);
+    return cv_error_set(
+        err, CV_ERR_DENIED,
+        "level %d, round %d of this %s is not above level %d, round %d in the table %s", m->level,
+        m->round, cv_mark_kind_name(m->kind), found.level, found.round, w->table);
 }
 
 static int update(struct cv_wm_ddb *w, const struct cv_mark *m, bool raise, int64_t deadline,
@@ -247,7 +253,8 @@ static int update(struct cv_wm_ddb *w, const struct cv_mark *m, bool raise, int6
     return rc;
 }
 
-static int put_known(struct cv_wm_ddb *w, const struct cv_mark *m, int64_t deadline, struct cv_error *err)
+static int put_known(struct cv_wm_ddb *w, const struct cv_mark *m, int64_t deadline,
+                     struct cv_error *err)
 {
     CV_JSON_AUTO json_t *req = json_pack("{s:s, s:o}", "TableName", w->table, "Item", make_key(m));
     if (req == NULL)
@@ -281,7 +288,8 @@ int cv_wm_ddb_raise(struct cv_wm_ddb *w, const struct cv_mark *mark, int64_t dea
 
 /* Takes every key for known that has an item, and folds the marks of
  * attestation_with_dal into those of attestation. */
-static int migrate(struct walk *walk, const struct cv_mark *m, const json_t *item, struct cv_error *err)
+static int migrate(struct walk *walk, const struct cv_mark *m, const json_t *item,
+                   struct cv_error *err)
 {
     const char *request = cv_ddb_get_s(item, "request");
     remember(walk->w, &m->pkh);
@@ -298,7 +306,8 @@ static int fill(struct cv_wm_ddb *w, const struct cv_wm_ddb_options *o, struct c
     w->table = strdup(o->table != NULL && *o->table != '\0' ? o->table : CV_WM_TABLE);
     if (w->table == NULL || cv_marks_new(&w->known) != 0)
         return cv_error_set(err, CV_ERR_NOMEM, "no memory for the watermarks");
-    int rc = cv_aws_config_client(w->aws, &w->client, "dynamodb", o->region, o->endpoint, deadline, err);
+    int rc =
+        cv_aws_config_client(w->aws, &w->client, "dynamodb", o->region, o->endpoint, deadline, err);
     if (rc == 0)
         rc = cv_ddb_new(&w->ddb, w->client, err);
     if (rc == 0)

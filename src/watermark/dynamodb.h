@@ -52,7 +52,7 @@ int cv_wm_ddb_raise(struct cv_wm_ddb *w, const struct cv_mark *mark, int64_t dea
                     struct cv_error *err) CV_NODISCARD;
 /* Every mark of the table, those of attestation_with_dal as attestation; items
  * that are no marks are refused (CV_ERR_INVALID). */
-int cv_wm_ddb_each(struct cv_wm_ddb *w, int (*each)(void *ctx, const struct cv_mark *mark), void *ctx,
-                   int64_t deadline, struct cv_error *err) CV_NODISCARD;
+int cv_wm_ddb_each(struct cv_wm_ddb *w, int (*each)(void *ctx, const struct cv_mark *mark),
+                   void *ctx, int64_t deadline, struct cv_error *err) CV_NODISCARD;
 
 #endif
