@@ -9,15 +9,10 @@ import unittest
 import cbor2
 
 from claviger_testing.enclave import Enclave, exchange, frame, result, scratch
-from claviger_testing.process import need
+from claviger_testing.process import need, sanitized
 
 TYPES = ("Ed25519", "Secp256k1", "NistP256", "Bls")
 KEYS = 10000
-
-
-def sanitized(binary):
-    with open(binary, "rb") as f:
-        return b"Sanitizer" in f.read()
 
 
 class Many(unittest.TestCase):
@@ -40,7 +35,7 @@ class Many(unittest.TestCase):
                     self.assertEqual(key["public_key"], made[n]["public_key"])
                 self.assertLessEqual(enclave.kms_log().count("action=") - calls, 2)
                 self.assertLess(seconds, 10)  # the aim is one; a busy machine may need more
-                if not sanitized(os.path.join(os.environ["CV_BIN_DIR"], "claviger-enclave-dev")):
+                if not sanitized():
                     self.assertLess(enclave.memory_kib(), 16384)
                 # More keys than any cache of ready ones holds, twice around.
                 sample = list(range(0, KEYS, 13)) * 2
@@ -53,7 +48,7 @@ class Many(unittest.TestCase):
                     self.assertEqual(kind, TYPES[n % 4])
                     self.assertEqual(signatures.setdefault(n, signature), signature)
                 self.assertEqual(len(set(map(bytes, signatures.values()))), len(signatures))
-                if not sanitized(os.path.join(os.environ["CV_BIN_DIR"], "claviger-enclave-dev")):
+                if not sanitized():
                     self.assertLess(enclave.memory_kib(), 16384)
 
 

@@ -26,6 +26,12 @@ def need(*programs):
             skip(f"{program} is not built")
 
 
+def sanitized():
+    """True for programs built with sanitizers, whose memory tells nothing."""
+    cache = bin_dir().parent / "CMakeCache.txt"
+    return cache.exists() and ("CV_SANITIZE:BOOL=ON" in cache.read_text() or "CV_TSAN:BOOL=ON" in cache.read_text())
+
+
 class Program:
     """One running program. Its standard error goes to LOG, its standard
     output to LOG.out: files, so that it never blocks on a full pipe and may
