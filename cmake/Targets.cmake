@@ -7,7 +7,7 @@
 #   cv_program(claviger SOURCES main.c DEPS cv_cli)
 #   cv_static_program(claviger-enclave SOURCES main.c DEPS …)
 
-set(CV_FUZZ_SECONDS 3 CACHE STRING "seconds that each fuzz target runs in the test suite")
+set(CV_FUZZ_SECONDS 1 CACHE STRING "seconds that each fuzz target runs in the test suite")
 
 function(cv_library name)
   cmake_parse_arguments(A "" "" "SOURCES;DEPS;LIBS" ${ARGN})
