@@ -33,7 +33,7 @@
 #define BACKOFF_MIN_MS 100
 #define BACKOFF_MAX_MS 5000
 
-enum { NSM, KMS, PROXY, ENCLAVE, N_CHILDREN };
+enum { NSM, KMS, PROXY, ENCLAVE, IMDS, STS, S3, N_CHILDREN };
 
 struct child {
     const char *name;
@@ -53,7 +53,7 @@ struct runner {
     bool stopping;
     char self[CV_UP_PATH];
     char path[16][CV_UP_PATH]; /* texts of arguments */
-    char text[4][256];
+    char text[N_CHILDREN][256];
     struct child child[N_CHILDREN];
 };
 
@@ -136,6 +136,30 @@ static void describe_enclave(struct runner *r)
     arg(c, r->plan->options.enclave);
     arg(c, "--settings");
     arg(c, cv_up_path(r->path[7], r->plan, "enclave.conf"));
+}
+
+/* Instance metadata, STS and S3 on the state of the KMS. Each chooses its port
+ * at the first start and keeps it. */
+static void describe_more(struct runner *r, size_t i)
+{
+    static const char *const names[] = {[IMDS] = "imds", [STS] = "sts", [S3] = "s3"};
+    struct child *c = &r->child[i];
+    *c = (struct child){.name = names[i], .program = r->self, .out = -1};
+    snprintf(r->text[i], sizeof r->text[i], "%s", "tcp:127.0.0.1:0");
+    arg(c, r->self);
+    arg(c, names[i]);
+    arg(c, "--state");
+    arg(c, r->path[3]);
+    arg(c, "--listen");
+    arg(c, r->text[i]);
+    if (i != IMDS) {
+        arg(c, "--ca");
+        arg(c, r->path[4]);
+    }
+    if (i == S3) {
+        arg(c, "--dir");
+        arg(c, cv_up_path(r->path[8], r->plan, "s3"));
+    }
 }
 
 /* In the child, between fork and exec: only what is async-signal-safe. */
@@ -294,6 +318,28 @@ static int write_pids(const struct runner *r, struct cv_error *err)
     return rc;
 }
 
+/* For a shell, and for whatever speaks AWS: ". DIR/aws.env". */
+static int write_environment(const struct runner *r, struct cv_error *err)
+{
+    struct cv_buf CV_CLEANUP(cv_buf_free) text;
+    char path[CV_UP_PATH];
+    const char *dir = r->plan->options.dir;
+    cv_buf_init(&text, 65536);
+    if (cv_buf_printf(&text,
+                      "export AWS_REGION=%s\n"
+                      "export AWS_CA_BUNDLE='%s/ca.pem'\n"
+                      "export AWS_SHARED_CREDENTIALS_FILE='%s/credentials'\n"
+                      "export AWS_ENDPOINT_URL_KMS=https://%s\n"
+                      "export AWS_ENDPOINT_URL_STS=https://%s\n"
+                      "export AWS_ENDPOINT_URL_S3=https://%s\n"
+                      "export AWS_EC2_METADATA_SERVICE_ENDPOINT=http://%s\n",
+                      r->plan->region, dir, dir, r->child[KMS].address + 4,
+                      r->child[STS].address + 4, r->child[S3].address + 4,
+                      r->child[IMDS].address + 4))
+        return cv_error_set(err, CV_ERR_NOMEM, "no memory for aws.env");
+    return cv_file_replace(cv_up_path(path, r->plan, "aws.env"), cv_buf_view(&text), 0600, err);
+}
+
 static int start_all(struct runner *r, struct cv_error *err)
 {
     int rc;
@@ -305,6 +351,14 @@ static int start_all(struct runner *r, struct cv_error *err)
     describe_proxy(r);
     describe_enclave(r);
     if ((rc = start(r, PROXY, err)) || (rc = start(r, ENCLAVE, err)))
+        return rc;
+    for (size_t i = IMDS; i <= S3; i++) {
+        describe_more(r, i);
+        if ((rc = start(r, i, err)))
+            return rc;
+        snprintf(r->text[i], sizeof r->text[i], "%.250s", r->child[i].address);
+    }
+    if ((rc = write_environment(r, err)))
         return rc;
     return write_pids(r, err);
 }

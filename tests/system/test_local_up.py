@@ -100,16 +100,28 @@ class Folder(Up):
     def test_everything_is_there_and_answers(self):
         self.up()
         for name in ("ca.pem", "kms.json", "nsm.sock", "proxy.sock", "enclave.sock", "enclave.conf",
-                     "signatory.yaml", "credentials", "pids.json"):
+                     "signatory.yaml", "credentials", "pids.json", "aws.env", "s3"):
             self.assertTrue((self.dir / name).exists(), name)
         for name in ("kms.json", "signatory.yaml", "credentials", "ca.pem.key"):
             self.assertEqual(stat.S_IMODE((self.dir / name).stat().st_mode), 0o600, name)
         self.assertEqual(self.stack.local.out_path.read_text(), "ready\n")
-        self.assertEqual(len(set(self.pids().values())), 4)
+        self.assertEqual(len(set(self.pids().values())), 7)
         self.assertTrue(all(alive(p) for p in self.pids().values()))
         arn = self.kms(0).describe_key(KeyId="alias/claviger")["KeyMetadata"]["Arn"]
         self.assertIn(f"cmk_arn={arn}\n", (self.dir / "enclave.conf").read_text())
         self.assertIn(arn, (self.dir / "signatory.yaml").read_text())
+
+    def test_aws_finds_its_way(self):
+        self.up()
+        env = {"PATH": os.environ["PATH"], "HOME": self.folder.name}
+        script = f". '{self.dir}/aws.env'; exec '{bin_dir()}/claviger' aws whoami --json"
+        for more, source in (({}, "profile default"), ({"AWS_PROFILE": "enclave"}, "profile enclave"),
+                             ({"AWS_SHARED_CREDENTIALS_FILE": "/dev/null"}, "IMDS, role claviger-local")):
+            line = "".join(f"export {k}={v}; " for k, v in more.items())
+            shell = script.replace("exec ", line + "exec ")
+            done = subprocess.run(["/bin/sh", "-c", shell], capture_output=True, text=True, env=env, timeout=60)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertEqual(json.loads(done.stdout)["source"], source)
 
     def test_nothing_without_attestation(self):
         self.up()
