@@ -26,6 +26,7 @@ struct stream_transport {
     struct cv_aws_transport base;
     struct cv_addr proxy;
     struct cv_tls *tls;
+    bool connect_line;
     pthread_mutex_t lock;
     struct link *idle[IDLE_MAX];
 };
@@ -40,6 +41,35 @@ static void link_close(struct link **l)
     *l = NULL;
 }
 
+#define ANSWER_MAX 300
+
+int cv_aws_stream_connect_line(struct cv_stream *s, const char *host, uint16_t port,
+                               int64_t deadline, struct cv_error *err)
+{
+    char line[ANSWER_MAX + 1], quoted[ANSWER_MAX];
+    size_t n = 0;
+    bool six = strchr(host, ':') != NULL;
+    int len = snprintf(line, sizeof line, "CONNECT %s%s%s:%u\n", six ? "[" : "", host,
+                       six ? "]" : "", (unsigned)port);
+    if (len < 0 || (size_t)len >= sizeof line)
+        return cv_error_set(err, CV_ERR_LIMIT, "the name %.40s... is too long", host);
+    int rc = cv_stream_write(s, CV_BYTES(line, (size_t)len), deadline, err);
+    /* Byte by byte: what follows the line belongs to the peer behind it. */
+    for (; rc == 0 && n < ANSWER_MAX; n++) {
+        rc = cv_stream_read_exact(s, line + n, 1, deadline, err);
+        if (rc == 0 && line[n] == '\n')
+            break;
+    }
+    if (rc != 0) {
+        cv_error_wrap(err, "asking the parent for %s:%u", host, (unsigned)port);
+        return rc;
+    }
+    if (n == 2 && memcmp(line, "OK", 2) == 0)
+        return 0;
+    return cv_error_set(err, CV_ERR_REMOTE, "the parent does not connect to %s:%u: %s", host,
+                        (unsigned)port, cv_error_quote(quoted, sizeof quoted, line, n));
+}
+
 static int link_open(struct link **out, struct stream_transport *t, const struct cv_aws_endpoint *e,
                      int64_t deadline, struct cv_error *err)
 {
@@ -49,6 +79,11 @@ static int link_open(struct link **out, struct stream_transport *t, const struct
     if (l == NULL)
         return cv_error_set(err, CV_ERR_NOMEM, "no memory for a connection");
     int rc = cv_connect(&raw, &t->proxy, deadline, err);
+    if (rc == 0 && t->connect_line) {
+        rc = cv_aws_stream_connect_line(raw, e->host, e->port, deadline, err);
+        if (rc != 0)
+            cv_stream_close(&raw);
+    }
     if (rc == 0 && e->tls)
         rc = cv_tls_connect(&l->stream, t->tls, raw, e->host, deadline, err);
     else if (rc == 0)
@@ -153,21 +188,30 @@ static void stream_free(struct cv_aws_transport *base)
 
 static const struct cv_aws_transport_ops stream_ops = {stream_exchange, stream_free};
 
-int cv_aws_stream_new(struct cv_aws_transport **out, const struct cv_addr *proxy,
-                      const char *ca_file, struct cv_error *err)
+int cv_aws_stream_create(struct cv_aws_transport **out, const struct cv_aws_stream_config *config,
+                         struct cv_error *err)
 {
     struct stream_transport *t = calloc(1, sizeof *t);
     *out = NULL;
     if (t == NULL)
         return cv_error_set(err, CV_ERR_NOMEM, "no memory for an AWS transport");
     t->base.ops = &stream_ops;
-    t->proxy = *proxy;
+    t->proxy = *config->proxy;
+    t->connect_line = config->connect_line;
     pthread_mutex_init(&t->lock, NULL);
-    int rc = cv_tls_client_new(&t->tls, ca_file, err);
+    int rc = config->ca_pem.p != NULL ? cv_tls_client_new_pem(&t->tls, config->ca_pem, err)
+                                      : cv_tls_client_new(&t->tls, config->ca_file, err);
     if (rc != 0) {
         stream_free(&t->base);
         return rc;
     }
     *out = &t->base;
     return 0;
+}
+
+int cv_aws_stream_new(struct cv_aws_transport **out, const struct cv_addr *proxy,
+                      const char *ca_file, struct cv_error *err)
+{
+    const struct cv_aws_stream_config config = {.proxy = proxy, .ca_file = ca_file};
+    return cv_aws_stream_create(out, &config, err);
 }

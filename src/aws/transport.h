@@ -33,6 +33,23 @@ void cv_aws_transport_free(struct cv_aws_transport **t);
 int cv_aws_stream_new(struct cv_aws_transport **out, const struct cv_addr *proxy,
                       const char *ca_file, struct cv_error *err) CV_NODISCARD;
 
+/* The same with more to say. */
+struct cv_aws_stream_config {
+    const struct cv_addr *proxy;
+    const char *ca_file;    /* NULL: see above; not read when ca_pem is given */
+    struct cv_bytes ca_pem; /* certificates that were read already; p NULL = none */
+    /* The proxy serves several hosts: each connection begins with the line
+     * "CONNECT host:port", which it answers with "OK" (docs/protocol/parent.md). */
+    bool connect_line;
+};
+int cv_aws_stream_create(struct cv_aws_transport **out, const struct cv_aws_stream_config *config,
+                         struct cv_error *err) CV_NODISCARD;
+
+/* The line of docs/protocol/parent.md on a new connection, and its answer; a
+ * refusal is CV_ERR_REMOTE with the parent's text. */
+int cv_aws_stream_connect_line(struct cv_stream *s, const char *host, uint16_t port,
+                               int64_t deadline, struct cv_error *err) CV_NODISCARD;
+
 /* Library cv_aws_curl, for the parent: resolves and connects by itself,
  * respects HTTPS_PROXY and NO_PROXY. CA_FILE as above. */
 int cv_aws_curl_new(struct cv_aws_transport **out, const char *ca_file,

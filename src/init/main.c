@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* claviger-init: the first process of an enclave (claviger-init(8)). */
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/reboot.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "crypto/init.h"
+#include "init/init.h"
+
+/* Like cv_process_harden(), without what the application would inherit and
+ * might miss: it may well have programs that change their user. */
+static void harden(void)
+{
+    static const struct rlimit none = {0, 0};
+    (void)!setrlimit(RLIMIT_CORE, &none);
+    (void)!prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+}
+
+/* Signals are read, never delivered: in every thread. */
+static int take_signals(struct cv_init *i)
+{
+    static const int handled[] = {SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGQUIT,
+                                  SIGUSR1, SIGUSR2, SIGPWR, SIGWINCH};
+    sigset_t set, all;
+    sigemptyset(&set);
+    for (size_t k = 0; k < sizeof handled / sizeof handled[0]; k++)
+        sigaddset(&set, handled[k]);
+    sigfillset(&all);
+    /* A fault must end us, not loop. */
+    sigdelset(&all, SIGSEGV);
+    sigdelset(&all, SIGBUS);
+    sigdelset(&all, SIGILL);
+    sigdelset(&all, SIGFPE);
+    sigdelset(&all, SIGABRT);
+    if (sigprocmask(SIG_SETMASK, &all, NULL) != 0)
+        return -1;
+    i->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    return i->signals < 0 ? -1 : 0;
+}
+
+static int failed(struct cv_init *i, struct cv_error *err)
+{
+    char sentence[2048];
+    cv_error_wrap(err, "stage %s", cv_stage_name(i->stage));
+    cv_log_error(CV_LOG_ERROR, "the boot failed", err);
+    if (i->control != NULL)
+        cv_control_stage(i->control, cv_stage_name(i->stage), "failed",
+                         cv_error_format(sentence, sizeof sentence, err));
+    return CV_STAGE_STATUS + (int)i->stage;
+}
+
+static int ended(struct cv_init *i, int status)
+{
+    bool by_signal = WIFSIGNALED(status);
+    int value = by_signal ? WTERMSIG(status) : WEXITSTATUS(status);
+    cv_log(CV_LOG_INFO, "the application has ended", by_signal ? "signal" : "status",
+           cv_logf("%d", value), NULL);
+    cv_control_send(i->control, json_pack("{s:s, s:i}", "type", "exit",
+                                          by_signal ? "signal" : "status", value));
+    return by_signal ? 128 + value : value;
+}
+
+static int run(struct cv_init *i)
+{
+    struct cv_error err;
+    cv_error_clear(&err);
+    int rc = cv_crypto_init();
+    if (rc != 0)
+        rc = cv_error_set(&err, rc, "starting the cryptographic libraries: %s", cv_strerror(rc));
+    else if (take_signals(i) != 0)
+        rc = cv_error_set(&err, CV_ERR_IO, "taking the signals");
+    else
+        rc = cv_init_boot(i, &err);
+    int status = rc != 0 ? failed(i, &err) : ended(i, cv_init_supervise(i));
+    cv_init_close(i);
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    static struct cv_init init = {.root = -1, .signals = -1};
+    int status = 0;
+    if (!cv_init_build.prepare(&init.options, argc, argv, &status))
+        return status;
+    harden();
+    cv_secret_policy(cv_init_build.lock);
+    cv_log_setup(CV_LOG_INFO, false);
+    cv_boot_init(&init.settings);
+    cv_buf_init(&init.roots, 4u << 20);
+    init.parent = (struct cv_parent){.cid = CV_BOOT_PARENT_CID, .folder = init.options.parent};
+    status = run(&init);
+    if (cv_init_build.machine) {
+        sync();
+        /* An enclave ends by rebooting; a first process that returned would be
+         * a panic of the kernel. */
+        (void)!reboot(RB_AUTOBOOT);
+        for (;;)
+            pause();
+    }
+    return status;
+}

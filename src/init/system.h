@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Host name, loopback interface and its addresses. */
+#ifndef CV_INIT_SYSTEM_H
+#define CV_INIT_SYSTEM_H
+
+#include "common/bytes.h"
+
+/* NAME NULL leaves what the kernel has. */
+int cv_system_hostname(const char *name, struct cv_error *err) CV_NODISCARD;
+/* Brings lo up. */
+int cv_system_loopback(struct cv_error *err) CV_NODISCARD;
+/* Gives lo the IPv4 or IPv6 address IP as well, so that connections to it end
+ * here. NUMBER tells several of them apart. */
+int cv_system_local_address(const char *ip, unsigned number, struct cv_error *err) CV_NODISCARD;
+
+#endif
