@@ -40,7 +40,6 @@ static const char usage[] =
     "ended it, or 64 and the number of the stage that failed (0 start … 8 exec).\n";
 
 #define PATH_SIZE 64
-#define UPPER "/mnt"
 
 static bool end(int *status, int value)
 {
@@ -135,24 +134,29 @@ static bool cover(const char *image, int *status)
     if (snprintf(root, sizeof root, "%s/rootfs", image) >= (int)sizeof root)
         return end(status, 1);
     int lower = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (lower < 0)
+    if (lower < 0 || mount("tmpfs", root, "tmpfs", MS_NODEV, "mode=0755") != 0)
         return failed(root, status);
-    if (mount("tmpfs", UPPER, "tmpfs", MS_NODEV, "mode=0755") != 0 ||
-        mkdir(UPPER "/upper", 0755) != 0 || mkdir(UPPER "/work", 0755) != 0)
-        return failed("making memory for the image's changes on " UPPER, status);
+    int memory = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (memory < 0 || mkdirat(memory, "upper", 0755) != 0 || mkdirat(memory, "work", 0755) != 0)
+        return failed("making memory for the image's changes", status);
     snprintf(options, sizeof options,
-             "lowerdir=/proc/self/fd/%d,upperdir=" UPPER "/upper,workdir=" UPPER "/work", lower);
+             "lowerdir=/proc/self/fd/%d,upperdir=/proc/self/fd/%d/upper,workdir=/proc/self/fd/%d/work",
+             lower, memory, memory);
     if (mount("overlay", root, "overlay", 0, options) != 0)
         return failed("laying memory over the image's files", status);
     close(lower);
+    close(memory);
     return true;
 }
 
 static bool prepare(struct cv_init_options *o, int argc, char **argv, int *status)
 {
     if (!parse(o, argc, argv, status) || !hold(&o->parent, status) || !hold(&o->nsm, status) ||
-        !hold(&o->ca_file, status) || !hold(&o->image, status))
+        !hold(&o->ca_file, status))
         return false;
+    o->image = realpath(o->image, NULL);
+    if (o->image == NULL)
+        return failed("--image", status);
     if (unshare(CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWNET) != 0)
         return failed("making namespaces", status);
     if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0)
