@@ -12,6 +12,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "proxy/internal.h"
+#include "transport/vsock_uds.h"
 
 #define TICK_MS 100          /* how exactly time-outs are kept */
 #define IDLE_TICK_MS 1000    /* the same without connections */
@@ -197,7 +198,12 @@ static void *loop(void *arg)
 static int set_up(struct cv_proxy *p, struct cv_error *err)
 {
     struct epoll_event ev = {.events = EPOLLIN, .data.ptr = &p->wake};
-    int rc = cv_listen(&p->listener, &p->config.listen, err);
+    struct cv_addr at = p->config.listen;
+    int rc = at.kind == CV_ADDR_VSOCK_UDS
+                 ? cv_vsock_uds_listen_addr(&at, &p->config.listen, err)
+                 : 0;
+    if (rc == 0)
+        rc = cv_listen(&p->listener, &at, err);
     if (rc != 0)
         return rc;
     p->epoll = epoll_create1(EPOLL_CLOEXEC);

@@ -10,13 +10,14 @@
 
 #include "common/secret.h"
 #include "rpc/frame.h"
+#include "transport/vsock_uds.h"
 
 #define SLOTS 2048                   /* a power of two, more than can be awaited */
 #define WRITE_MAX (64 * 1024)        /* larger writes are slow on vsock */
 #define OUT_MAX (64u * 1024 * 1024)  /* bytes queued for the peer */
 #define DESCRIBE_MS 5000
 
-enum state { DOWN, CONNECTING, DESCRIBING, UP };
+enum state { DOWN, CONNECTING, GREETING, DESCRIBING, UP };
 
 /* Who awaits the reply with an id: a call, or nobody any more. */
 struct slot {
@@ -34,6 +35,7 @@ struct cv_session {
     bool ids;
     bool dropping;
     struct cv_loop_source source;
+    struct cv_vsock_uds_greeting greeting;
     struct cv_loop_timer timer; /* first deadline of a call, or of connecting */
     struct cv_loop_hook flush;
     struct cv_rpc_assembler in;
@@ -52,6 +54,7 @@ struct cv_session {
 #define SESSION_OF(member_ptr, member)                                                             \
     ((struct cv_session *)(void *)((char *)(member_ptr) - offsetof(struct cv_session, member)))
 
+static void connected(struct cv_session *s);
 static void on_ready(struct cv_loop_source *source, uint32_t events);
 static void on_timer(struct cv_loop_timer *timer);
 static int64_t before_wait(struct cv_loop_hook *hook);
@@ -286,11 +289,44 @@ void cv_session_connect(struct cv_session *session)
         return;
     }
     take_socket(session, fd, EPOLLOUT);
-    if (session->state == CONNECTING && rc == 0) {
-        begin(session);
-    } else if (session->state == CONNECTING) {
+    if (session->state == CONNECTING) {
         cv_loop_timer_set(&session->timer, cv_deadline(CV_SESSION_CONNECT_MS));
     }
+    if (session->state == CONNECTING && rc == 0) {
+        connected(session);
+    }
+}
+
+/* A virtual machine's vsock device first connects the guest's port. The timer
+ * of connecting runs on. */
+static void greet(struct cv_session *s)
+{
+    s->state = GREETING;
+    memset(&s->greeting, 0, sizeof(s->greeting));
+    cv_error_clear(&s->err);
+    int rc = cv_vsock_uds_ask(s->source.fd, &s->addr, &s->err);
+    if (rc == 0) {
+        rc = cv_loop_change(s->loop, &s->source, EPOLLIN);
+    }
+    if (rc != 0) {
+        drop(s, rc, "connecting through the vsock device");
+    }
+}
+
+static void greeted(struct cv_session *s)
+{
+    char chain[CV_ERROR_TEXT * 2];
+    cv_error_clear(&s->err);
+    int rc = cv_vsock_uds_take(&s->greeting, s->source.fd, &s->err);
+    if (rc == CV_ERR_BUSY) {
+        return;
+    }
+    if (rc != 0) {
+        drop(s, rc, "connecting: %s", cv_error_format(chain, sizeof(chain), &s->err));
+        return;
+    }
+    cv_loop_timer_off(&s->timer);
+    begin(s);
 }
 
 static void connected(struct cv_session *s)
@@ -302,6 +338,10 @@ static void connected(struct cv_session *s)
     }
     if (e != 0) {
         drop(s, CV_ERR_IO, "connecting: %s", strerror(e));
+        return;
+    }
+    if (s->addr.kind == CV_ADDR_VSOCK_UDS) {
+        greet(s);
         return;
     }
     cv_loop_timer_off(&s->timer);
@@ -575,6 +615,10 @@ static void on_ready(struct cv_loop_source *source, uint32_t events)
         connected(s);
         return;
     }
+    if (s->state == GREETING) {
+        greeted(s);
+        return;
+    }
     if (events & EPOLLOUT) {
         flush(s);
     }
@@ -601,7 +645,7 @@ static void on_timer(struct cv_loop_timer *timer)
 {
     struct cv_session *s = SESSION_OF(timer, timer);
     int64_t now = cv_now_ms();
-    if (s->state == CONNECTING) {
+    if (s->state == CONNECTING || s->state == GREETING) {
         drop(s, CV_ERR_TIMEOUT, "no connection within %d ms", CV_SESSION_CONNECT_MS);
         return;
     }

@@ -10,7 +10,7 @@
 
 #include "common/bytes.h"
 
-#define FORMS "expected vsock:CID:PORT, unix:PATH or tcp:HOST:PORT"
+#define FORMS "expected vsock:CID:PORT, unix:PATH, tcp:HOST:PORT or vsock-uds:PATH:PORT"
 
 static int bad(struct cv_error *err, const char *text, const char *why)
 {
@@ -125,6 +125,20 @@ static int parse_vsock(struct cv_addr *a, const char *text, const char *rest, st
     return 0;
 }
 
+static int parse_vsock_uds(struct cv_addr *a, const char *text, const char *rest,
+                           struct cv_error *err)
+{
+    const char *colon = strrchr(rest, ':');
+    size_t n = colon != NULL ? (size_t)(colon - rest) : 0;
+    if (n == 0 || n >= CV_ADDR_UDS_PATH)
+        return bad(err, text, "expected vsock-uds:PATH:PORT with a path of 1 to 96 bytes");
+    if (!parse_u32(&a->port, colon + 1, UINT32_MAX))
+        return bad(err, text, "the vsock port must be a 32-bit number");
+    memcpy(a->path, rest, n);
+    a->path[n] = '\0';
+    return 0;
+}
+
 int cv_addr_parse(struct cv_addr *a, const char *text, struct cv_error *err)
 {
     memset(a, 0, sizeof *a);
@@ -135,6 +149,10 @@ int cv_addr_parse(struct cv_addr *a, const char *text, struct cv_error *err)
     if (strncmp(text, "vsock:", 6) == 0) {
         a->kind = CV_ADDR_VSOCK;
         return parse_vsock(a, text, text + 6, err);
+    }
+    if (strncmp(text, "vsock-uds:", 10) == 0) {
+        a->kind = CV_ADDR_VSOCK_UDS;
+        return parse_vsock_uds(a, text, text + 10, err);
     }
     if (strncmp(text, "unix:", 5) == 0) {
         size_t n = strlen(text + 5);
@@ -175,6 +193,9 @@ char *cv_addr_format(char out[CV_ADDR_TEXT], const struct cv_addr *a)
     case CV_ADDR_UNIX:
         snprintf(out, CV_ADDR_TEXT, "unix:%s", a->path);
         break;
+    case CV_ADDR_VSOCK_UDS:
+        snprintf(out, CV_ADDR_TEXT, "vsock-uds:%s:%u", a->path, a->port);
+        break;
     case CV_ADDR_TCP:
         snprintf(out, CV_ADDR_TEXT, strchr(a->host, ':') ? "tcp:[%s]:%u" : "tcp:%s:%u", a->host,
                  a->port);
@@ -209,7 +230,7 @@ int cv_addr_sockaddr(struct sockaddr_storage *out, socklen_t *len, const struct 
     memset(out, 0, sizeof *out);
     if (a->kind == CV_ADDR_TCP)
         return tcp_sockaddr(out, len, a, err);
-    if (a->kind == CV_ADDR_UNIX) {
+    if (a->kind == CV_ADDR_UNIX || a->kind == CV_ADDR_VSOCK_UDS) {
         struct sockaddr_un un = {.sun_family = AF_UNIX};
         memcpy(un.sun_path, a->path, sizeof a->path);
         memcpy(out, &un, sizeof un);

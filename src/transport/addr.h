@@ -6,6 +6,8 @@
  *   unix:PATH         a path of at most 107 bytes, absolute or not
  *   tcp:HOST:PORT     a name, an IPv4 address, or an [IPv6] address in brackets;
  *                     an empty HOST listens on every address; port 0 only listens
+ *   vsock-uds:PATH:PORT  a virtual machine's vsock behind UNIX sockets, see
+ *                     transport/vsock_uds.h
  *
  * No name is ever resolved here: that is transport/resolve.h, which the
  * enclave does not link.
@@ -19,17 +21,18 @@
 
 #include "common/error.h"
 
-enum cv_addr_kind { CV_ADDR_VSOCK, CV_ADDR_UNIX, CV_ADDR_TCP };
+enum cv_addr_kind { CV_ADDR_VSOCK, CV_ADDR_UNIX, CV_ADDR_TCP, CV_ADDR_VSOCK_UDS };
 
 #define CV_ADDR_PATH 108 /* sun_path, with its NUL */
+#define CV_ADDR_UDS_PATH 97 /* as long as PATH_PORT fits too, with its NUL */
 #define CV_ADDR_HOST 254 /* a DNS name has at most 253 characters (RFC 1035) */
 #define CV_ADDR_TEXT 300 /* bytes of a formatted address with its NUL */
 
 struct cv_addr {
     enum cv_addr_kind kind;
     uint32_t cid;            /* vsock */
-    uint32_t port;           /* vsock, tcp */
-    char path[CV_ADDR_PATH]; /* unix */
+    uint32_t port;           /* vsock, tcp, vsock-uds */
+    char path[CV_ADDR_PATH]; /* unix, vsock-uds */
     char host[CV_ADDR_HOST]; /* tcp, without brackets; "" = every address */
 };
 
@@ -50,7 +53,8 @@ bool cv_host_is_ip(const char *host);
 bool cv_host_is_name(const char *host);
 
 /* The socket address of ADDR; a tcp host must be an IP address, or empty for
- * the wildcard. CV_ERR_UNSUPPORTED for a name. */
+ * the wildcard. CV_ERR_UNSUPPORTED for a name. Of a vsock-uds address it is the
+ * socket at PATH, where a greeting must follow (transport/vsock_uds.h). */
 int cv_addr_sockaddr(struct sockaddr_storage *out, socklen_t *len, const struct cv_addr *addr,
                      struct cv_error *err) CV_NODISCARD;
 /* The address of a socket address (vsock, unix, IPv4, IPv6). */

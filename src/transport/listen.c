@@ -119,6 +119,9 @@ int cv_listen(struct cv_listener *l, const struct cv_addr *addr, struct cv_error
     char text[CV_ADDR_TEXT];
     *l = (struct cv_listener)CV_LISTENER_INIT;
     l->addr = *addr;
+    if (addr->kind == CV_ADDR_VSOCK_UDS) /* cv_vsock_uds_listen_addr() tells where */
+        return cv_error_set(err, CV_ERR_UNSUPPORTED, "%s cannot be listened at from here",
+                            cv_addr_format(text, addr));
     int rc = cv_addr_sockaddr(&ss, &len, addr, err);
     if (rc != 0)
         return rc;

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "transport/vsock_uds.h"
 
 /* One look-up, shared by who asks and the thread that does it; whoever leaves
  * last frees it, so a resolver that hangs holds up nobody. */
@@ -203,6 +204,8 @@ int cv_resolve_connect(struct cv_stream **out, const struct cv_addr *addr, int64
 {
     struct cv_resolved r;
     *out = NULL;
+    if (addr->kind == CV_ADDR_VSOCK_UDS)
+        return cv_vsock_uds_connect(out, addr, deadline, err);
     if (addr->kind != CV_ADDR_TCP || cv_host_is_ip(addr->host))
         return cv_connect(out, addr, deadline, err);
     int rc = cv_resolve(&r, addr->host, (uint16_t)addr->port, CV_RESOLVE_ANY, deadline, err);

@@ -205,7 +205,11 @@ int cv_connect(struct cv_stream **out, const struct cv_addr *addr, int64_t deadl
                struct cv_error *err)
 {
     int fd;
+    char text[CV_ADDR_TEXT];
     *out = NULL;
+    if (addr->kind == CV_ADDR_VSOCK_UDS) /* what a greeting opens: vsock_uds.h */
+        return cv_error_set(err, CV_ERR_UNSUPPORTED, "%s cannot be connected to from here",
+                            cv_addr_format(text, addr));
     int rc = cv_connect_fd(&fd, addr, deadline, err);
     return rc != 0 ? rc : cv_stream_from_fd(out, fd, err);
 }

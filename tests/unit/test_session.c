@@ -15,6 +15,7 @@
 #include "crypto/blake2b.h"
 #include "rpc/frame.h"
 #include "signer/session.h"
+#include "transport/listen.h"
 
 /* ---- the other side ---- */
 
@@ -531,6 +532,66 @@ static void test_absent(void **state)
     cv_loop_free(&t.loop);
 }
 
+/* ---- through the vsock device of a virtual machine ---- */
+
+static int device_accept(int listener, const char *reply)
+{
+    char line[32] = {0};
+    int fd = -1;
+    for (int i = 0; i < 20 && fd < 0; i++) {
+        turn(1);
+        fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    }
+    assert_true(fd >= 0);
+    for (int i = 0; i < 20 && line[0] == 0; i++) {
+        turn(1);
+        (void)!recv(fd, line, sizeof(line) - 1, 0);
+    }
+    assert_string_equal(line, "CONNECT 2000\n");
+    /* In two pieces: the session must wait for the rest. */
+    assert_int_equal(send(fd, reply, 2, MSG_NOSIGNAL), 2);
+    turn(2);
+    assert_int_equal(send(fd, reply + 2, strlen(reply + 2), MSG_NOSIGNAL), strlen(reply + 2));
+    return fd;
+}
+
+static void greets_the_vsock_device(void **state)
+{
+    static const char *const replies[] = {"OK 1073741824\n", "NO\n"};
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        struct cv_rpc_request request;
+        struct cv_listener listener;
+        struct cv_addr addr;
+        const struct cv_session_events events = {on_up, on_down, NULL};
+        char dir[] = "/tmp/cv-session-XXXXXX", text[128];
+        memset(&t, 0, sizeof(t));
+        assert_non_null(mkdtemp(dir));
+        snprintf(text, sizeof(text), "unix:%s/vm.vsock", dir);
+        assert_int_equal(cv_addr_parse(&addr, text, NULL), 0);
+        assert_int_equal(cv_listen(&listener, &addr, NULL), 0);
+        snprintf(text, sizeof(text), "vsock-uds:%s/vm.vsock:2000", dir);
+        assert_int_equal(cv_addr_parse(&addr, text, NULL), 0);
+        assert_int_equal(cv_loop_new(&t.loop, NULL), 0);
+        assert_int_equal(cv_session_new(&t.session, t.loop, &addr, &events, NULL), 0);
+        cv_rpc_assembler_init(&t.peer.in, CV_RPC_FRAME_MAX);
+        cv_session_connect(t.session);
+        t.peer.fd = device_accept(listener.fd, replies[i]);
+        turn(2);
+        if (i == 0) {
+            assert_true(peer_request(&request));
+            assert_int_equal(request.op, CV_RPC_DESCRIBE);
+            assert_int_equal(t.downs, 0);
+        } else {
+            assert_int_equal(t.downs, 1);
+            assert_int_equal(t.down_code, CV_ERR_PROTOCOL);
+        }
+        end();
+        cv_listener_close(&listener);
+        (void)rmdir(dir);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -539,6 +600,7 @@ int main(void)
         cmocka_unit_test(test_stalled),       cmocka_unit_test(test_rogues),
         cmocka_unit_test(test_dribble),       cmocka_unit_test(test_remote_error),
         cmocka_unit_test(test_limits),        cmocka_unit_test(test_absent),
+        cmocka_unit_test(greets_the_vsock_device),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,7 +9,8 @@ static void accepts_and_prints_back(void **state)
         "vsock:3:8000",       "vsock:any:2000",     "vsock:0:0",          "vsock:4294967294:4294967295",
         "unix:/run/x.sock",   "unix:x",             "tcp:127.0.0.1:443",  "tcp:[::1]:443",
         "tcp:[2001:db8::1]:1", "tcp:localhost:65535", "tcp::6732",         "tcp:kms.us-east-1.amazonaws.com:443",
-        "tcp:a_b.example:1",  "tcp:127.0.0.1:0",
+        "tcp:a_b.example:1",  "tcp:127.0.0.1:0",    "vsock-uds:/run/vm.vsock:2000",
+        "vsock-uds:a:b:4294967295",
     };
     (void)state;
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
@@ -29,7 +30,8 @@ static void refuses(void **state)
         "vsock:3:1x", "vsock:+3:1", "vsock: 3:1", "vsock:3:1:2", "vsock:99999999999:1", "unix:", "udp:1:2", "tcp:", "tcp:host",
         "tcp:host:", "tcp:host:65536", "tcp:host:-1", "tcp:host:1:2", "tcp:[::1]", "tcp:[::1]443",
         "tcp:[::1:443", "tcp:[x]:1", "tcp:::1:443", "tcp:-x:1", "tcp:x-:1", "tcp:a..b:1", "tcp:.a:1", "tcp:a b:1",
-        "tcp:a/b:1", "tcp:host:0x10", "TCP:host:1",
+        "tcp:a/b:1", "tcp:host:0x10", "vsock-uds:", "vsock-uds:x", "vsock-uds::1", "vsock-uds:x:",
+        "vsock-uds:x:-1", "vsock-uds:x:4294967296", "vsock-uds:x:1 ", "TCP:host:1",
         "tcp:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa:1",
     };
     (void)state;
