@@ -6,9 +6,21 @@
 #include <stddef.h>
 #include <sys/prctl.h>
 
+/* The leak checker of a sanitized build looks into its own process. */
+#if defined(__SANITIZE_ADDRESS__)
+#define TRACING
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define TRACING
+#endif
+#endif
+#ifndef TRACING
+#define TRACING "ptrace", "process_vm_readv",
+#endif
+
 /* By name, since not every processor has each of them. */
 static const char *const never[] = {
-    "ptrace", "process_vm_readv", "process_vm_writev", "kcmp", "pidfd_getfd", "process_madvise",
+    TRACING "process_vm_writev", "kcmp", "pidfd_getfd", "process_madvise",
     "mount", "umount", "umount2", "pivot_root", "chroot", "move_mount", "open_tree", "fsopen", "fsmount",
     "fsconfig", "mount_setattr", "setns", "unshare", "open_by_handle_at", "name_to_handle_at",
     "init_module", "finit_module", "delete_module", "kexec_load", "kexec_file_load", "bpf",
