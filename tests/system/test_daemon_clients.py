@@ -6,6 +6,8 @@ import base64
 import hashlib
 import hmac
 import json
+import os
+import pathlib
 import re
 import time
 import unittest
@@ -274,6 +276,27 @@ class Observed(unittest.TestCase):
             self.assertEqual(value("claviger_enclave_round_trip_seconds_count"), 2)
             self.assertTrue(any(name == "signatory_build_info" for name, _ in m))
             self.assertTrue(any(name == "process_resident_memory_bytes" for name, _ in m))
+
+    def test_dashboard_and_alerts_know_the_metrics(self):
+        root = pathlib.Path(os.environ["CV_SOURCE_DIR"])
+        known = set(re.findall(r'\] = \{"([a-z_]+)"', (root / "src/signer/instruments.c").read_text()))
+        self.assertGreater(len(known), 15)
+        used = set()
+        dashboard = json.loads((root / "packaging/grafana-dashboard.json").read_text())
+        for panel in dashboard["panels"]:
+            for target in panel["targets"]:
+                used |= set(re.findall(r"\b((?:claviger|watermark|sign|signing|vault|policy|authentication|consensus)_[a-z_]+)"
+                                       r"\b(?=[\[{ )])", target["expr"]))
+        text = (root / "packaging/prometheus-alerts.yaml").read_text()
+        used |= set(re.findall(r"\b([a-z]+_[a-z_]+)(?=[\[{]| ==)", text))
+        used = {re.sub(r"_bucket$", "", name) for name in used}
+        self.assertGreater(len(used), 8)
+        self.assertEqual(used - known, set())
+        guide = (root / "docs/operating.md").read_text()
+        for name in known:
+            self.assertIn(name, guide)
+        for alert in re.findall(r"alert: (\w+)", text):
+            self.assertIn(alert, guide)
 
     def test_ready(self):
         with FakeStack() as s:
