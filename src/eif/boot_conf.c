@@ -88,7 +88,7 @@ static int next_entry(struct cv_input *in, struct entry *e, struct cv_error *err
 /* The file's text into OUT when it is in this ramdisk. */
 static int search(struct cv_input *in, struct cv_buf *out, bool *found, struct cv_error *err)
 {
-    struct entry e;
+    struct entry e = {.name = ""};
     for (;;) {
         int rc = next_entry(in, &e, err);
         if (rc <= 0) {

@@ -233,8 +233,8 @@ static int check_path(const char *path, struct cv_error *err)
 
 struct walk {
     struct cv_tree_node *at;
-    char *rest;   /* owned: what is still to be walked */
-    char *cursor; /* in REST */
+    char *rest; /* owned: what is still to be walked, from POS on */
+    size_t pos;
     unsigned hops, depth;
 };
 
@@ -246,18 +246,19 @@ static int follow(struct cv_tree *t, struct walk *w, const struct cv_tree_node *
                             "links", quote(path).text);
     }
     char *longer;
-    if (asprintf(&longer, "%s/%s", link->target, w->cursor) < 0) {
+    if (asprintf(&longer, "%s/%s", link->target, w->rest + w->pos) < 0) {
         return no_memory(err);
     }
     free(w->rest);
-    w->rest = w->cursor = longer;
+    w->rest = longer;
+    w->pos = 0;
     if (link->target[0] == '/') {
         w->at = t->root;
     }
     return 0;
 }
 
-/* One step down from W->at into the component of N bytes at W->cursor. */
+/* One step down from W->at into the component NAME of N bytes. */
 static int descend(struct cv_tree *t, struct walk *w, const char *name, size_t n, bool create,
                    const char *path, struct cv_error *err)
 {
@@ -307,19 +308,18 @@ static int resolve(struct cv_tree *t, const char *path, bool create, bool follow
     if (w.rest == NULL) {
         return no_memory(err);
     }
-    w.cursor = w.rest;
     int rc = 0;
     place->node = t->root;
     while (rc == 0) {
-        w.cursor += strspn(w.cursor, "/");
-        size_t n = strcspn(w.cursor, "/");
+        w.pos += strspn(w.rest + w.pos, "/");
+        const char *name = w.rest + w.pos;
+        size_t n = strcspn(name, "/");
         if (n == 0) {
             place->node = w.at;
             place->parent = NULL;
             break;
         }
-        const char *name = w.cursor;
-        w.cursor += n;
+        w.pos += n;
         if (n == 1 && name[0] == '.') {
             continue;
         }
@@ -328,9 +328,8 @@ static int resolve(struct cv_tree *t, const char *path, bool create, bool follow
             w.at = w.at->parent != NULL ? w.at->parent : t->root;
             continue;
         }
-        size_t slashes = strspn(w.cursor, "/");
-        bool last = w.cursor[slashes] == 0 ||
-                    (w.cursor[slashes] == '.' && w.cursor[slashes + 1] == 0);
+        const char *more = name + n + strspn(name + n, "/");
+        bool last = more[0] == 0 || (more[0] == '.' && more[1] == 0);
         struct cv_tree_node *child = last ? lookup(t, w.at, name, n) : NULL;
         if (last && !(follow_last && child != NULL && S_ISLNK(child->mode))) {
             if (n > CV_TREE_MAX_NAME) {
