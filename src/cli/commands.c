@@ -12,6 +12,7 @@ static const struct cv_command *const table[] = {
     &cv_cmd_list_ops,
     &cv_cmd_list_requests,
     &cv_cmd_prove,
+    &cv_cmd_keys_reseal,
     &cv_cmd_policy_create,
     &cv_cmd_policy_explain,
     &cv_cmd_eif_build,

@@ -18,6 +18,7 @@ extern const struct cv_command cv_cmd_eif_sign;
 extern const struct cv_command cv_cmd_eif_verify;
 extern const struct cv_command cv_cmd_generate;
 extern const struct cv_command cv_cmd_import;
+extern const struct cv_command cv_cmd_keys_reseal;
 extern const struct cv_command cv_cmd_list;
 extern const struct cv_command cv_cmd_list_ops;
 extern const struct cv_command cv_cmd_list_requests;

@@ -183,4 +183,28 @@ int cv_vault_import_sealed(struct cv_vault *vault, enum cv_scheme scheme, const 
                            const struct cv_attest_policy *policy, struct cv_vault_key **out,
                            int64_t deadline, struct cv_error *err) CV_NODISCARD;
 
+/* ---- sealing anew, for commands: each runs the loop until it is done ---- */
+
+/* One sealed key. BLOB lives as long; SEALED is initialised and freed by the
+ * caller. */
+struct cv_reseal {
+    struct cv_bytes blob;
+    /* What comes of it: CODE 0, the new blob and its public key; or the reason. */
+    int code;
+    struct cv_buf sealed;
+    struct cv_public_key public_key;
+    struct cv_error err;
+    /* the vault's */
+    struct cv_call call;
+    size_t *waiting;
+};
+/* Asks for all N (at most CV_SESSION_IN_FLIGHT) at once: under the session's
+ * CMK or, when it is not NULL, the one that CMK names, in VERSION 1 or 2.
+ * Nothing is stored. */
+void cv_vault_reseal(struct cv_vault *vault, struct cv_reseal *items, size_t n, const char *cmk,
+                     unsigned version, int64_t deadline);
+/* The public key of a blob, which the enclave opens for it. */
+int cv_vault_public_key_of(struct cv_vault *vault, struct cv_bytes blob, struct cv_public_key *out,
+                           int64_t deadline, struct cv_error *err) CV_NODISCARD;
+
 #endif
