@@ -1,19 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Keys and watermarks in DynamoDB, against DynamoDB Local or dynalite, every
-signature checked with botocore on the way."""
+"""Keys and watermarks in DynamoDB, against DynamoDB Local, dynalite or our own
+stand-in, every signature checked with botocore on the way."""
 import base64
 import json
 import os
 import pathlib
 import shutil
-import socket
 import subprocess
 import tempfile
 import threading
 import time
 import unittest
 
-from claviger_testing import process
+from claviger_testing import dynamodb, process
 
 try:
     import boto3
@@ -23,27 +22,8 @@ except ImportError:
     process.skip("boto3 is not installed")
 
 TOOL = pathlib.Path(os.environ["CV_BUILD_DIR"]) / "tests" / "dynamodb_tool"
-CACHE = pathlib.Path(os.environ["CV_SOURCE_DIR"]) / ".cache"
-DYNALITE = CACHE / "dynalite" / "node_modules" / "dynalite" / "cli.js"
-LOCAL = CACHE / "dynamodb-local"
 PKH = ["tz1VSUr8wwNhLAzempoch5d6hLRiTh8Cjcjb", "tz1Ke2h7sDdakHJQh8WX4Z372du1KChsksyU", "tz1aSkwEot3L2kmUvcoxzjMomb9mvBNuzFK6"]
 CHAIN = "NetXdQprcVkpaWU"
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
-def server_command(port):
-    if (LOCAL / "lib").is_dir() and shutil.which("java") and os.environ.get("CV_DYNAMODB") != "dynalite":
-        jars = ":".join(str(p) for p in (LOCAL / "lib").glob("*.jar"))
-        return ["java", "-Djava.library.path=%s" % (LOCAL / "lib"), "-cp", jars,
-                "software.amazon.dynamodb.services.local.main.ServerRunner", "-inMemory", "-sharedDb", "-port", str(port)], True
-    if DYNALITE.exists() and shutil.which("node"):
-        return ["node", str(DYNALITE), "--host", "127.0.0.1", "--port", str(port), "--createTableMs", "50"], False
-    process.skip("neither DynamoDB Local (.cache/dynamodb-local) nor dynalite (.cache/dynalite) is installed")
 
 
 class Tool:
@@ -67,14 +47,11 @@ class DynamoDB(unittest.TestCase):
     def setUpClass(cls):
         cls.dir = pathlib.Path(tempfile.mkdtemp(prefix="cv-ddb-"))
         cls.addClassCleanup(shutil.rmtree, cls.dir)
-        port = free_port()
-        command, cls.transactions = server_command(port)
-        cls.server = process.Program(command, cls.dir / "log")
+        cls.server, url = dynamodb.start(cls.dir / "log")
         cls.addClassCleanup(cls.server.stop)
-        process.wait_port("127.0.0.1", port, 60, cls.server)
-        cls.proxy = signed_proxy.SignedProxy(port)
+        cls.transactions = "dynalite" not in str(cls.server.process.args)
+        cls.proxy = signed_proxy.SignedProxy(int(url.rsplit(":", 1)[1]))
         cls.addClassCleanup(cls.proxy.close)
-        url = "http://127.0.0.1:%d" % port
         cls.boto = boto3.client("dynamodb", region_name="us-east-1", endpoint_url=url, aws_access_key_id="AKIDEXAMPLE",
                                 aws_secret_access_key=cls.proxy.secret, config=Config(retries={"max_attempts": 1}))
         cls.addClassCleanup(cls.boto.close)

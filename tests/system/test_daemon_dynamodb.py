@@ -29,10 +29,7 @@ class Shared(unittest.TestCase):
     def setUpClass(cls):
         cls.dir = pathlib.Path(tempfile.mkdtemp(prefix="cv-ddb-"))
         cls.addClassCleanup(shutil.rmtree, cls.dir, True)
-        server = dynamodb.start(cls.dir / "log")
-        if server is None:
-            process.skip("neither DynamoDB Local (.cache/dynamodb-local) nor dynalite (.cache/dynalite) is installed")
-        cls.server, cls.url = server
+        cls.server, cls.url = dynamodb.start(cls.dir / "log")
         cls.addClassCleanup(cls.server.stop)
 
     def stack(self):
