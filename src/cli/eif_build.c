@@ -359,6 +359,7 @@ static enum cv_exit run(const struct cv_cli *cli, int argc, char **argv)
         return cv_cli_usage(&cv_cmd_eif_build, "--compress is gzip or none");
     }
     /* The signer's own image is to be small; others as nitro-cli makes them. */
+    r.build.small_init = r.signer;
     r.build.compress = r.compress != NULL ? strcmp(r.compress, "gzip") == 0 : r.signer;
     char *copies[CV_OPTION_LIST_MAX] = {NULL};
     enum cv_exit result = CV_EXIT_USAGE;
@@ -396,7 +397,8 @@ const struct cv_command cv_cmd_eif_build = {
         "  --kernel-config FILE        its configuration, for the version in the metadata\n"
         "  --cmdline TEXT              kernel parameters\n"
         "  --modules FILE[,FILE...]    kernel modules in load order, \"none\" for none\n"
-        "  --init FILE                 first program (default: claviger-init)\n"
+        "  --init FILE                 first program (default: claviger-init; for the signer\n"
+        "                              claviger-init-small)\n"
         "  --arch x86_64|aarch64       architecture of the enclave (this machine's)\n"
         "  --type TYPE                 auto, directory, tar or container\n"
         "  --image NAME                which image of an archive that holds several\n"

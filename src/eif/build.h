@@ -29,6 +29,7 @@ struct cv_build {
     const char *blobs;               /* $NITRO_CLI_BLOBS, or NULL for its default */
     const char *modules[CV_BUILD_MAX_MODULES];
     size_t module_count;
+    bool small_init;                 /* claviger-init-small is enough, and preferred */
     bool no_modules;                 /* none, not even nsm.ko of BLOBS */
     const char *program_dir;         /* where claviger-init lies beside us, or NULL */
     const char *name, *version;      /* of the metadata; NULL: by the source */

@@ -108,14 +108,25 @@ static int find_modules(struct cv_build_files *f, const struct cv_build *b, cons
     return 0;
 }
 
+static char *own_init(const struct cv_build *b, const char *name)
+{
+    static const char *const places[] = {"/usr/lib/claviger", "/usr/local/lib/claviger"};
+    char *path = readable(b->program_dir, name);
+    for (size_t i = 0; path == NULL && i < 2; i++) {
+        path = readable(places[i], name);
+    }
+    return path;
+}
+
 static int find_init(struct cv_build_files *f, const struct cv_build *b, const char *blobs,
                      struct cv_error *err)
 {
-    static const char *const places[] = {"/usr/lib/claviger", "/usr/local/lib/claviger"};
     f->own_init = true;
-    f->init = b->init != NULL ? strdup(b->init) : readable(b->program_dir, "claviger-init");
-    for (size_t i = 0; f->init == NULL && i < 2; i++) {
-        f->init = readable(places[i], "claviger-init");
+    f->init = b->init != NULL       ? strdup(b->init)
+              : b->small_init ? own_init(b, "claviger-init-small")
+                              : NULL;
+    if (f->init == NULL) {
+        f->init = own_init(b, "claviger-init");
     }
     if (f->init != NULL) {
         return 0;

@@ -5,7 +5,7 @@ import stat
 import sys
 import unittest
 
-from claviger_testing import images
+from claviger_testing import eif, images
 from claviger_testing.image_case import CONFIG, ImageCase
 from claviger_testing.process import bin_dir
 
@@ -136,11 +136,16 @@ class Signer(ImageCase):
         self.refused(None, "", "--signer", "--unpinned", "--set", "nonsense=1", "--program", self.dir / "program")
 
     def test_size_of_the_real_one(self):
-        if not (bin_dir() / "claviger-enclave").exists():
-            self.skipTest("claviger-enclave is not built")
-        self.build(None, "--signer", "--unpinned")
-        if (bin_dir() / "claviger-enclave").stat().st_size < 12 << 20:  # not a sanitizer's build
-            self.assertLess((self.dir / "out/x.eif").stat().st_size, 4 << 20)
+        for name in ("claviger-enclave", "claviger-init-small"):
+            if not (bin_dir() / name).exists() or (bin_dir() / name).stat().st_size > 12 << 20:
+                self.skipTest(f"{name} is not built, or by a sanitizer")
+        done = self.run_cli("eif", "build", "--signer", "--unpinned", "--kernel", "kernel", "-o", "x.eif")
+        self.assertNotIn("nitro-cli", done.stderr)
+        image = eif.parse((self.dir / "x.eif").read_bytes())
+        first = {n: c for n, _, c in eif.cpio_entries(image["sections"][3][1])}
+        self.assertEqual(first["init"], (bin_dir() / "claviger-init-small").read_bytes())
+        self.assertLess((self.dir / "x.eif").stat().st_size, 4 << 20)
+
 
 if __name__ == "__main__":
     sys.exit(unittest.main())

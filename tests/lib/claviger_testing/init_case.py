@@ -79,6 +79,7 @@ def settings_text(**settings):
 
 class InitCase(unittest.TestCase):
     nsm_arguments = ()
+    program = "claviger-init-dev"
 
     @classmethod
     def setUpClass(cls):
@@ -176,7 +177,7 @@ class InitCase(unittest.TestCase):
         self.parent.start(*([ports] if ports is not None else []))
         argv = list(command) if len(command) != 1 else ["/bin/bash", "-c", command[0]]
         (self.top / "image/claviger/boot.conf").write_text(settings_text(arg=argv, **settings))
-        self.init = Program([bin_dir() / "claviger-init-dev", "--image", self.top / "image", "--parent",
+        self.init = Program([bin_dir() / self.program, "--image", self.top / "image", "--parent",
                              self.parent.dir, "--nsm", self.nsm_socket, "--ca-file", self.kms.ca, "--kms-endpoint",
                              self.kms.endpoint, "--s3-endpoint", f"https://127.0.0.1:{self.s3_port}"],
                             self.dir / "init.log")
