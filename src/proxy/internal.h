@@ -5,26 +5,17 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
-#include <sys/epoll.h>
 
 #include "proxy/proxy.h"
+#include "proxy/relay.h"
 #include "transport/listen.h"
-
-#define CV_PROXY_BUFFER 32768 /* bytes under way in one direction */
 
 struct conn;
 
 /* One end of a connection, as epoll knows it. */
 struct end {
     struct conn *conn;
-    int fd;           /* -1 when there is none */
-    uint32_t events;  /* asked of epoll */
-    bool watched;     /* epoll has it */
-    bool eof;         /* it sends no more */
-    bool shut;        /* we send no more to it */
-    /* Bytes read from it, on their way to the other end. */
-    uint8_t *buf;
-    size_t start, used;
+    struct cv_relay_end *socket; /* of the connection's relay */
 };
 
 enum conn_state { CONN_RESOLVING, CONN_CONNECTING, CONN_OPEN, CONN_DEAD };
@@ -34,11 +25,11 @@ struct conn {
     struct conn *prev, *next;
     enum conn_state state;
     struct end client, target;
+    struct cv_relay relay;        /* near = client, far = target */
     struct cv_resolved addresses; /* to try */
     size_t at;                    /* the one that is tried */
     int64_t connect_deadline;     /* of all addresses */
     int64_t try_deadline;         /* of this one */
-    int64_t active_ms;            /* last byte either way */
 };
 
 struct counters {
