@@ -36,6 +36,7 @@ static const struct cv_command *const table[] = {
     &cv_cmd_attest_get,
     &cv_cmd_attest_show,
     &cv_cmd_attest_verify,
+    &cv_cmd_enclave_serve,
     &cv_cmd_proxy,
     &cv_cmd_aws_whoami,
     &cv_cmd_version,

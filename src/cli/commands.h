@@ -25,6 +25,7 @@ extern const struct cv_command cv_cmd_list_requests;
 extern const struct cv_command cv_cmd_policy_create;
 extern const struct cv_command cv_cmd_policy_explain;
 extern const struct cv_command cv_cmd_prove;
+extern const struct cv_command cv_cmd_enclave_serve;
 extern const struct cv_command cv_cmd_proxy;
 extern const struct cv_command cv_cmd_secrets_copy;
 extern const struct cv_command cv_cmd_secrets_decrypt;
