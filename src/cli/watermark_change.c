@@ -7,17 +7,46 @@
 
 #include "cli/commands.h"
 #include "cli/configuration.h"
+#include "common/clock.h"
 #include "json/json.h"
+#include "signer/aws_section.h"
 #include "signer/marks.h"
+#include "watermark/dynamodb.h"
 #include "watermark/signatory.h"
+
+#define TABLE_MS 30000
 
 struct session {
     struct cv_config *config;
-    struct cv_wm_store *marks;
+    struct cv_wm_store *marks; /* driver file */
+    struct cv_wm_ddb *table;   /* driver aws */
     struct cv_error err;
     unsigned raised;
     unsigned kept;
 };
+
+static int open_table(struct session *s)
+{
+    struct cv_aws_config *aws = NULL;
+    struct cv_wm_ddb_options o = {.table = s->config->watermark_table, .create = true};
+    int r = cv_aws_section_load(&aws, &s->config->watermark_credentials, &s->err);
+    return r != CV_OK ? r : cv_wm_ddb_open(&s->table, &aws, &o, &s->err);
+}
+
+static int open_marks(struct session *s, enum cv_marks_open how)
+{
+    switch (s->config->watermark) {
+    case CV_CONFIG_WATERMARK_AWS:
+        return how == CV_MARKS_OPEN
+                   ? open_table(s)
+                   : cv_error_set(&s->err, CV_ERR_UNSUPPORTED, "a table in DynamoDB is neither replaced nor adopted");
+    case CV_CONFIG_WATERMARK_MEM:
+        return cv_error_set(&s->err, CV_ERR_UNSUPPORTED, "the watermark driver mem keeps nothing");
+    case CV_CONFIG_WATERMARK_FILE:
+        break;
+    }
+    return cv_signer_marks_open(&s->marks, s->config, how, &s->err);
+}
 
 static enum cv_exit open_store(struct session *s, const struct cv_cli *cli, enum cv_marks_open how)
 {
@@ -26,7 +55,7 @@ static enum cv_exit open_store(struct session *s, const struct cv_cli *cli, enum
     if (!cv_cli_configuration(cli, &s->config)) {
         return CV_EXIT_FAILURE;
     }
-    if (cv_signer_marks_open(&s->marks, s->config, how, &s->err) != CV_OK) {
+    if (open_marks(s, how) != CV_OK) {
         cv_config_free(&s->config);
         return cv_cli_fail(&s->err, "opening the watermark store");
     }
@@ -36,10 +65,11 @@ static enum cv_exit open_store(struct session *s, const struct cv_cli *cli, enum
 /* Makes all that was raised durable, closes, and says what was done. */
 static enum cv_exit close_store(struct session *s, const struct cv_cli *cli, int r)
 {
-    if (r == CV_OK) {
+    if (r == CV_OK && s->marks != NULL) {
         r = cv_wm_sync(s->marks, &s->err);
     }
     cv_wm_close(s->marks);
+    cv_wm_ddb_close(s->table);
     cv_config_free(&s->config);
     if (r != CV_OK) {
         return cv_cli_fail(&s->err, "changing the watermarks");
@@ -52,10 +82,21 @@ static enum cv_exit close_store(struct session *s, const struct cv_cli *cli, int
     return cv_cli_finish();
 }
 
+static int raise_in_table(struct session *s, const struct cv_mark *mark)
+{
+    int r = cv_wm_ddb_raise(s->table, mark, cv_deadline(TABLE_MS), &s->err);
+    s->kept += r == CV_ERR_DENIED ? 1 : 0;
+    s->raised += r == CV_OK ? 1 : 0;
+    return r == CV_ERR_DENIED ? CV_OK : r;
+}
+
 static int raise_one(void *ctx, const struct cv_mark *mark)
 {
     struct session *s = ctx;
     uint64_t seq;
+    if (s->table != NULL) {
+        return raise_in_table(s, mark);
+    }
     int r = cv_wm_raise(s->marks, mark, &seq);
     if (r == CV_ERR_BUSY && (r = cv_wm_sync(s->marks, &s->err)) == CV_OK) {
         r = cv_wm_raise(s->marks, mark, &seq);
@@ -79,7 +120,7 @@ static int know(struct session *s, const char *text)
         return cv_error_set(&s->err, CV_ERR_INVALID, "\"%s\" is no public key hash (tz1… to tz4…)",
                             cv_error_quote(quoted, sizeof quoted, text, strlen(text)));
     }
-    if (cv_marks_known(cv_wm_marks(s->marks), &mark.pkh)) {
+    if (s->marks != NULL && cv_marks_known(cv_wm_marks(s->marks), &mark.pkh)) {
         s->kept++;
         return CV_OK;
     }

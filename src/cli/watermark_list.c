@@ -10,10 +10,35 @@
 #include "cli/configuration.h"
 #include "common/file.h"
 #include "json/json.h"
+#include "common/clock.h"
+#include "signer/aws_section.h"
 #include "signer/marks.h"
+#include "watermark/dynamodb.h"
 #include "watermark/signatory.h"
 
 #define OUTPUT_MAX ((size_t)256 << 20)
+
+static int put_mark(void *ctx, const struct cv_mark *mark)
+{
+    return cv_marks_put(ctx, mark);
+}
+
+/* All marks of a table in DynamoDB. */
+static int read_table(struct cv_marks *marks, const struct cv_config *config, struct cv_error *err)
+{
+    struct cv_aws_config *aws = NULL;
+    struct cv_wm_ddb *table = NULL;
+    struct cv_wm_ddb_options o = {.table = config->watermark_table};
+    int r = cv_aws_section_load(&aws, &config->watermark_credentials, err);
+    if (r == CV_OK) {
+        r = cv_wm_ddb_open(&table, &aws, &o, err);
+    }
+    if (r == CV_OK) {
+        r = cv_wm_ddb_each(table, put_mark, marks, cv_deadline(120000), err);
+    }
+    cv_wm_ddb_close(table);
+    return r;
+}
 
 /* The marks as they are on the disk, beside a running daemon or not. */
 static bool read_marks(const struct cv_cli *cli, struct cv_marks **out)
@@ -29,8 +54,9 @@ static bool read_marks(const struct cv_cli *cli, struct cv_marks **out)
         (void)cv_cli_fail(NULL, "reading the watermarks: no memory, or base_dir is too long");
         return false;
     }
-    int r = cv_wm_read(*out, directory, &err);
-    if (r == CV_ERR_NOT_FOUND) {
+    bool table = config->watermark == CV_CONFIG_WATERMARK_AWS;
+    int r = table ? read_table(*out, config, &err) : cv_wm_read(*out, directory, &err);
+    if (r == CV_ERR_NOT_FOUND && !table) {
         (void)cv_cli_fail(NULL, "there is no watermark store in %s yet: the daemon makes it when it first starts",
                           directory);
     } else if (r != CV_OK) {

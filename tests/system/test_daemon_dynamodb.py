@@ -79,6 +79,15 @@ class Shared(unittest.TestCase):
         for s in (a, b):
             s.allow(other["public_key_hash"])
         self.assertEqual(a.request("GET", f"/keys/{pkh}").status, 200)
+        # The commands work on the table, beside the daemons.
+        marks = {(m["public_key_hash"], m["kind"]): m for m in json.loads(a.cli("--json", "watermark", "list").stdout)}
+        self.assertEqual(marks[pkh, "block"]["level"], 29)
+        done = a.cli("--json", "watermark", "raise", pkh, "--chain", tezos.chain_text(), "--level", "5000")
+        self.assertEqual(json.loads(done.stdout)["raised"], 3)
+        self.assertEqual((ask(a, tezos.block(5000, 0)), ask(b, tezos.block(4000, 0))), (409, 409))
+        self.assertEqual(ask(b, tezos.block(5001, 0)), 200)
+        self.assertIn(tezos.chain_text(), a.cli("watermark", "export").stdout)
+        self.assertEqual(a.cli("watermark", "init", "--replace", check=False).returncode, 1)
 
     def test_table_gone(self):
         s = self.stack()
