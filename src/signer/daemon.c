@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "signer/daemon.h"
+#include "signer/daemon_impl.h"
 
 #include <curl/curl.h>
 #include <errno.h>
@@ -15,46 +15,14 @@
 #include "common/file.h"
 #include "common/log.h"
 #include "crypto/init.h"
-#include "proxy/proxy.h"
 #include "signer/gate.h"
-#include "signer/hook.h"
 #include "signer/notify.h"
 #include "signer/sandbox.h"
-#include "signer/server.h"
 #include "signer/vault.h"
 
 #define HOOK_THREADS 8
 #define HOOK_QUEUE 512
 #define REQUIRE_MS 120000
-
-/* A configuration that requests in work may still refer to. */
-struct old_config {
-    struct cv_config *config;
-    struct old_config *next;
-};
-
-struct daemon {
-    const struct cv_daemon_options *o;
-    struct cv_config *config;      /* in force */
-    struct cv_config *first;       /* the vaults refer to it */
-    struct old_config *old;
-    struct cv_pool *pool;
-    struct cv_hook hook;
-    struct cv_loop_timer tidy;     /* frees old configurations */
-    struct cv_loop_timer watchdog;
-    struct cv_loop *loop;
-    struct cv_keyring ring;
-    struct cv_gate *gate;
-    struct cv_vault **vaults; /* those that could be made */
-    size_t vault_count;
-    struct cv_proxy **proxies;
-    size_t proxy_count;
-    struct cv_server *server;
-    struct cv_instruments *instruments;
-    struct cv_loop_source signals;
-    int signal;
-    bool stopping;
-};
 
 int cv_daemon_prepare_base_dir(const char *base_dir, struct cv_error *err)
 {
@@ -84,7 +52,7 @@ int cv_daemon_prepare_base_dir(const char *base_dir, struct cv_error *err)
 
 static void on_state(void *ctx, struct cv_vault *v)
 {
-    struct daemon *d = ctx;
+    struct cv_daemon *d = ctx;
     size_t active = 0;
     if (d->stopping) {
         return;
@@ -107,7 +75,7 @@ static void on_state(void *ctx, struct cv_vault *v)
 
 static void on_durable(void *ctx)
 {
-    struct daemon *d = ctx;
+    struct cv_daemon *d = ctx;
     struct cv_wm_stats stats;
     if (d->server != NULL) {
         cv_server_release(d->server);
@@ -118,7 +86,7 @@ static void on_durable(void *ctx)
 
 static void on_key(void *ctx, struct cv_vault *v, struct cv_vault_key *key)
 {
-    const struct daemon *d = ctx;
+    const struct cv_daemon *d = ctx;
     cv_gate_key(d->gate, cv_vault_store(v), &key->pkh, key->is_new);
     key->is_new = false;
     if (!d->o->no_list) {
@@ -130,7 +98,7 @@ static void on_key(void *ctx, struct cv_vault *v, struct cv_vault_key *key)
 
 /* ---- start ---- */
 
-static int start_proxy(struct daemon *d, const struct cv_config_vault *v, struct cv_error *err)
+static int start_proxy(struct cv_daemon *d, const struct cv_config_vault *v, struct cv_error *err)
 {
     char listen[CV_ADDR_TEXT];
     struct cv_proxy_config c = {.listen = v->proxy_local, .port = v->proxy_remote_port};
@@ -149,7 +117,7 @@ static int start_proxy(struct daemon *d, const struct cv_config_vault *v, struct
 
 /* A vault that cannot even be made (its key file is unreadable) is fatal: it
  * would not mend itself. One that cannot connect is tried again for ever. */
-static int start_vaults(struct daemon *d, struct cv_error *err)
+static int start_vaults(struct cv_daemon *d, struct cv_error *err)
 {
     const struct cv_config *c = d->config;
     const struct cv_vault_events events = {on_state, on_key, d};
@@ -177,104 +145,6 @@ static int start_vaults(struct daemon *d, struct cv_error *err)
     return 0;
 }
 
-/* ---- reload ---- */
-
-static bool same_addr(const struct cv_addr *a, const struct cv_addr *b)
-{
-    char x[CV_ADDR_TEXT], y[CV_ADDR_TEXT];
-    return strcmp(cv_addr_format(x, a), cv_addr_format(y, b)) == 0;
-}
-
-/* What a reload does not touch. */
-static bool needs_restart(const struct cv_config *a, const struct cv_config *b)
-{
-    if (strcmp(a->base_dir, b->base_dir) != 0 || !same_addr(&a->address, &b->address) ||
-        !same_addr(&a->utility_address, &b->utility_address) || a->watermark != b->watermark ||
-        (a->tls.certificate == NULL) != (b->tls.certificate == NULL) ||
-        (a->policy_hook == NULL) != (b->policy_hook == NULL) || a->vault_count != b->vault_count) {
-        return true;
-    }
-    for (size_t i = 0; i < a->vault_count; i++) {
-        const struct cv_config_vault *v = &a->vaults[i];
-        const struct cv_config_vault *w = &b->vaults[i];
-        if (strcmp(v->name, w->name) != 0 || !same_addr(&v->enclave, &w->enclave) ||
-            strcmp(v->encryption_key_id, w->encryption_key_id) != 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static void on_tidy(struct cv_loop_timer *timer)
-{
-    struct daemon *d = (struct daemon *)(void *)((char *)timer - offsetof(struct daemon, tidy));
-    if (cv_server_in_work(d->server) > 0) {
-        cv_loop_timer_set(timer, cv_deadline(1000));
-        return;
-    }
-    while (d->old != NULL) {
-        struct old_config *o = d->old;
-        d->old = o->next;
-        cv_config_free(&o->config);
-        free(o);
-    }
-}
-
-static int replace_config(struct daemon *d, struct cv_config *next, struct cv_error *err)
-{
-    struct old_config *o = calloc(1, sizeof(*o));
-    if (o == NULL) {
-        return cv_error_set(err, CV_ERR_NOMEM, "no memory for another configuration");
-    }
-    /* The server's certificates first: that may fail, and so may the gate, and
-     * then the old configuration stays whole. */
-    int rc = cv_gate_reload(d->gate, next, err);
-    if (rc == 0) {
-        rc = cv_server_reload(d->server, next, err);
-        if (rc != 0 && cv_gate_reload(d->gate, d->config, NULL) != 0) {
-            cv_log(CV_LOG_ERROR, "the old policy could not be put back", NULL);
-        }
-    }
-    if (rc != 0) {
-        free(o);
-        return rc;
-    }
-    d->hook.config = next;
-    if (d->config == d->first) {
-        free(o); /* freed at the end */
-    } else {
-        o->config = d->config;
-        o->next = d->old;
-        d->old = o;
-        cv_loop_timer_set(&d->tidy, cv_deadline(1000));
-    }
-    d->config = next;
-    return 0;
-}
-
-static void reload(struct daemon *d)
-{
-    struct cv_error err;
-    cv_error_clear(&err);
-    cv_notify("RELOADING=1");
-    struct cv_config *next = d->o->reload != NULL ? d->o->reload(d->o->ctx) : NULL;
-    if (next == NULL) {
-        cv_log(CV_LOG_ERROR, "the configuration is not good: the old one stays in force", NULL);
-    } else {
-        if (needs_restart(d->config, next)) {
-            cv_log(CV_LOG_WARN, "changes of addresses, directories, vaults, watermark driver, or TLS and policy "
-                                "hook on or off take effect at a restart", NULL);
-        }
-        if (replace_config(d, next, &err) != 0) {
-            cv_log_error(CV_LOG_ERROR, "the configuration could not be taken: the old one stays in force", &err);
-            cv_config_free(&next);
-        } else {
-            cv_log(CV_LOG_INFO, "configuration reloaded", "keys", cv_logf("%zu", d->config->key_count), NULL);
-        }
-    }
-    cv_notify("READY=1");
-}
-
 static void on_watchdog(struct cv_loop_timer *timer)
 {
     cv_notify("WATCHDOG=1");
@@ -283,13 +153,13 @@ static void on_watchdog(struct cv_loop_timer *timer)
 
 static void on_signal(struct cv_loop_source *source, uint32_t events)
 {
-    struct daemon *d =
-        (struct daemon *)(void *)((char *)source - offsetof(struct daemon, signals));
+    struct cv_daemon *d =
+        (struct cv_daemon *)(void *)((char *)source - offsetof(struct cv_daemon, signals));
     struct signalfd_siginfo info;
     (void)events;
     while (read(source->fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
         if (info.ssi_signo == SIGHUP) {
-            reload(d);
+            cv_daemon_reload(d);
         } else {
             d->signal = (int)info.ssi_signo;
         }
@@ -297,7 +167,7 @@ static void on_signal(struct cv_loop_source *source, uint32_t events)
 }
 
 /* Blocked before any thread is made, so that no thread takes them. */
-static int watch_signals(struct daemon *d, struct cv_error *err)
+static int watch_signals(struct cv_daemon *d, struct cv_error *err)
 {
     sigset_t set;
     (void)sigemptyset(&set);
@@ -325,7 +195,7 @@ static void raise_limits(void)
 }
 
 /* What the configuration asks for and this version does not do. */
-static void announce(const struct daemon *d)
+static void announce(const struct cv_daemon *d)
 {
     const struct cv_config *c = d->config;
     cv_gate_announce(d->gate);
@@ -337,7 +207,7 @@ static void announce(const struct daemon *d)
     }
 }
 
-static int start_hook(struct daemon *d, struct cv_error *err)
+static int start_hook(struct cv_daemon *d, struct cv_error *err)
 {
     if (d->config->policy_hook == NULL) {
         return 0;
@@ -351,7 +221,7 @@ static int start_hook(struct daemon *d, struct cv_error *err)
     return rc;
 }
 
-static void close_sandbox(const struct daemon *d)
+static void close_sandbox(const struct cv_daemon *d)
 {
     struct cv_error err;
     bool exec = false;
@@ -367,7 +237,7 @@ static void close_sandbox(const struct daemon *d)
 }
 
 /* With --require-vaults: until each is up, or one is down. */
-static int await_vaults(struct daemon *d, struct cv_error *err)
+static int await_vaults(struct cv_daemon *d, struct cv_error *err)
 {
     int64_t deadline = cv_deadline(REQUIRE_MS);
     for (size_t i = 0; i < d->vault_count && d->signal == 0;) {
@@ -388,7 +258,7 @@ static int await_vaults(struct daemon *d, struct cv_error *err)
     return 0;
 }
 
-static int start(struct daemon *d, struct cv_error *err)
+static int start(struct cv_daemon *d, struct cv_error *err)
 {
     char text[CV_ADDR_TEXT], utility[CV_ADDR_TEXT];
     int rc = cv_daemon_prepare_base_dir(d->config->base_dir, err);
@@ -433,7 +303,7 @@ static int start(struct daemon *d, struct cv_error *err)
     for (size_t i = 0; i < d->vault_count; i++) {
         cv_vault_start(d->vaults[i]);
     }
-    cv_loop_timer_init(d->loop, &d->tidy, on_tidy);
+    cv_daemon_reload_start(d);
     cv_loop_timer_init(d->loop, &d->watchdog, on_watchdog);
     if (cv_notify_watchdog_ms() > 0) {
         cv_loop_timer_set(&d->watchdog, cv_now_ms());
@@ -450,7 +320,7 @@ static int start(struct daemon *d, struct cv_error *err)
 /* ---- end ---- */
 
 /* Lets requests in work end, for a while. */
-static int drain(struct daemon *d)
+static int drain(struct cv_daemon *d)
 {
     int64_t deadline = cv_deadline(CV_DAEMON_DRAIN_MS);
     d->stopping = true;
@@ -466,7 +336,7 @@ static int drain(struct daemon *d)
     return 0;
 }
 
-static void stop(struct daemon *d)
+static void stop(struct cv_daemon *d)
 {
     d->stopping = true;
     /* Hook and vaults first: that answers whatever still waits. */
@@ -496,12 +366,7 @@ static void stop(struct daemon *d)
     cv_loop_free(&d->loop);
     free(d->vaults);
     free(d->proxies);
-    while (d->old != NULL) {
-        struct old_config *o = d->old;
-        d->old = o->next;
-        cv_config_free(&o->config);
-        free(o);
-    }
+    cv_daemon_reload_end(d);
     if (d->config != d->first) {
         cv_config_free(&d->config);
     }
@@ -510,7 +375,7 @@ static void stop(struct daemon *d)
 
 int cv_daemon_run(struct cv_daemon_options *options, struct cv_error *err)
 {
-    struct daemon d = {
+    struct cv_daemon d = {
         .o = options, .config = options->config, .first = options->config, .signals = {.fd = -1}};
     options->config = NULL;
     raise_limits();
