@@ -2,8 +2,8 @@
 #include "cli/eif_signer.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "settings/settings.h"
 
@@ -19,19 +19,14 @@ bool cv_eif_signer_given(const struct cv_eif_signer *o)
 static int find_program(char path[4096], const struct cv_eif_signer *o, const char *program_dir,
                         struct cv_error *err)
 {
-    const char *const dirs[] = {program_dir, "/usr/lib/claviger", "/usr/local/lib/claviger"};
-    if (o->program != NULL) {
-        snprintf(path, 4096, "%s", o->program);
-        return 0;
+    char *found = o->program != NULL ? strdup(o->program) : cv_build_program(program_dir, PROGRAM);
+    if (found == NULL) {
+        return cv_error_set(err, CV_ERR_NOT_FOUND, PROGRAM " is neither beside this program nor in "
+                            "/usr/libexec/claviger: name it with --program");
     }
-    for (size_t i = 0; i < 3; i++) {
-        if (dirs[i] != NULL && snprintf(path, 4096, "%s/" PROGRAM, dirs[i]) < 4096 &&
-            access(path, R_OK) == 0) {
-            return 0;
-        }
-    }
-    return cv_error_set(err, CV_ERR_NOT_FOUND, PROGRAM " is neither beside this program nor in "
-                        "/usr/lib/claviger: name it with --program");
+    int n = snprintf(path, 4096, "%s", found);
+    free(found);
+    return n < 4096 ? 0 : cv_error_set(err, CV_ERR_LIMIT, "the program's path is too long");
 }
 
 static int write_settings(struct cv_buf *out, const struct cv_eif_signer *o)

@@ -70,6 +70,9 @@ struct cv_build_files {
 };
 int cv_build_find_files(struct cv_build_files *f, const struct cv_build *b,
                         struct cv_error *err) CV_NODISCARD;
+/* Where an own program for images is: beside us, in ../libexec/claviger, or in
+ * /usr/libexec/claviger. NULL: nowhere; else freed by the caller. */
+char *cv_build_program(const char *program_dir, const char *name);
 void cv_build_free_files(struct cv_build_files *f);
 /* The metadata section's JSON. */
 int cv_build_metadata(struct cv_buf *out, const struct cv_build *b,

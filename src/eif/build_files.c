@@ -108,10 +108,15 @@ static int find_modules(struct cv_build_files *f, const struct cv_build *b, cons
     return 0;
 }
 
-static char *own_init(const struct cv_build *b, const char *name)
+char *cv_build_program(const char *program_dir, const char *name)
 {
-    static const char *const places[] = {"/usr/lib/claviger", "/usr/local/lib/claviger"};
-    char *path = readable(b->program_dir, name);
+    static const char *const places[] = {"/usr/libexec/claviger", "/usr/lib/claviger"};
+    char *path = readable(program_dir, name), *libexec = NULL;
+    if (path == NULL && program_dir != NULL &&
+        asprintf(&libexec, "%s/../libexec/claviger", program_dir) >= 0) {
+        path = readable(libexec, name);
+        free(libexec);
+    }
     for (size_t i = 0; path == NULL && i < 2; i++) {
         path = readable(places[i], name);
     }
@@ -123,10 +128,10 @@ static int find_init(struct cv_build_files *f, const struct cv_build *b, const c
 {
     f->own_init = true;
     f->init = b->init != NULL       ? strdup(b->init)
-              : b->small_init ? own_init(b, "claviger-init-small")
+              : b->small_init ? cv_build_program(b->program_dir, "claviger-init-small")
                               : NULL;
     if (f->init == NULL) {
-        f->init = own_init(b, "claviger-init");
+        f->init = cv_build_program(b->program_dir, "claviger-init");
     }
     if (f->init != NULL) {
         return 0;
@@ -135,7 +140,7 @@ static int find_init(struct cv_build_files *f, const struct cv_build *b, const c
     f->init = readable(blobs, "init");
     if (f->init == NULL) {
         return cv_error_set(err, CV_ERR_NOT_FOUND, "no init: claviger-init is not installed beside "
-                            "this program nor in /usr/lib/claviger; name one with --init");
+                            "this program nor in /usr/libexec/claviger; name one with --init");
     }
     const struct cv_boot_settings *s = b->settings;
     if (s->source_count != 0 || s->user != NULL || s->workdir != NULL || s->ports.count != 0 ||
