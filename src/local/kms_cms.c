@@ -209,8 +209,12 @@ int cv_local_cms_wrap(struct cv_buf *out, struct cv_bytes spki, struct cv_bytes 
     int rc = wrap_cek(wrapped, &wrapped_n, other ? other : key, cek);
     if (!rc)
         rc = encrypt_content(body, &body_n, cek, iv, plaintext);
-    if (shape == CV_LOCAL_CMS_BAD_PADDING && body_n)
-        body[body_n - 1] ^= 0x55;
+    /* In CBC a flip in the block before flips the same bits of the padding, which
+     * then is never valid; one in the last block would pass once in 256 times. */
+    if (shape == CV_LOCAL_CMS_BAD_PADDING && body_n >= 32)
+        body[body_n - 17] ^= 0x55;
+    else if (shape == CV_LOCAL_CMS_BAD_PADDING)
+        iv[15] ^= 0x55;
     if (!rc)
         rc = shape == CV_LOCAL_CMS_GARBAGE
                  ? garbage(out)

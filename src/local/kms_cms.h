@@ -18,7 +18,7 @@ enum cv_local_cms_shape {
     CV_LOCAL_CMS_DEFINITE,     /* DER all through */
     CV_LOCAL_CMS_OTHER_KEY,    /* wrapped for a key that is not the recipient's */
     CV_LOCAL_CMS_OTHER_KEY_ID, /* names another recipient */
-    CV_LOCAL_CMS_BAD_PADDING,  /* the last block of the content is damaged */
+    CV_LOCAL_CMS_BAD_PADDING,  /* the content's padding is wrong */
     CV_LOCAL_CMS_SHA1,         /* OAEP parameters say SHA-1 */
     CV_LOCAL_CMS_TRUNCATED,    /* the last third is missing */
     CV_LOCAL_CMS_TRAILING,     /* bytes after the end */
