@@ -19,6 +19,11 @@ static const struct cv_field root_fields[] = {
     ROOT(base_dir), ROOT(server), ROOT(vaults), ROOT(watermark), ROOT(policy_hook), ROOT(tezos),
 };
 
+/* With Signatory's text, which scripts may look for. */
+#define BASE_DIR_EMPTY                                                                             \
+    "base_dir must not be empty (Key: 'Config.BaseDir' Error:Field validation for 'BaseDir' "      \
+    "failed on the 'required' tag)"
+
 static void read_base_dir(struct cv_config_reader *r, const struct cv_yaml_node *node,
                           const struct cv_config_options *options, struct cv_config *config)
 {
@@ -30,7 +35,7 @@ static void read_base_dir(struct cv_config_reader *r, const struct cv_yaml_node 
         config->base_dir = cv_config_dup(r, CV_CONFIG_DEFAULT_BASE_DIR);
     }
     if (config->base_dir != NULL && config->base_dir[0] == 0) {
-        cv_yaml_problem(r->errors, node, "base_dir must not be empty");
+        cv_yaml_problem(r->errors, node, BASE_DIR_EMPTY);
     }
 }
 
@@ -117,7 +122,7 @@ static void read_root(struct cv_config_reader *r, const struct cv_yaml_node *roo
         /* Written as "": not the same as not written. */
         t.base_dir = cv_yaml_get(root, "base_dir");
         if (t.base_dir != NULL && cv_yaml_is_null(t.base_dir) && options->base_dir == NULL) {
-            cv_yaml_problem(r->errors, t.base_dir, "base_dir must not be empty");
+            cv_yaml_problem(r->errors, t.base_dir, BASE_DIR_EMPTY);
             t.base_dir = NULL;
         }
     }

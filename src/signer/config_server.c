@@ -10,7 +10,7 @@
 
 /* "HOST:PORT", ":PORT", "[IPv6]:PORT", "unix:PATH". */
 static void read_address(struct cv_config_reader *r, const struct cv_yaml_node *node,
-                         const char *text, struct cv_addr *out)
+                         const char *name, const char *text, struct cv_addr *out)
 {
     char forms[CV_ADDR_HOST + 16];
     struct cv_error err = {0};
@@ -25,8 +25,9 @@ static void read_address(struct cv_config_reader *r, const struct cv_yaml_node *
     }
     char quoted[80];
     cv_error_quote(quoted, sizeof(quoted), text, strlen(text));
-    cv_yaml_problem(r->errors, node, "%s is no address: HOST:PORT, :PORT, [IPv6]:PORT or unix:PATH is wanted",
-                    quoted);
+    cv_yaml_problem(r->errors, node, "%s is no address: HOST:PORT, :PORT, [IPv6]:PORT or unix:PATH is wanted "
+                    "(Key: 'Config.Server.%s' Error:Field validation for '%s' failed on the 'hostname_port' tag)",
+                    quoted, name, name);
 }
 
 /* At least N characters with upper and lower case, a digit and a special one. */
@@ -206,8 +207,8 @@ void cv_config_read_server(struct cv_config_reader *r, const struct cv_yaml_node
     config->metrics_client_ip = t.metrics_client_ip;
     const char *address = t.address != NULL ? t.address : CV_CONFIG_DEFAULT_ADDRESS;
     const char *utility = t.utility_address != NULL ? t.utility_address : CV_CONFIG_DEFAULT_UTILITY;
-    read_address(r, cv_yaml_get(node, "address"), address, &config->address);
-    read_address(r, cv_yaml_get(node, "utility_address"), utility, &config->utility_address);
+    read_address(r, cv_yaml_get(node, "address"), "Address", address, &config->address);
+    read_address(r, cv_yaml_get(node, "utility_address"), "UtilityAddress", utility, &config->utility_address);
     config->authorized_keys = t.keys;
     if (t.jwt != NULL) {
         read_jwt(r, t.jwt, config);

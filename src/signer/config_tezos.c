@@ -320,8 +320,10 @@ static bool read_pkh(struct cv_config_reader *r, const struct cv_yaml_node *key,
     if (rc != 0) {
         cv_error_quote(quoted, sizeof(quoted), text, strlen(text));
         cv_yaml_problem(r->errors, key, rc == CV_ERR_CRYPTO
-                            ? "%s is no public key hash: its checksum is wrong"
-                            : "%s is no public key hash (tz1…, tz2…, tz3…, tz4…)", quoted);
+                            ? "%s is no public key hash: its checksum is wrong "
+                              "(gotez: base58Check decoding error: invalid checksum)"
+                            : "%s is no public key hash (tz1…, tz2…, tz3…, tz4…) "
+                              "(gotez: invalid public key hash payload length)", quoted);
     }
     free(text);
     if (rc == 0) {

@@ -309,7 +309,11 @@ void cv_config_read_vaults(struct cv_config_reader *r, const struct cv_yaml_node
         v->line = c->key->line;
         v->column = c->key->column;
         if (cv_yaml_is_null(c)) {
-            cv_yaml_problem(r->errors, c->key, "a vault wants a driver and its config");
+            char name[40];
+            cv_error_quote(name, sizeof(name), c->key->text, strlen(c->key->text));
+            cv_yaml_problem(r->errors, c->key, "a vault wants a driver and its config (Key: 'Config.Vaults[%s]' "
+                            "Error:Field validation for 'Vaults[%s]' failed on the 'required' tag)",
+                            name, name);
         } else {
             read_vault(r, c, config, v);
         }

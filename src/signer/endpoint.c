@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -15,6 +16,7 @@
 
 #define RESOLVE_MS 10000
 #define OPTIONS_MAX 16
+#define OTHER_FILES 128 /* descriptors for everything that is no client */
 
 static CV_PRINTF(2, 0) void on_log(void *cls, const char *fmt, va_list ap)
 {
@@ -72,6 +74,25 @@ static int resolve(struct cv_addr *addr, struct cv_error *err)
     return rc;
 }
 
+/* How many connections there may be: as configured, unless this process may
+ * not open as many files. Both servers, vaults, stores and threads share them. */
+static size_t connections_max(const struct cv_endpoint *e)
+{
+    size_t wanted = e->server->o.config->caps.connections;
+    struct rlimit r;
+    if (getrlimit(RLIMIT_NOFILE, &r) != 0 || r.rlim_cur == RLIM_INFINITY) {
+        return wanted;
+    }
+    size_t files = (size_t)r.rlim_cur;
+    size_t most = files > OTHER_FILES + 2 * CV_CONN_SPARE ? (files - OTHER_FILES - 2 * CV_CONN_SPARE) / 2 : 1;
+    if (wanted > most) {
+        cv_log(CV_LOG_WARN, "the limit of open files is too low for the configured connections: fewer are taken",
+               "connections", cv_logf("%zu", most), "configured", cv_logf("%zu", wanted), "limit",
+               cv_logf("%zu", files), NULL);
+    }
+    return wanted < most ? wanted : most;
+}
+
 static void add(struct MHD_OptionItem *list, size_t *n, enum MHD_OPTION option, intptr_t value, void *pointer)
 {
     list[(*n)++] = (struct MHD_OptionItem){option, value, pointer};
@@ -82,11 +103,12 @@ static struct MHD_Daemon *start_daemon(struct cv_endpoint *e, int fd)
     const struct cv_config_caps *caps = &e->server->o.config->caps;
     struct MHD_OptionItem o[OPTIONS_MAX];
     size_t n = 0;
+    e->conn_max = connections_max(e);
     unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
     add(o, &n, MHD_OPTION_LISTEN_SOCKET, fd, NULL);
     add(o, &n, MHD_OPTION_NOTIFY_COMPLETED, (intptr_t)cv_http_on_completed, NULL);
     add(o, &n, MHD_OPTION_NOTIFY_CONNECTION, (intptr_t)cv_conn_notify, e);
-    add(o, &n, MHD_OPTION_CONNECTION_LIMIT, (intptr_t)caps->connections, NULL);
+    add(o, &n, MHD_OPTION_CONNECTION_LIMIT, (intptr_t)(e->conn_max + CV_CONN_SPARE), NULL);
     add(o, &n, MHD_OPTION_CONNECTION_TIMEOUT, (intptr_t)caps->idle_seconds, NULL);
     add(o, &n, MHD_OPTION_CONNECTION_MEMORY_LIMIT, 16 * 1024, NULL);
     if (e->tls != NULL) {

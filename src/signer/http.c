@@ -12,6 +12,7 @@
 #define CONTENT_JSON "application/json; charset=utf-8"
 #define CONTENT_TEXT "text/plain; charset=utf-8"
 #define REPLY_MAX (64u * 1024 * 1024)
+#define DISCARD_MAX (16u * 1024 * 1024) /* read of a body that is too large */
 
 /* ---- answers ---- */
 
@@ -233,6 +234,10 @@ enum MHD_Result cv_http_on_request(void *cls, struct MHD_Connection *connection,
             }
             h->too_large = true;
             cv_buf_reset(&h->body);
+        }
+        h->discarded += h->too_large ? *upload_data_size : 0;
+        if (h->discarded > DISCARD_MAX) {
+            return MHD_NO; /* it does not end, and 413 could not be said before */
         }
         *upload_data_size = 0;
         return MHD_YES;

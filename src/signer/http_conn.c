@@ -2,7 +2,9 @@
 /*
  * Connections of clients: one that dribbles its request is ended, one address
  * that asks too often is told so. libmicrohttpd itself ends idle ones, but a
- * byte now and then keeps it from that.
+ * byte now and then keeps it from that. When as many are open as may be,
+ * each new one ends the one that has been idle for longest: idle clients never
+ * keep others out.
  */
 #include <netinet/in.h>
 #include <stdlib.h>
@@ -19,7 +21,8 @@ struct cv_conn {
     struct cv_endpoint *endpoint;
     struct cv_conn *prev, *next;
     int fd;
-    int64_t deadline; /* by when the next step must be taken */
+    int64_t deadline; /* by when the next step must be taken; none while we work */
+    bool ended;       /* shut down, and not yet gone */
     uint8_t ip[16];
     bool peer_checked, peer_good;
     char fingerprint[65];
@@ -46,14 +49,24 @@ static const struct cv_config_caps *caps_of(const struct cv_endpoint *e)
     return &e->server->o.config->caps;
 }
 
+/* libmicrohttpd sees its end, and closes it. */
+static void end(struct cv_endpoint *e, struct cv_conn *c)
+{
+    if (!c->ended) {
+        c->ended = true;
+        e->conn_count--;
+        (void)shutdown(c->fd, SHUT_RDWR);
+    }
+}
+
 static void on_sweep(struct cv_loop_timer *timer)
 {
     struct cv_endpoint *e =
         (struct cv_endpoint *)(void *)((char *)timer - offsetof(struct cv_endpoint, sweep));
     int64_t now = cv_now_ms();
-    for (const struct cv_conn *c = e->conns; c != NULL; c = c->next) {
+    for (struct cv_conn *c = e->conns; c != NULL; c = c->next) {
         if (c->deadline <= now) {
-            (void)shutdown(c->fd, SHUT_RDWR); /* libmicrohttpd sees its end, and closes it */
+            end(e, c);
         }
     }
     cv_loop_timer_set(timer, now + SWEEP_MS);
@@ -87,6 +100,49 @@ static void take_address(struct cv_conn *c, const struct sockaddr *sa)
     }
 }
 
+/* The list has the one that was used last first. */
+static void list_add(struct cv_endpoint *e, struct cv_conn *c)
+{
+    c->prev = NULL;
+    c->next = e->conns;
+    if (e->conns != NULL) {
+        e->conns->prev = c;
+    } else {
+        e->conns_last = c;
+    }
+    e->conns = c;
+}
+
+static void list_remove(struct cv_endpoint *e, struct cv_conn *c)
+{
+    if (c->prev != NULL) {
+        c->prev->next = c->next;
+    } else {
+        e->conns = c->next;
+    }
+    if (c->next != NULL) {
+        c->next->prev = c->prev;
+    } else {
+        e->conns_last = c->prev;
+    }
+}
+
+/* Ends the one that has waited for longest, when there are too many. Those
+ * whose request is in work are few, and stay. */
+static void make_room(struct cv_endpoint *e)
+{
+    size_t most = caps_of(e)->connections < e->conn_max ? caps_of(e)->connections : e->conn_max;
+    if (e->conn_count < most) {
+        return;
+    }
+    for (struct cv_conn *c = e->conns_last; c != NULL; c = c->prev) {
+        if (!c->ended && c->deadline != CV_NO_DEADLINE) {
+            end(e, c);
+            return;
+        }
+    }
+}
+
 static void opened(struct cv_endpoint *e, struct MHD_Connection *connection, void **socket_context)
 {
     const union MHD_ConnectionInfo *fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
@@ -103,11 +159,9 @@ static void opened(struct cv_endpoint *e, struct MHD_Connection *connection, voi
     c->fd = fd->connect_fd;
     c->deadline = cv_deadline(seconds(caps_of(e)->request_seconds));
     take_address(c, addr != NULL ? addr->client_addr : NULL);
-    c->next = e->conns;
-    if (e->conns != NULL) {
-        e->conns->prev = c;
-    }
-    e->conns = c;
+    make_room(e);
+    list_add(e, c);
+    e->conn_count++;
 }
 
 void cv_conn_notify(void *cls, struct MHD_Connection *connection, void **socket_context,
@@ -118,14 +172,8 @@ void cv_conn_notify(void *cls, struct MHD_Connection *connection, void **socket_
     if (code == MHD_CONNECTION_NOTIFY_STARTED) {
         opened(e, connection, socket_context);
     } else if (c != NULL) {
-        if (c->prev != NULL) {
-            c->prev->next = c->next;
-        } else {
-            e->conns = c->next;
-        }
-        if (c->next != NULL) {
-            c->next->prev = c->prev;
-        }
+        list_remove(e, c);
+        e->conn_count -= c->ended ? 0 : 1;
         free(c);
         *socket_context = NULL;
     }
@@ -157,6 +205,8 @@ void cv_conn_answered(struct cv_conn *c)
     if (c != NULL) {
         const struct cv_config_caps *caps = caps_of(c->endpoint);
         c->deadline = cv_deadline(seconds(caps->idle_seconds + caps->request_seconds));
+        list_remove(c->endpoint, c);
+        list_add(c->endpoint, c);
     }
 }
 

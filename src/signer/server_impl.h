@@ -20,6 +20,9 @@ struct cv_route {
     void (*handle)(struct cv_http *h, const char *argument);
 };
 
+/* Connections accepted past the cap, while those that make room for them go. */
+#define CV_CONN_SPARE 64
+
 struct cv_conn;
 struct cv_buckets;
 struct cv_server_tls;
@@ -36,7 +39,9 @@ struct cv_endpoint {
     struct cv_addr addr;
     bool run; /* something was resumed: libmicrohttpd has work */
     struct cv_server_tls *tls;  /* NULL = plain HTTP */
-    struct cv_conn *conns;      /* all that are open */
+    struct cv_conn *conns, *conns_last; /* all that are open, the last used first */
+    size_t conn_count;          /* of them, without those that were shut down */
+    size_t conn_max;            /* as many as there are descriptors for */
     struct cv_loop_timer sweep; /* ends those that are too slow */
     struct cv_buckets *buckets; /* requests by client address; NULL = no limit */
 };
@@ -60,6 +65,7 @@ struct cv_http {
     unsigned refused;
     char argument[128];
     bool too_large;
+    size_t discarded; /* bytes of the body, then */
     bool suspended;
     bool answered; /* STATUS and REPLY are set */
     unsigned status;
