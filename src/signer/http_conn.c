@@ -6,6 +6,7 @@
  * each new one ends the one that has been idle for longest: idle clients never
  * keep others out.
  */
+#include <malloc.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,7 @@
 #include "signer/server_impl.h"
 
 #define SWEEP_MS 1000
+#define CROWD 512     /* connections; more are worth giving memory back for */
 #define BUCKETS 16384 /* addresses remembered; a power of two */
 
 struct cv_conn {
@@ -68,6 +70,11 @@ static void on_sweep(struct cv_loop_timer *timer)
         if (c->deadline <= now) {
             end(e, c);
         }
+    }
+    if (e->conn_peak > CROWD && e->conn_count < e->conn_peak / 4) {
+        /* A crowd has left: its buffers lie scattered, and would stay ours. */
+        e->conn_peak = e->conn_count;
+        (void)malloc_trim(0);
     }
     cv_loop_timer_set(timer, now + SWEEP_MS);
 }
@@ -162,6 +169,7 @@ static void opened(struct cv_endpoint *e, struct MHD_Connection *connection, voi
     make_room(e);
     list_add(e, c);
     e->conn_count++;
+    e->conn_peak = e->conn_count > e->conn_peak ? e->conn_count : e->conn_peak;
 }
 
 void cv_conn_notify(void *cls, struct MHD_Connection *connection, void **socket_context,

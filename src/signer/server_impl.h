@@ -41,6 +41,7 @@ struct cv_endpoint {
     struct cv_server_tls *tls;  /* NULL = plain HTTP */
     struct cv_conn *conns, *conns_last; /* all that are open, the last used first */
     size_t conn_count;          /* of them, without those that were shut down */
+    size_t conn_peak;           /* the most there were since memory was given back */
     size_t conn_max;            /* as many as there are descriptors for */
     struct cv_loop_timer sweep; /* ends those that are too slow */
     struct cv_buckets *buckets; /* requests by client address; NULL = no limit */
