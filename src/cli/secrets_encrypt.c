@@ -69,7 +69,7 @@ static int make_context(struct cv_s3ec_meta *m, const struct request *r, struct 
             *equals = 0;
             rc = cv_s3ec_pairs_add(&user, pair, equals + 1, false);
             if (rc != 0) {
-                cv_error_set(err, rc, "--context names \"%.60s\" twice, or is too large", pair);
+                (void)cv_error_set(err, rc, "--context names \"%.60s\" twice, or is too large", pair);
             }
         }
         free(pair);
@@ -77,7 +77,7 @@ static int make_context(struct cv_s3ec_meta *m, const struct request *r, struct 
     if (rc == 0 && r->version != NULL) {
         rc = cv_s3ec_pairs_add(&user, CV_CONFIG_VERSION, r->version, false);
         if (rc != 0) {
-            cv_error_set(err, rc, "the version is given by --context already");
+            (void)cv_error_set(err, rc, "the version is given by --context already");
         }
     }
     if (rc == 0) {

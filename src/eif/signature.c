@@ -273,14 +273,14 @@ static int check_sig(EVP_PKEY *key, unsigned index, struct cv_bytes sig, struct 
     if (pair == NULL || r == NULL || s == NULL || ctx == NULL || ECDSA_SIG_set0(pair, r, s) != 1) {
         BN_free(r);
         BN_free(s);
-        cv_error_set(err, rc, "out of memory");
+        (void)cv_error_set(err, rc, "out of memory");
         goto out;
     }
     int n = i2d_ECDSA_SIG(pair, &der);
     rc = CV_ERR_CRYPTO;
     if (n <= 0 || EVP_DigestVerifyInit(ctx, NULL, algs[index].md(), NULL, key) != 1 ||
         EVP_DigestVerify(ctx, der, (size_t)n, text.p, text.n) != 1) {
-        cv_error_set(err, rc, "the image's signature is not that of its certificate's key");
+        (void)cv_error_set(err, rc, "the image's signature is not that of its certificate's key");
         goto out;
     }
     rc = 0;

@@ -135,11 +135,11 @@ static struct cv_tree_node *add(struct cv_tree *t, struct cv_tree_node *parent, 
                                 size_t n, struct cv_error *err)
 {
     if (t->count >= CV_TREE_MAX_ENTRIES) {
-        cv_error_set(err, CV_ERR_LIMIT, "more than %u files", CV_TREE_MAX_ENTRIES);
+        (void)cv_error_set(err, CV_ERR_LIMIT, "more than %u files", CV_TREE_MAX_ENTRIES);
         return NULL;
     }
     if (t->text + n > CV_TREE_MAX_TEXT) {
-        cv_error_set(err, CV_ERR_LIMIT, "the names take more than %llu bytes",
+        (void)cv_error_set(err, CV_ERR_LIMIT, "the names take more than %llu bytes",
                      (unsigned long long)CV_TREE_MAX_TEXT);
         return NULL;
     }

@@ -43,7 +43,7 @@ int cv_config_unpack(struct cv_s3ec_pairs *pairs, struct cv_bytes *body, struct 
         } else if (rc == 0) {
             rc = cv_s3ec_pairs_add(pairs, name, json_string_value(value), true);
             if (rc != 0) {
-                cv_error_set(err, rc, "the metadata are too large, or hold a name twice");
+                (void)cv_error_set(err, rc, "the metadata are too large, or hold a name twice");
             }
         }
     }
