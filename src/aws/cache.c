@@ -9,7 +9,7 @@
 
 /* Milliseconds before expiry: from ADVISORY on they are renewed in the
  * background, from MANDATORY on whoever asks waits for it (botocore's numbers);
- * short-lived ones at a quarter and a sixth of their life. */
+ * short-lived ones at three quarters and half of what was left of them. */
 #define ADVISORY_MS (15 * 60 * 1000)
 #define MANDATORY_MS (10 * 60 * 1000)
 #define FETCH_MS 30000             /* a fetch in the background may take this long */
@@ -41,10 +41,10 @@ static bool have(const struct cache *c)
     return c->c.access_key_id[0] != '\0';
 }
 
-static int64_t window(const struct cache *c, int64_t most, int64_t part)
+static int64_t window(const struct cache *c, int64_t most, int64_t quarters)
 {
     int64_t life = c->expires_ms - c->fetched_ms;
-    return life / part < most ? life / part : most;
+    return life / 4 * quarters < most ? life / 4 * quarters : most;
 }
 
 /* Takes over what was fetched; with the lock held. */
@@ -156,9 +156,9 @@ static int cache_get(struct cv_aws_provider *base, struct cv_aws_credentials *ou
     int rc = 0;
     pthread_mutex_lock(&c->lock);
     int64_t left = c->expires_ms != 0 ? c->expires_ms - cv_unix_ms() : INT64_MAX;
-    if (!have(c) || force || files_changed(c) || left < window(c, MANDATORY_MS, 6))
+    if (!have(c) || force || files_changed(c) || left < window(c, MANDATORY_MS, 2))
         rc = fetch_and_wait(c, deadline, err);
-    else if (left < window(c, ADVISORY_MS, 4))
+    else if (left < window(c, ADVISORY_MS, 3))
         fetch_in_background(c);
     /* What is at hand is better than nothing. */
     if (have(c) && !(rc != 0 && force))
