@@ -11,6 +11,7 @@
  * returns the process's exit status: 0, 1 failure, 2 usage. */
 int cv_local_cmd_nsm(int argc, char **argv);
 int cv_local_cmd_kms(int argc, char **argv);
+int cv_local_cmd_vm(int argc, char **argv);
 int cv_local_cmd_up(int argc, char **argv);
 int cv_local_cmd_proxy(int argc, char **argv);
 int cv_local_cmd_imds(int argc, char **argv);
@@ -21,6 +22,7 @@ int cv_local_cmd_s3(int argc, char **argv);
 extern const char cv_local_nsm_usage[];
 extern const char cv_local_kms_usage[];
 extern const char cv_local_up_usage[];
+extern const char cv_local_vm_usage[];
 extern const char cv_local_proxy_usage[];
 extern const char cv_local_imds_usage[];
 extern const char cv_local_sts_usage[];

@@ -39,6 +39,9 @@ static const struct command commands[] = {
 #ifdef CV_LOCAL_S3
     {"s3", "objects for signed requests", cv_local_s3_usage, cv_local_cmd_s3},
 #endif
+#ifdef CV_LOCAL_VM
+    {"vm", "an enclave image in a virtual machine", cv_local_vm_usage, cv_local_cmd_vm},
+#endif
     {NULL, NULL, NULL, NULL},
 };
 

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* claviger-local vm run|describe|console|terminate */
+#include <errno.h>
+#include <getopt.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "local/local.h"
+#include "local/vm.h"
+
+const char cv_local_vm_usage[] =
+    "usage: claviger-local vm run IMAGE.eif [OPTION]...\n"
+    "       claviger-local vm describe|console|terminate [--dir DIR | --cid CID]\n"
+    "\n"
+    "Boots an enclave image in a virtual machine of this host, with the kernel's own drivers\n"
+    "for vsock and /dev/nsm, no disk and no network. The NSM measures the image as the\n"
+    "hypervisor does, and signs its documents under a local root. Runs until the enclave\n"
+    "ends, or 'vm terminate', SIGTERM or Ctrl-C ends it. Once the enclave has started it\n"
+    "prints what nitro-cli run-enclave prints.\n"
+    "\n"
+    "  --memory MIB         of the machine (256); Debian's kernel wants 128 at least\n"
+    "  --cpus N             processors (1)\n"
+    "  --cid CID            vsock address of the enclave (16); its parent is CID 2 here, not 3\n"
+    "  --debug-mode         registers of the image are zeros, and there is a console\n"
+    "  --console            a console without debug mode, which no real enclave has\n"
+    "  --attach-console     show the console on standard output too\n"
+    "  --dir DIR            folder of the machine (below $XDG_RUNTIME_DIR or /tmp): at most 80 bytes\n"
+    "  --name NAME          default: the image's file name\n"
+    "  --nsm DIR            state of the NSM stand-in, with root.pem (DIR/nsm)\n"
+    "  --role-arn ARN, --instance-id ID   for PCR3 and PCR4\n"
+    "  --root DIR           a Debian system with QEMU and vhost-device-vsock ($CLAVIGER_VM_ROOT)\n"
+    "  --accel kvm|tcg      how the processor is virtualised (what works)\n"
+    "  --heartbeat SECONDS  how long the init's heartbeat (vsock port 9000) is awaited (60)\n"
+    "  --no-nsm, --no-entropy   a machine without NSM, or with one that gives no bytes (tests)\n"
+    "\n"
+    "The host reaches the enclave's port P as vsock-uds:DIR/vm.vsock:P, and listens for what\n"
+    "the enclave connects to at the same form of address.\n"
+    "example: claviger-local vm run signer.eif --debug-mode --attach-console\n";
+
+enum { O_MEMORY = 256, O_CPUS, O_CID, O_DEBUG, O_CONSOLE, O_ATTACH, O_DIR, O_NAME, O_NSM, O_ROLE,
+       O_INSTANCE, O_ROOT, O_ACCEL, O_HEARTBEAT, O_NO_NSM, O_NO_ENTROPY, O_JSON_LOG };
+
+static const struct option long_options[] = {
+    {"memory", required_argument, NULL, O_MEMORY},
+    {"cpus", required_argument, NULL, O_CPUS},
+    {"cpu-count", required_argument, NULL, O_CPUS},
+    {"cid", required_argument, NULL, O_CID},
+    {"enclave-cid", required_argument, NULL, O_CID},
+    {"debug-mode", no_argument, NULL, O_DEBUG},
+    {"console", no_argument, NULL, O_CONSOLE},
+    {"attach-console", no_argument, NULL, O_ATTACH},
+    {"dir", required_argument, NULL, O_DIR},
+    {"name", required_argument, NULL, O_NAME},
+    {"enclave-name", required_argument, NULL, O_NAME},
+    {"nsm", required_argument, NULL, O_NSM},
+    {"role-arn", required_argument, NULL, O_ROLE},
+    {"instance-id", required_argument, NULL, O_INSTANCE},
+    {"root", required_argument, NULL, O_ROOT},
+    {"accel", required_argument, NULL, O_ACCEL},
+    {"heartbeat", required_argument, NULL, O_HEARTBEAT},
+    {"no-nsm", no_argument, NULL, O_NO_NSM},
+    {"no-entropy", no_argument, NULL, O_NO_ENTROPY},
+    {"json-log", no_argument, NULL, O_JSON_LOG},
+    {NULL, 0, NULL, 0},
+};
+
+static int usage_error(const char *what)
+{
+    fprintf(stderr, "claviger-local vm: %s\n(claviger-local vm --help shows the options)\n", what);
+    return 2;
+}
+
+static bool number(unsigned *out, const char *text, unsigned min, unsigned max)
+{
+    char *end;
+    errno = 0;
+    unsigned long v = strtoul(text, &end, 10);
+    if (*text < '0' || *text > '9' || errno != 0 || *end != '\0' || v < min || v > max)
+        return false;
+    *out = (unsigned)v;
+    return true;
+}
+
+static int take_option(struct cv_vm_options *o, int c)
+{
+    switch (c) {
+    case O_MEMORY:
+        return number(&o->memory, optarg, 32, 1u << 20) ? 0 : usage_error("--memory is 32 MiB or more");
+    case O_CPUS: return number(&o->cpus, optarg, 1, 64) ? 0 : usage_error("--cpus is 1 to 64");
+    case O_CID:
+        return number(&o->cid, optarg, 4, UINT32_MAX - 1) ? 0 : usage_error("--cid is 4 or more");
+    case O_HEARTBEAT:
+        return number(&o->heartbeat_s, optarg, 0, 3600) ? 0 : usage_error("--heartbeat is 0 to 3600");
+    case O_ACCEL:
+        o->accel = optarg;
+        return strcmp(optarg, "kvm") == 0 || strcmp(optarg, "tcg") == 0
+                   ? 0 : usage_error("--accel is kvm or tcg");
+    case O_DEBUG: o->debug_mode = o->console = true; return 0;
+    case O_CONSOLE: o->console = true; return 0;
+    case O_ATTACH: o->attach = true; return 0;
+    case O_DIR: o->dir = optarg; return 0;
+    case O_NAME: o->name = optarg; return 0;
+    case O_NSM: o->nsm_dir = optarg; return 0;
+    case O_ROLE: o->nsm.role_arn = optarg; return 0;
+    case O_INSTANCE: o->nsm.instance_id = optarg; return 0;
+    case O_ROOT: o->root = optarg; return 0;
+    case O_NO_NSM: o->no_nsm = true; return 0;
+    case O_NO_ENTROPY: o->nsm.fault_no_entropy = true; return 0;
+    case O_JSON_LOG: o->json_log = true; return 0;
+    default: return usage_error("unknown option, or one without its value");
+    }
+}
+
+/* The folder as an absolute path, short and without what QEMU takes apart. */
+static int set_dir(struct cv_vm_options *o, char out[PATH_MAX])
+{
+    char cwd[PATH_MAX / 2];
+    if (o->dir == NULL)
+        cv_vm_default_dir(out, o->cid);
+    else if (o->dir[0] == '/')
+        snprintf(out, PATH_MAX, "%s", o->dir);
+    else if (getcwd(cwd, sizeof cwd) != NULL)
+        snprintf(out, PATH_MAX, "%s/%s", cwd, o->dir);
+    o->dir = out;
+    if (strlen(out) > CV_VM_DIR_MAX || strpbrk(out, ",=") != NULL)
+        return usage_error("--dir has at most 80 bytes as an absolute path, without ',' and '='");
+    return 0;
+}
+
+static const char *file_name(char out[128], const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    const char *name = slash != NULL ? slash + 1 : path;
+    size_t n = strnlen(name, 127);
+    memcpy(out, name, n);
+    out[n] = '\0';
+    if (n > 4 && strcmp(out + n - 4, ".eif") == 0)
+        out[n - 4] = '\0';
+    return out;
+}
+
+static int run(struct cv_vm_options *o, struct cv_error *err)
+{
+    char name[128], image[PATH_MAX];
+    if (o->attach && !o->console)
+        return cv_error_set(err, CV_ERR_CONFIG, "--attach-console needs --debug-mode, or --console");
+    if (realpath(o->image, image) == NULL)
+        return cv_error_errno(err, CV_ERR_NOT_FOUND, errno, "the image %s", o->image);
+    o->image = image;
+    if (o->name == NULL)
+        o->name = file_name(name, image);
+    if (o->accel == NULL)
+        o->accel = cv_vm_accelerator();
+    if (o->console && !o->debug_mode)
+        cv_log(CV_LOG_WARN, "a console outside debug mode: no real enclave has one", NULL);
+    return cv_vm_run(o, err);
+}
+
+static int describe(const char *dir, struct cv_error *err)
+{
+    CV_CLEANUP(cv_buf_free) struct cv_buf text;
+    cv_buf_init(&text, 65536);
+    int rc = cv_vm_running(&text, dir, err);
+    if (rc == 0)
+        puts((const char *)text.p);
+    return rc;
+}
+
+static int act(const char *verb, struct cv_vm_options *o, struct cv_error *err)
+{
+    if (strcmp(verb, "run") == 0)
+        return run(o, err);
+    if (strcmp(verb, "describe") == 0)
+        return describe(o->dir, err);
+    return strcmp(verb, "console") == 0 ? cv_vm_console(o->dir, err) : cv_vm_terminate(o->dir, err);
+}
+
+int cv_local_cmd_vm(int argc, char **argv)
+{
+    static const char *const verbs[] = {"run", "describe", "console", "terminate"};
+    struct cv_vm_options o = {.memory = CV_VM_DEFAULT_MEMORY, .cpus = 1, .cid = CV_VM_DEFAULT_CID,
+                              .heartbeat_s = 60, .root = getenv("CLAVIGER_VM_ROOT")};
+    struct cv_error err;
+    char dir[PATH_MAX];
+    const char *verb = NULL;
+    int c, status = 0;
+    cv_error_clear(&err);
+    opterr = 0;
+    while (status == 0 && (c = getopt_long(argc, argv, "", long_options, NULL)) != -1)
+        status = take_option(&o, c);
+    if (status != 0)
+        return status;
+    for (size_t i = 0; optind < argc && i < 4; i++)
+        if (strcmp(argv[optind], verbs[i]) == 0)
+            verb = verbs[i];
+    if (verb == NULL)
+        return usage_error("say run, describe, console or terminate");
+    bool running = strcmp(verb, "run") == 0;
+    if (argc - optind != (running ? 2 : 1))
+        return usage_error(running ? "vm run takes one image" : "this takes options only");
+    if (running)
+        o.image = argv[optind + 1];
+    if (o.root != NULL && *o.root == '\0')
+        o.root = NULL;
+    if ((status = set_dir(&o, dir)) != 0)
+        return status;
+    cv_log_setup(CV_LOG_INFO, o.json_log);
+    if (act(verb, &o, &err) != 0) {
+        cv_log_error(CV_LOG_ERROR, "claviger-local vm", &err);
+        return 1;
+    }
+    return 0;
+}

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * claviger-local vm: an enclave image in a virtual machine of this host, with
+ * the kernel's own drivers for vsock and /dev/nsm. QEMU is the hypervisor, a
+ * vhost-user back-end in this process the NSM, vhost-device-vsock the vsock
+ * device. What the files of it share. docs/vm.md
+ *
+ * The folder of a machine: vm.json (what runs), vm.lock (held while it runs),
+ * vm.vsock and vm.vsock_PORT (vsock), nsm.sock, vhost.sock, console.log,
+ * qemu.log, vsock.log, kernel, initrd.
+ */
+#ifndef CV_LOCAL_VM_H
+#define CV_LOCAL_VM_H
+
+#include <sys/types.h>
+
+#include "eif/measure.h"
+#include "local/nsm_standin.h"
+
+#define CV_VM_PATH 512       /* bytes of a path in the folder, with its NUL */
+#define CV_VM_DIR_MAX 80     /* so that the longest socket fits sun_path */
+#define CV_VM_DEFAULT_CID 16u
+#define CV_VM_DEFAULT_MEMORY 256u /* MiB */
+#define CV_VM_HEARTBEAT_PORT 9000u
+
+struct cv_vm_options {
+    const char *image, *dir, *root, *name, *nsm_dir, *accel;
+    unsigned memory, cpus, cid;     /* MiB, count, vsock context id */
+    unsigned heartbeat_s;           /* how long it is awaited, 0 = not */
+    bool debug_mode, console, attach, no_nsm, json_log;
+    struct cv_local_nsm_config nsm;
+};
+
+/* Programs to run, found once. With a ROOT (a Debian system in a folder) they
+ * are started by its own dynamic loader, so that nothing needs to be mounted. */
+struct cv_vm_programs {
+    char root[CV_VM_PATH]; /* "" = this system's */
+    char loader[CV_VM_PATH], libraries[CV_VM_PATH], firmware[CV_VM_PATH], modules[CV_VM_PATH];
+    char qemu[CV_VM_PATH], vsock[CV_VM_PATH];
+    unsigned major, minor; /* of QEMU */
+};
+
+/* What was taken out of the image. */
+struct cv_vm_image {
+    struct cv_eif_pcrs pcrs;
+    char cmdline[CV_EIF_MAX_CMDLINE + 128]; /* as the virtual machine gets it */
+};
+
+/* DIR/NAME into OUT. Returns OUT. */
+const char *cv_vm_path(char out[CV_VM_PATH], const char *dir, const char *name);
+/* The folder when none is named: in $XDG_RUNTIME_DIR, else /tmp, by user and CID. */
+void cv_vm_default_dir(char out[CV_VM_PATH], unsigned cid);
+
+/* vm_image.c: checks and measures IMAGE as what would run, and writes kernel
+ * and initrd (the ramdisks, one after the other) into DIR. */
+int cv_vm_unpack(struct cv_vm_image *out, const char *image, const char *dir,
+                 struct cv_error *err) CV_NODISCARD;
+/* The image's command line as a virtual machine with PCI wants it: without
+ * pci=off, and with panic=-1, so that the end of PID 1 ends the machine. */
+int cv_vm_cmdline(char *out, size_t size, const char *measured, struct cv_error *err) CV_NODISCARD;
+
+/* vm_find.c: QEMU of at least 10.2 and vhost-device-vsock; the sentence says
+ * what to install. */
+int cv_vm_find(struct cv_vm_programs *p, const char *root, struct cv_error *err) CV_NODISCARD;
+/* "QEMU emulator version 11.1.3 (…)" */
+bool cv_vm_version(unsigned *major, unsigned *minor, const char *text);
+/* "kvm" where the processor's virtualisation can be used, else "tcg". */
+const char *cv_vm_accelerator(void);
+
+/* vm_spawn.c: starts ARGV (NULL-terminated), output to the file LOG, to be
+ * killed should this process die. */
+int cv_vm_spawn(pid_t *pid, const char *const *argv, const char *log, struct cv_error *err) CV_NODISCARD;
+/* Ends *PID within some seconds, by SIGTERM, then SIGKILL, and reaps it. */
+void cv_vm_end(pid_t *pid);
+int cv_vm_start_vsock(pid_t *pid, const struct cv_vm_programs *p, const struct cv_vm_options *o,
+                      struct cv_error *err) CV_NODISCARD;
+int cv_vm_start_qemu(pid_t *pid, const struct cv_vm_programs *p, const struct cv_vm_options *o,
+                     const struct cv_vm_image *image, struct cv_error *err) CV_NODISCARD;
+
+/* vm_run.c: the whole life of a machine. */
+int cv_vm_run(const struct cv_vm_options *o, struct cv_error *err) CV_NODISCARD;
+
+/* vm_state.c. */
+struct cv_vm_state {
+    const struct cv_vm_options *o;
+    const struct cv_vm_image *image;
+    const char *id; /* the NSM's module id */
+    pid_t qemu;
+};
+/* Writes vm.json, and prints what nitro-cli's run-enclave prints. */
+int cv_vm_announce(const struct cv_vm_state *s, struct cv_error *err) CV_NODISCARD;
+/* 0 while a machine runs in DIR, with its vm.json in TEXT; CV_ERR_NOT_FOUND. */
+int cv_vm_running(struct cv_buf *text, const char *dir, struct cv_error *err) CV_NODISCARD;
+int cv_vm_terminate(const char *dir, struct cv_error *err) CV_NODISCARD;
+/* Writes what was added to console.log since *AT to standard output. */
+void cv_vm_follow(const char *dir, off_t *at);
+/* The same until the machine ends. */
+int cv_vm_console(const char *dir, struct cv_error *err) CV_NODISCARD;
+
+#endif
