@@ -72,6 +72,7 @@ int cv_eif_signer_fill(const struct cv_eif_signer *o, const char *program_dir,
                                CV_SETTINGS_RELEASE, err);
     }
     if (rc == 0) {
+        settings->parent_cid = check.parent_cid; /* init and signer have one parent */
         rc = cv_source_put_file(source, CV_SETTINGS_FILE, 0444, 0, 0, cv_buf_view(&text), err);
     }
     if (rc == 0 && o->ca_file != NULL) {

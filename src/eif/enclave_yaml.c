@@ -469,7 +469,7 @@ static void read_numbers(struct read *r, const struct cv_yaml_node *root)
     }
     node = cv_yaml_get(root, "parent_cid");
     if (!cv_yaml_is_null(node)) {
-        r->config->has_cid = cv_yaml_uint(r->p, node, &s->parent_cid, 3, UINT32_MAX - 1);
+        r->config->has_cid = cv_yaml_uint(r->p, node, &s->parent_cid, 2, UINT32_MAX - 1);
     }
     node = cv_yaml_get(root, "boot_deadline");
     int64_t ms;

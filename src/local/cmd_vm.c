@@ -153,8 +153,6 @@ static int run(struct cv_vm_options *o, struct cv_error *err)
     o->image = image;
     if (o->name == NULL)
         o->name = file_name(name, image);
-    if (o->accel == NULL)
-        o->accel = cv_vm_accelerator();
     if (o->console && !o->debug_mode)
         cv_log(CV_LOG_WARN, "a console outside debug mode: no real enclave has one", NULL);
     return cv_vm_run(o, err);

@@ -24,7 +24,8 @@
 #define CV_VM_HEARTBEAT_PORT 9000u
 
 struct cv_vm_options {
-    const char *image, *dir, *root, *name, *nsm_dir, *accel;
+    const char *image, *dir, *root, *name, *nsm_dir;
+    const char *accel; /* "kvm", "tcg", NULL = kvm, and tcg when that does not work */
     unsigned memory, cpus, cid;     /* MiB, count, vsock context id */
     unsigned heartbeat_s;           /* how long it is awaited, 0 = not */
     bool debug_mode, console, attach, no_nsm, json_log;
@@ -75,7 +76,8 @@ void cv_vm_end(pid_t *pid);
 int cv_vm_start_vsock(pid_t *pid, const struct cv_vm_programs *p, const struct cv_vm_options *o,
                       struct cv_error *err) CV_NODISCARD;
 int cv_vm_start_qemu(pid_t *pid, const struct cv_vm_programs *p, const struct cv_vm_options *o,
-                     const struct cv_vm_image *image, struct cv_error *err) CV_NODISCARD;
+                     const struct cv_vm_image *image, const char *accel,
+                     struct cv_error *err) CV_NODISCARD;
 
 /* vm_run.c: the whole life of a machine. */
 int cv_vm_run(const struct cv_vm_options *o, struct cv_error *err) CV_NODISCARD;
@@ -85,9 +87,12 @@ struct cv_vm_state {
     const struct cv_vm_options *o;
     const struct cv_vm_image *image;
     const char *id; /* the NSM's module id */
+    const char *accel;
     pid_t qemu;
 };
-/* Writes vm.json, and prints what nitro-cli's run-enclave prints. */
+/* Writes vm.json, with STATE ("STARTING", "RUNNING"). */
+int cv_vm_write_state(const struct cv_vm_state *s, const char *state, struct cv_error *err) CV_NODISCARD;
+/* Prints what nitro-cli's run-enclave prints. */
 int cv_vm_announce(const struct cv_vm_state *s, struct cv_error *err) CV_NODISCARD;
 /* 0 while a machine runs in DIR, with its vm.json in TEXT; CV_ERR_NOT_FOUND. */
 int cv_vm_running(struct cv_buf *text, const char *dir, struct cv_error *err) CV_NODISCARD;

@@ -40,6 +40,7 @@ struct machine {
     struct cv_listener nsm_at, heartbeat_at;
     pthread_t thread;
     bool has_thread, stopping, beaten, announced;
+    const char *accel;
     int stop_fd, signals, lock;
     pid_t vsock, qemu;
     off_t console_at;
@@ -125,6 +126,22 @@ static int listen_at(struct cv_listener *l, const char *dir, const char *name, s
     return cv_listen(l, &addr, err);
 }
 
+static int write_state(struct machine *m, const char *state, struct cv_error *err)
+{
+    const struct cv_vm_state s = {.o = m->o, .image = &m->image, .qemu = m->qemu, .accel = m->accel,
+                                  .id = cv_local_nsm_module_id(m->nsm)};
+    int rc = cv_vm_write_state(&s, state, err);
+    return rc == 0 && strcmp(state, "RUNNING") == 0 ? cv_vm_announce(&s, err) : rc;
+}
+
+static int start_processes(struct machine *m, struct cv_error *err)
+{
+    int rc = cv_vm_start_vsock(&m->vsock, &m->programs, m->o, err);
+    if (rc == 0)
+        rc = cv_vm_start_qemu(&m->qemu, &m->programs, m->o, &m->image, m->accel, err);
+    return rc == 0 ? write_state(m, "STARTING", err) : rc;
+}
+
 static int start(struct machine *m, struct cv_error *err)
 {
     int rc;
@@ -132,8 +149,7 @@ static int start(struct machine *m, struct cv_error *err)
         (rc = cv_vm_unpack(&m->image, m->o->image, m->o->dir, err)) != 0 ||
         (rc = make_nsm(m, err)) != 0 || (rc = listen_at(&m->nsm_at, m->o->dir, "nsm.sock", err)) != 0 ||
         (rc = listen_at(&m->heartbeat_at, m->o->dir, "vm.vsock_9000", err)) != 0 ||
-        (rc = cv_vm_start_vsock(&m->vsock, &m->programs, m->o, err)) != 0 ||
-        (rc = cv_vm_start_qemu(&m->qemu, &m->programs, m->o, &m->image, err)) != 0)
+        (rc = start_processes(m, err)) != 0)
         return rc;
     rc = pthread_create(&m->thread, NULL, serve_nsm, m);
     if (rc != 0)
@@ -193,13 +209,34 @@ static void last_words(char *out, size_t size, const struct machine *m, const ch
 
 static int announce(struct machine *m, struct cv_error *err)
 {
-    const struct cv_vm_state s = {.o = m->o, .image = &m->image, .qemu = m->qemu,
-                                  .id = cv_local_nsm_module_id(m->nsm)};
     m->announced = true;
     if (!m->beaten && m->o->heartbeat_s != 0)
         cv_log(CV_LOG_WARN, "no heartbeat from the image's init: nitro-cli would call this enclave "
                "failed", NULL);
-    return cv_vm_announce(&s, err);
+    return write_state(m, "RUNNING", err);
+}
+
+/* A kernel may offer a KVM that cannot run a kernel (inside some virtual
+ * machines). QEMU says so in its log, and stands still. */
+static bool kvm_failed(const struct machine *m)
+{
+    char path[CV_VM_PATH];
+    CV_CLEANUP(cv_buf_free) struct cv_buf text;
+    if (m->o->accel != NULL || strcmp(m->accel, "kvm") != 0 || m->announced)
+        return false;
+    cv_buf_init(&text, 1u << 20);
+    return cv_file_read(&text, cv_vm_path(path, m->o->dir, "qemu.log"), NULL) == 0 && text.n > 0 &&
+           strstr((const char *)text.p, "KVM internal error") != NULL;
+}
+
+static int without_kvm(struct machine *m, struct cv_error *err)
+{
+    cv_log(CV_LOG_WARN, "this machine's KVM does not work: going on without it (--accel tcg)", NULL);
+    cv_vm_end(&m->qemu);
+    cv_vm_end(&m->vsock);
+    m->accel = "tcg";
+    m->console_at = 0;
+    return start_processes(m, err);
 }
 
 static int watch(struct machine *m, struct cv_error *err)
@@ -216,6 +253,10 @@ static int watch(struct machine *m, struct cv_error *err)
             take_heartbeat(m);
         if (m->o->attach)
             cv_vm_follow(m->o->dir, &m->console_at);
+        if (kvm_failed(m)) {
+            rc = without_kvm(m, err);
+            continue;
+        }
         if (ended(&m->qemu, &status)) {
             last_words(why, sizeof why, m, "qemu.log");
             if (WIFEXITED(status) && WEXITSTATUS(status) == 0 && m->announced) {
@@ -277,6 +318,7 @@ int cv_vm_run(const struct cv_vm_options *o, struct cv_error *err)
 {
     static struct machine m; /* large, and there is one */
     m = (struct machine){.o = o, .nsm_at = CV_LISTENER_INIT, .heartbeat_at = CV_LISTENER_INIT,
+                         .accel = o->accel != NULL ? o->accel : cv_vm_accelerator(),
                          .lock = -1, .signals = block_signals(), .stop_fd = eventfd(0, EFD_CLOEXEC)};
     int rc = m.signals < 0 || m.stop_fd < 0
                  ? cv_error_errno(err, CV_ERR_IO, errno, "preparing for signals")

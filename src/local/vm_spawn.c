@@ -154,7 +154,7 @@ int cv_vm_start_vsock(pid_t *pid, const struct cv_vm_programs *p, const struct c
 }
 
 int cv_vm_start_qemu(pid_t *pid, const struct cv_vm_programs *p, const struct cv_vm_options *o,
-                     const struct cv_vm_image *image, struct cv_error *err)
+                     const struct cv_vm_image *image, const char *accel, struct cv_error *err)
 {
     struct line l = {.n = 0};
     char kernel[CV_VM_PATH], initrd[CV_VM_PATH], console[CV_VM_PATH], log[CV_VM_PATH];
@@ -169,7 +169,7 @@ int cv_vm_start_qemu(pid_t *pid, const struct cv_vm_programs *p, const struct cv
     add(&l, "-no-reboot");
     add2(&l, "-display", "none");
     add2(&l, "-monitor", "none");
-    add2(&l, "-machine", text(&l, "q35,accel=%s,memory-backend=mem", o->accel));
+    add2(&l, "-machine", text(&l, "q35,accel=%s,memory-backend=mem", accel));
     add2(&l, "-cpu", "max");
     add2(&l, "-smp", text(&l, "%u", o->cpus));
     add2(&l, "-m", text(&l, "%uM", o->memory));

@@ -71,27 +71,33 @@ static int print(const json_t *doc, struct cv_error *err)
     return 0;
 }
 
-int cv_vm_announce(const struct cv_vm_state *s, struct cv_error *err)
+int cv_vm_write_state(const struct cv_vm_state *s, const char *state, struct cv_error *err)
 {
     char path[CV_VM_PATH];
     CV_CLEANUP(cv_buf_free) struct cv_buf text;
     CV_JSON_AUTO json_t *doc = basics(s);
     if (doc == NULL)
         return cv_error_set(err, CV_ERR_NOMEM, "no memory to describe the virtual machine");
-    CV_JSON_AUTO json_t *shown = json_copy(doc);
-    json_object_set_new(doc, "State", json_string("RUNNING"));
+    json_object_set_new(doc, "State", json_string(state));
     json_object_set_new(doc, "Flags", json_string(s->o->debug_mode ? "DEBUG_MODE" : "NONE"));
     json_object_set_new(doc, "Measurements", measurements(s->image));
     json_object_set_new(doc, "Image", json_string(s->o->image));
     json_object_set_new(doc, "Folder", json_string(s->o->dir));
     json_object_set_new(doc, "VsockPath", json_sprintf("%s/vm.vsock", s->o->dir));
-    json_object_set_new(doc, "Accelerator", json_string(s->o->accel));
+    json_object_set_new(doc, "Accelerator", json_string(s->accel));
     json_object_set_new(doc, "HypervisorPID", json_integer(s->qemu));
     cv_buf_init(&text, 65536);
     int rc = cv_json_dump_indent(&text, doc, 2);
     if (rc == 0)
         rc = cv_file_replace(cv_vm_path(path, s->o->dir, "vm.json"), cv_buf_view(&text), 0600, err);
-    return rc == 0 ? print(shown, err) : rc;
+    return rc;
+}
+
+int cv_vm_announce(const struct cv_vm_state *s, struct cv_error *err)
+{
+    CV_JSON_AUTO json_t *doc = basics(s);
+    return doc != NULL ? print(doc, err)
+                       : cv_error_set(err, CV_ERR_NOMEM, "no memory to describe the virtual machine");
 }
 
 int cv_vm_running(struct cv_buf *text, const char *dir, struct cv_error *err)

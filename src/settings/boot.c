@@ -527,8 +527,9 @@ int cv_boot_check(const struct cv_boot_settings *s, struct cv_error *err)
     if (s->boot_deadline_ms == 0 || s->boot_deadline_ms > 86400000) {
         return cv_error_set(err, CV_ERR_CONFIG, "the boot deadline must be from 1 ms to one day");
     }
-    if (s->parent_cid < 3 || s->parent_cid > UINT32_MAX - 1) {
-        return cv_error_set(err, CV_ERR_CONFIG, "the parent's CID must be 3 or more");
+    /* 3 on Nitro, 2 where the parent is the host of a virtual machine. */
+    if (s->parent_cid < 2 || s->parent_cid > UINT32_MAX - 1) {
+        return cv_error_set(err, CV_ERR_CONFIG, "the parent's CID must be 2 or more");
     }
     return 0;
 }

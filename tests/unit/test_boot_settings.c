@@ -85,7 +85,7 @@ static void test_refusals(void **state)
         "format=1\nworkdir=app\n" TAIL, "format=1\nhostname=a_b\n" TAIL,
         "format=1\nminimum_version=07\n", "format=1\nminimum_version=-1\n",
         "format=1\nminimum_version=18446744073709551616\n", "format=1\nallow_debug=yes\n",
-        "format=1\nparent_cid=2\n", "format=1\nboot_deadline_ms=0\n", "format=1\narg=\xff\n" TAIL,
+        "format=1\nparent_cid=1\n", "format=1\nboot_deadline_ms=0\n", "format=1\narg=\xff\n" TAIL,
     };
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         struct cv_boot_settings s;
