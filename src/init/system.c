@@ -10,13 +10,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* <linux/ipv6.h> and <netinet/in.h> cannot be had together. */
-struct ifreq6 {
-    struct in6_addr addr;
-    uint32_t prefix_length;
-    int index;
-};
-
 int cv_system_hostname(const char *name, struct cv_error *err)
 {
     if (name != NULL && sethostname(name, strlen(name)) != 0)
@@ -24,9 +17,9 @@ int cv_system_hostname(const char *name, struct cv_error *err)
     return 0;
 }
 
-static int with_socket(int family, unsigned long request, void *argument)
+static int with_socket(unsigned long request, void *argument)
 {
-    int fd = socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -1;
     int rc = ioctl(fd, request, argument);
@@ -39,9 +32,9 @@ static int with_socket(int family, unsigned long request, void *argument)
 int cv_system_loopback(struct cv_error *err)
 {
     struct ifreq r = {.ifr_name = "lo"};
-    if (with_socket(AF_INET, SIOCGIFFLAGS, &r) == 0) {
+    if (with_socket(SIOCGIFFLAGS, &r) == 0) {
         r.ifr_flags = (short)(r.ifr_flags | IFF_UP | IFF_RUNNING);
-        if (with_socket(AF_INET, SIOCSIFFLAGS, &r) == 0)
+        if (with_socket(SIOCSIFFLAGS, &r) == 0)
             return 0;
     }
     return cv_error_errno(err, CV_ERR_IO, errno, "bringing the loopback interface up");
@@ -54,27 +47,19 @@ static int add4(struct in_addr ip, unsigned number)
     memset(&r, 0, sizeof r);
     snprintf(r.ifr_name, sizeof r.ifr_name, "lo:%u", number);
     memcpy(&r.ifr_addr, &in, sizeof in);
-    if (with_socket(AF_INET, SIOCSIFADDR, &r) != 0)
+    if (with_socket(SIOCSIFADDR, &r) != 0)
         return -1;
     in.sin_addr.s_addr = 0xffffffff;
     memcpy(&r.ifr_addr, &in, sizeof in);
-    return with_socket(AF_INET, SIOCSIFNETMASK, &r);
+    return with_socket(SIOCSIFNETMASK, &r);
 }
 
 int cv_system_local_address(const char *ip, unsigned number, struct cv_error *err)
 {
     struct in_addr four;
-    struct ifreq6 six = {.prefix_length = 128};
-    int rc = -1;
-    if (inet_pton(AF_INET, ip, &four) == 1) {
-        rc = add4(four, number);
-    } else if (inet_pton(AF_INET6, ip, &six.addr) == 1) {
-        six.index = (int)if_nametoindex("lo");
-        rc = with_socket(AF_INET6, SIOCSIFADDR, &six);
-    } else {
-        errno = EINVAL;
-    }
-    if (rc != 0 && errno != EEXIST)
+    if (inet_pton(AF_INET, ip, &four) != 1)
+        return cv_error_set(err, CV_ERR_UNSUPPORTED, "%s is no IPv4 address", ip);
+    if (add4(four, number) != 0 && errno != EEXIST)
         return cv_error_errno(err, CV_ERR_IO, errno, "giving the loopback interface the address %s", ip);
     return 0;
 }

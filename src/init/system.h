@@ -9,7 +9,7 @@
 int cv_system_hostname(const char *name, struct cv_error *err) CV_NODISCARD;
 /* Brings lo up. */
 int cv_system_loopback(struct cv_error *err) CV_NODISCARD;
-/* Gives lo the IPv4 or IPv6 address IP as well, so that connections to it end
+/* Gives lo the IPv4 address IP as well, so that connections to it end
  * here. NUMBER tells several of them apart. */
 int cv_system_local_address(const char *ip, unsigned number, struct cv_error *err) CV_NODISCARD;
 

@@ -92,6 +92,7 @@ class InitCase(unittest.TestCase):
         cls.nsm = cls.start_nsm("nsm", "--pcr0", "ab" * 48, *cls.nsm_arguments)
         cls.kms = Kms(cls.top, "--root", cls.top / "nsm/root.pem")
         cls.addClassCleanup(cls.kms.stop)
+        (cls.top / "s3/secrets").mkdir(parents=True)
         cls.s3 = Program([bin_dir() / "claviger-local", "s3", "--state", cls.kms.state, "--ca", cls.kms.ca,
                           "--dir", cls.top / "s3"], cls.top / "s3.log")
         cls.addClassCleanup(cls.s3.stop)
