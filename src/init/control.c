@@ -193,7 +193,7 @@ static bool handle(struct cv_control *c, struct cv_bytes line)
         cv_log_error(CV_LOG_WARN, "control connection ended", &err);
     } else if (m.type == CV_CONTROL_ROTATE || m.type == CV_CONTROL_STOP) {
         give_order(c, &m);
-    } else if (m.type != CV_CONTROL_UNKNOWN) {
+    } else if (m.type != CV_CONTROL_UNKNOWN || m.has_error) {
         if (m.type == CV_CONTROL_CREDENTIALS)
             take_credentials(c, &m);
         kept = give_answer(c, &m);
