@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -268,6 +269,11 @@ static int build(struct request *r, struct cv_build_result *result, struct cv_er
                                         .spool_dir = dir,
                                         .max_bytes = (uint64_t)r->max_mib << 20,
                                         .progress = terminal ? progress : NULL};
+    struct stat last; /* the image of the last time is not part of its own source */
+    if (stat(r->out, &last) == 0) {
+        options.skip_dev = last.st_dev;
+        options.skip_ino = last.st_ino;
+    }
     for (int i = 0; r->type != NULL && i < 4; i++) {
         if (strcmp(r->type, types[i]) == 0) {
             options.kind = (enum cv_source_kind)i;

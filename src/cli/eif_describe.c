@@ -2,15 +2,25 @@
 /* claviger eif describe */
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "cli/commands.h"
 #include "cli/eif_show.h"
 #include "eif/describe.h"
 
-static const char *text_of(const json_t *o, const char *key)
+/* An image's own texts must not steer the terminal. */
+struct shown {
+    char text[160];
+};
+
+static struct shown text_of(const json_t *o, const char *key)
 {
+    struct shown out = {"-"};
     const char *s = json_string_value(json_object_get(o, key));
-    return s != NULL ? s : "-";
+    if (s != NULL) {
+        cv_error_quote(out.text, sizeof out.text, s, strlen(s));
+    }
+    return out;
 }
 
 static void print_sections(const struct cv_eif *eif)
@@ -24,13 +34,13 @@ static void print_sections(const struct cv_eif *eif)
 static void print_text(const struct cv_eif *eif, const json_t *o)
 {
     const json_t *meta = json_object_get(o, "Metadata");
-    (void)printf("image          %s, version %s\n", text_of(o, "ImageName"),
-                 text_of(o, "ImageVersion"));
+    (void)printf("image          %s, version %s\n", text_of(o, "ImageName").text,
+                 text_of(o, "ImageVersion").text);
     (void)printf("format         version %u, %s\n", eif->version,
                  (eif->flags & CV_EIF_FLAG_ARM64) != 0 ? "aarch64" : "x86_64");
-    (void)printf("built          %s by %s %s, kernel %s %s\n", text_of(meta, "BuildTime"),
-                 text_of(meta, "BuildTool"), text_of(meta, "BuildToolVersion"),
-                 text_of(meta, "OperatingSystem"), text_of(meta, "KernelVersion"));
+    (void)printf("built          %s by %s %s, kernel %s %s\n", text_of(meta, "BuildTime").text,
+                 text_of(meta, "BuildTool").text, text_of(meta, "BuildToolVersion").text,
+                 text_of(meta, "OperatingSystem").text, text_of(meta, "KernelVersion").text);
     print_sections(eif);
     const char *name;
     json_t *v;
@@ -50,8 +60,8 @@ static void print_text(const struct cv_eif *eif, const json_t *o)
                                             ? "good"
                                             : "BAD: \"claviger eif verify\" says why");
     (void)printf("certificate    %s, from %s to %s\n",
-                 text_of(json_object_get(cert, "IssuerName"), "commonName"),
-                 text_of(cert, "NotBefore"), text_of(cert, "NotAfter"));
+                 text_of(json_object_get(cert, "IssuerName"), "commonName").text,
+                 text_of(cert, "NotBefore").text, text_of(cert, "NotAfter").text);
 }
 
 static enum cv_exit run(const struct cv_cli *cli, int argc, char **argv)

@@ -53,7 +53,8 @@ static int write_file(int dir, const char *name, const struct cv_eif *eif,
     return rc;
 }
 
-static int extract(const struct cv_eif *eif, int dir, struct cv_error *err)
+/* WRITTEN gets the files that were written. */
+static int extract(const struct cv_eif *eif, int dir, json_t *written, struct cv_error *err)
 {
     static const char *const names[] = {[CV_EIF_KERNEL] = "kernel", [CV_EIF_CMDLINE] = "cmdline",
                                         [CV_EIF_SIGNATURE] = "signature.cbor",
@@ -77,7 +78,7 @@ static int extract(const struct cv_eif *eif, int dir, struct cv_error *err)
         if (rc != 0) {
             return rc;
         }
-        (void)printf("%s\n", name);
+        (void)json_array_append_new(written, json_string(name));
     }
     if (cv_eif_find(eif, CV_EIF_SIGNATURE) == NULL) {
         return 0;
@@ -86,14 +87,13 @@ static int extract(const struct cv_eif *eif, int dir, struct cv_error *err)
     int rc = cv_eif_signature_read(&s, eif, err);
     if (rc == 0) {
         rc = write_file(dir, "certificate.pem", NULL, NULL, cv_buf_view(&s.pem), err);
-        (void)printf("certificate.pem\n");
+        (void)json_array_append_new(written, json_string("certificate.pem"));
     }
     return rc;
 }
 
 static enum cv_exit run(const struct cv_cli *cli, int argc, char **argv)
 {
-    (void)cli;
     const char *option = NULL, *folder = NULL, *path;
     int operands;
     const struct cv_option options[] = {{"eif-path", 0, CV_OPT_TEXT, &option},
@@ -113,18 +113,33 @@ static enum cv_exit run(const struct cv_cli *cli, int argc, char **argv)
     }
     enum cv_exit result = CV_EXIT_OK;
     int dir = -1;
+    json_t *written = json_array();
     if (mkdir(folder, 0777) != 0 && errno != EEXIST) {
         result = cv_cli_fail(NULL, "making %s: %s", folder, strerror(errno));
     } else if ((dir = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0) {
         result = cv_cli_fail(NULL, "opening %s: %s", folder, strerror(errno));
-    } else if (extract(&eif, dir, &err) != 0) {
+    } else if (extract(&eif, dir, written, &err) != 0) {
         result = cv_cli_fail(&err, "extracting %s into %s", path, folder);
     }
     if (dir >= 0) {
         close(dir);
     }
     cv_eif_close(&eif);
-    return result == CV_EXIT_OK ? cv_cli_finish() : result;
+    if (result != CV_EXIT_OK) {
+        json_decref(written);
+        return result;
+    }
+    if (cli->json) {
+        cv_eif_show_json(json_pack("{s:o}", "Files", written));
+    } else {
+        size_t i;
+        json_t *name;
+        json_array_foreach(written, i, name) {
+            (void)printf("%s\n", json_string_value(name));
+        }
+        json_decref(written);
+    }
+    return cv_cli_finish();
 }
 
 const struct cv_command cv_cmd_eif_extract = {

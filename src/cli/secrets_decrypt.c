@@ -6,6 +6,7 @@
 #include "cli/commands.h"
 #include "cli/secrets_store.h"
 #include "common/file.h"
+#include "common/hex.h"
 #include "json/json.h"
 #include "sealed/secrets_file.h"
 
@@ -39,25 +40,57 @@ static int open_one(struct opened *o, struct cv_secrets_aws *aws, const char *cm
 
 /* ---- decrypt ---- */
 
-static int write_out(const struct cv_secrets *secrets, const char *out, struct cv_error *err)
+/* {"environment": {name: value}, "files": [{path, mode, owner, base64}]} */
+static int to_json(struct cv_buf *out, const struct cv_secrets *secrets, struct cv_error *err)
 {
-    CV_CLEANUP(cv_buf_free) struct cv_buf yaml;
-    cv_buf_init(&yaml, 4 * CV_SECRETS_MAX_BYTES);
-    int rc = cv_secrets_to_yaml(&yaml, secrets, err);
+    CV_JSON_AUTO json_t *env = json_object(), *files = json_array();
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < secrets->env_count; i++) {
+        struct cv_bytes v = secrets->env[i].value;
+        rc = json_object_set_new(env, secrets->env[i].name,
+                                 json_stringn((const char *)v.p, v.n));
+    }
+    for (size_t i = 0; rc == 0 && i < secrets->file_count; i++) {
+        const struct cv_secret_file *f = &secrets->file[i];
+        CV_CLEANUP(cv_buf_free) struct cv_buf text;
+        char mode[16];
+        cv_buf_init(&text, 2 * CV_SECRETS_MAX_BYTES);
+        snprintf(mode, sizeof mode, "0%o", f->mode);
+        rc = cv_base64_append(&text, f->content.p, f->content.n);
+        if (rc == 0) {
+            rc = json_array_append_new(files, json_pack("{s:s, s:s, s:s, s:s}", "path", f->path,
+                                                        "mode", mode, "owner", f->owner, "base64",
+                                                        text.n != 0 ? (const char *)text.p : ""));
+        }
+    }
+    CV_JSON_AUTO json_t *doc = rc == 0 ? json_pack("{s:O, s:O}", "environment", env, "files", files)
+                                       : NULL;
+    if (doc == NULL || cv_json_dump_indent(out, doc, 2) != 0 || cv_buf_append_str(out, "\n") != 0) {
+        return cv_error_set(err, CV_ERR_UNSUPPORTED, "a value or a path is no text that JSON could "
+                                                     "hold");
+    }
+    return 0;
+}
+
+static int write_out(const struct cv_cli *cli, const struct cv_secrets *secrets, const char *out,
+                     struct cv_error *err)
+{
+    CV_CLEANUP(cv_buf_free) struct cv_buf text;
+    cv_buf_init(&text, 4 * CV_SECRETS_MAX_BYTES);
+    int rc = cli->json ? to_json(&text, secrets, err) : cv_secrets_to_yaml(&text, secrets, err);
     if (rc != 0) {
         return rc;
     }
     if (out != NULL) {
-        return cv_file_replace(out, cv_buf_view(&yaml), 0600, err);
+        return cv_file_replace(out, cv_buf_view(&text), 0600, err);
     }
-    return fwrite(yaml.p, 1, yaml.n, stdout) == yaml.n
+    return fwrite(text.p, 1, text.n, stdout) == text.n
                ? 0
                : cv_error_set(err, CV_ERR_IO, "writing to standard output");
 }
 
 static enum cv_exit run_decrypt(const struct cv_cli *cli, int argc, char **argv)
 {
-    (void)cli;
     struct cv_secrets_aws aws = {NULL, NULL, NULL};
     const char *out = NULL, *cmk = NULL;
     int operands;
@@ -78,7 +111,7 @@ static enum cv_exit run_decrypt(const struct cv_cli *cli, int argc, char **argv)
     struct opened o = {.plain = CV_SECRET_INIT};
     int rc = open_one(&o, &aws, cmk, argv[1], &err);
     if (rc == 0) {
-        rc = write_out(&o.secrets, out, &err);
+        rc = write_out(cli, &o.secrets, out, &err);
     }
     opened_free(&o);
     cv_secrets_aws_free(&aws);
@@ -108,8 +141,9 @@ struct changes {
 
 static void note(json_t *list, const char *kind, const char *name)
 {
-    char line[4300];
-    snprintf(line, sizeof line, "%s %s", kind, name);
+    char quoted[1024], line[1100];
+    snprintf(line, sizeof line, "%s %s", kind,
+             cv_error_quote(quoted, sizeof quoted, name, strlen(name)));
     (void)json_array_append_new(list, json_string(line));
 }
 

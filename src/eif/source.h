@@ -31,6 +31,7 @@ struct cv_source_options {
     const char *arch;      /* "amd64" or "arm64", as containers say */
     const char *spool_dir; /* for what does not fit into memory */
     uint64_t max_bytes;    /* of all files together */
+    uint64_t skip_dev, skip_ino; /* a file that is no part of a folder: the output's last version */
     /* Called now and then, may be NULL. */
     void (*progress)(void *ctx, const char *what, uint64_t done, uint64_t total);
     void *progress_ctx;

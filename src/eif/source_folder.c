@@ -129,6 +129,10 @@ static int scan_entry(struct scan *c, int dir, const char *name, size_t at, unsi
     if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) != 0) {
         return cv_error_errno(err, CV_ERR_IO, errno, "reading %s", c->path);
     }
+    if (S_ISREG(st.st_mode) && st.st_dev == c->s->options->skip_dev &&
+        st.st_ino == c->s->options->skip_ino) {
+        return 0;
+    }
     struct cv_tree_attr attr = {.mode = st.st_mode};
     set_owner(&attr, &st);
     if (S_ISREG(st.st_mode)) {

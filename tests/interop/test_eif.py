@@ -40,7 +40,8 @@ class Reading(ImageCase):
             for pcr, value in eif.pcrs([s for s in image["sections"] if s[0] <= 3]).items():
                 self.assertEqual(got["Measurements"][pcr], value)
             parts = self.dir / name
-            self.run_cli("eif", "extract", "-d", parts, SHARED / name)
+            done = json.loads(self.run_cli("--json", "eif", "extract", "-d", parts, SHARED / name).stdout)
+            self.assertEqual(sorted(done["Files"]), sorted(p.name for p in parts.iterdir()))
             self.assertEqual((parts / "kernel").read_bytes(), b"KERNEL-BYTES")
             self.assertEqual((parts / "ramdisk1.cpio").read_bytes(), b"RAMDISK-ONE")
 
@@ -73,6 +74,15 @@ class Reading(ImageCase):
             done = self.run_cli("eif", command, bad, check=False)
             self.assertEqual(done.returncode, 1)
             self.assertIn("damaged", done.stderr)
+
+    def test_texts_do_not_steer_the_terminal(self):
+        meta = json.dumps({"ImageName": "a\u001b[31mred\u009b", "ImageVersion": "v\n2", "BuildMetadata": {},
+                           "DockerInfo": None, "CustomMetadata": None}).encode()
+        (self.dir / "x.eif").write_bytes(eif.build([(eif.KERNEL, b"k"), (eif.CMDLINE, b"c"), (eif.METADATA, meta),
+                                                    (eif.RAMDISK, b"r")]))
+        shown = self.run_cli("eif", "describe", "x.eif").stdout
+        self.assertFalse(any(c < " " and c != "\n" or "\x7f" <= c <= "\x9f" for c in shown), shown)
+        self.assertEqual(shown.split("\n")[0][:15], "image          ")
 
     def test_pcr_of_files(self):
         (self.dir / "f").write_bytes(b"content")

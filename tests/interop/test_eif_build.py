@@ -110,6 +110,12 @@ class Folders(ImageCase):
         self.assertEqual(eif.metadata(first)["BuildMetadata"]["BuildTime"], "1970-01-01T00:00:00+00:00")
         self.assertEqual(eif.metadata(second)["BuildMetadata"]["BuildTime"], "2023-11-14T22:13:20+00:00")
 
+    def test_the_output_is_no_part_of_its_source(self):
+        (self.dir / "out/app").write_text("x")
+        first = self.build(self.dir / "out", "--", "/app")
+        self.assertEqual(self.build(self.dir / "out", "--", "/app"), first)
+        self.assertNotIn("x.eif", self.root(first))
+
     def test_compressed(self):
         top = self.make(self.dir / "app")
         plain = self.build(top, "--", "/bin/app")

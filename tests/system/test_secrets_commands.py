@@ -111,6 +111,10 @@ class Secrets(unittest.TestCase):
             self.assertEqual((shown["format"], shown["version"], shown["signed"]), (int(form), 7, False))
             self.assertEqual(shown["encryption_context"]["app"], "web")
             self.assertEqual(os.stat(self.dir / "x.enc").st_mode & 0o777, 0o644)
+        plain = json.loads(self.run_cli("decrypt", "--json", "x.enc").stdout)
+        self.assertEqual(plain["environment"], {"DB_PASSWORD": SECRET, "APP_TWO": "line\nbreak"})
+        self.assertEqual(plain["files"][1], {"path": "/run/app/key.pem", "mode": "0440", "owner": "app:app",
+                                             "base64": base64.b64encode(SECRET.encode() + b"\n").decode()})
         self.run_cli("decrypt", "-o", "plain.yaml", "x.enc")
         self.assertEqual(os.stat(self.dir / "plain.yaml").st_mode & 0o777, 0o600)
         self.assertIn(SECRET, (self.dir / "plain.yaml").read_text())
