@@ -54,11 +54,28 @@ static void escape(char esc[static 8], const uint8_t *p, size_t n) {
     }
 }
 
+/* Bytes at the start of TEXT that stand for themselves, one by one: the whole
+ * of nearly every text that is written. */
+static size_t plain_run(struct cv_bytes text) {
+    size_t n = 0;
+    while (n < text.n && text.p[n] >= 0x20 && text.p[n] < 0x7f && text.p[n] != '"' &&
+           text.p[n] != '\\' && text.p[n] != '<' && text.p[n] != '>' && text.p[n] != '&')
+        n++;
+    return n;
+}
+
 int cv_json_append_str(struct cv_buf *out, struct cv_bytes text) {
     size_t before = out->n;
     int rc = cv_buf_append_u8(out, '"');
     size_t plain = 0; /* bytes before text.p that were not copied yet */
     while (rc == 0 && text.n > 0) {
+        size_t run = plain_run(text);
+        if (run > 0) {
+            plain += run;
+            text.p += run;
+            text.n -= run;
+            continue;
+        }
         size_t n = cv_utf8_next(text), step = n == 0 ? 1 : n;
         char esc[8];
         escape(esc, text.p, n);

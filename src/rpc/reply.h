@@ -4,7 +4,8 @@
  *
  * What the enclave writes to an original client is byte for byte what the
  * original signer writes: {"Ok": value} or {"Err": {message, source}}, an
- * Ed25519 signature as an array of 64 integers. A reply to a request with an
+ * Ed25519 signature as an array of 64 integers (but a byte string where there is
+ * an id). A reply to a request with an
  * id carries it first: {"id": 7, "Ok": …}; where a handle was named, and for
  * Sign the digest of the message, they are echoed between the two.
  */

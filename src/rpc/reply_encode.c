@@ -84,8 +84,9 @@ int cv_rpc_reply_ok_signature(struct cv_buf *out, const struct cv_rpc_echo *echo
     begin(&e, out, echo, "Ok");
     cv_rpc_emit_head(&e, CV_CBOR_MAP, 1);
     key(&e, cv_scheme_rpc_name(sig->scheme));
-    if (sig->scheme == CV_SCHEME_ED25519) {
-        /* The original's Ed25519 type is a tuple: an array of integers. */
+    if (sig->scheme == CV_SCHEME_ED25519 && (echo == NULL || !echo->has_id)) {
+        /* The original's Ed25519 type is a tuple: an array of integers. A client
+         * that sends ids is none of its, and spared the 64 heads. */
         cv_rpc_emit_head(&e, CV_CBOR_ARRAY, sig->n);
         for (size_t i = 0; i < sig->n; i++)
             cv_rpc_emit_head(&e, CV_CBOR_UINT, sig->p[i]);

@@ -95,7 +95,7 @@ bool cv_http_take_pkh(struct cv_http *h, const char *text)
     size_t n;
     int rc = cv_pkh_parse(&h->pkh_value, cv_bytes_str(text));
     if (rc == 0) {
-        cv_pkh_format(h->pkh, &h->pkh_value);
+        (void)snprintf(h->pkh, sizeof(h->pkh), "%s", text); /* which is its only form */
         return true;
     }
     if (cv_text_parse(&kind, payload, &n, cv_bytes_str(text)) == 0) {
