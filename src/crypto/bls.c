@@ -120,7 +120,7 @@ static int verify_suite(const uint8_t *public_key, const struct suite *suite,
     return rc == BLST_SUCCESS ? 0 : CV_ERR_CRYPTO;
 }
 
-static int verify(const uint8_t *public_key, enum cv_sign_version version, struct cv_bytes in,
+int cv_bls_verify(const uint8_t *public_key, enum cv_sign_version version, struct cv_bytes in,
                   const uint8_t *sig) {
     struct suite suite;
     int rc = choose(&suite, version, public_key);
@@ -150,5 +150,4 @@ const struct cv_scheme_ops cv_bls_ops = {
     .parse = parse,
     .init = init,
     .sign = sign,
-    .verify = verify,
 };

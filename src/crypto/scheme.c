@@ -173,19 +173,6 @@ int cv_sign(const struct cv_signing_key *key, enum cv_sign_version version, stru
     return cv_sign_digest(key, version, message, digest, out);
 }
 
-int cv_verify(const struct cv_public_key *key, enum cv_sign_version version,
-              struct cv_bytes message, const struct cv_signature *sig) {
-    const struct cv_scheme_ops *o = ops(key->scheme);
-    if (sig->scheme != key->scheme || sig->n != o->signature_len || key->n != o->public_key_len)
-        return CV_ERR_CRYPTO;
-    uint8_t digest[CV_BLAKE2B_256_LEN];
-    if (o->prehash) {
-        cv_blake2b_256(digest, message);
-        message = CV_BYTES(digest, sizeof(digest));
-    }
-    return o->verify(key->p, version, message, sig->p);
-}
-
 int cv_prove_possession(const struct cv_signing_key *key, struct cv_signature *out) {
     if (!key->ready)
         return CV_ERR_STATE;
@@ -195,12 +182,4 @@ int cv_prove_possession(const struct cv_signing_key *key, struct cv_signature *o
     out->scheme = CV_SCHEME_BLS;
     out->n = cv_bls_ops.signature_len;
     return cv_bls_prove(key, out->p);
-}
-
-int cv_verify_possession(const struct cv_public_key *key, const struct cv_signature *proof) {
-    if (key->scheme != CV_SCHEME_BLS)
-        return CV_ERR_UNSUPPORTED;
-    if (proof->scheme != CV_SCHEME_BLS || proof->n != cv_bls_ops.signature_len)
-        return CV_ERR_CRYPTO;
-    return cv_bls_verify_proof(key->p, proof->p);
 }

@@ -67,17 +67,6 @@ static int sign(const struct cv_signing_key *key, enum cv_sign_version version, 
     return secp256k1_ecdsa_signature_serialize_compact(context, out, &sig) == 1 ? 0 : CV_ERR_CRYPTO;
 }
 
-static int verify(const uint8_t *public_key, enum cv_sign_version version, struct cv_bytes in,
-                  const uint8_t *sig) {
-    (void)version;
-    secp256k1_pubkey point;
-    secp256k1_ecdsa_signature parsed;
-    if (in.n != 32 || secp256k1_ec_pubkey_parse(checking(), &point, public_key, 33) != 1 ||
-        secp256k1_ecdsa_signature_parse_compact(checking(), &parsed, sig) != 1)
-        return CV_ERR_CRYPTO;
-    return secp256k1_ecdsa_verify(checking(), &parsed, in.p, &point) == 1 ? 0 : CV_ERR_CRYPTO;
-}
-
 const struct cv_scheme_ops cv_secp256k1_ops = {
     .rpc_name = "Secp256k1",
     .name = "secp256k1",
@@ -90,5 +79,4 @@ const struct cv_scheme_ops cv_secp256k1_ops = {
     .parse = parse,
     .init = init,
     .sign = sign,
-    .verify = verify,
 };

@@ -26,14 +26,23 @@ struct cv_scheme_ops {
     /* IN is the digest or the message, as prehash says. */
     int (*sign)(const struct cv_signing_key *key, enum cv_sign_version version, struct cv_bytes in,
                 uint8_t *out);
-    int (*verify)(const uint8_t *public_key, enum cv_sign_version version, struct cv_bytes in,
-                  const uint8_t *sig);
 };
 
 extern const struct cv_scheme_ops cv_ed25519_ops;
 extern const struct cv_scheme_ops cv_secp256k1_ops;
 extern const struct cv_scheme_ops cv_p256_ops;
 extern const struct cv_scheme_ops cv_bls_ops;
+
+/* Each checks SIG over IN, the digest or the message as prehash says. Beside the
+ * table, so that who only signs links none of them. */
+int cv_ed25519_verify(const uint8_t *public_key, enum cv_sign_version version, struct cv_bytes in,
+                      const uint8_t *sig) CV_NODISCARD;
+int cv_secp256k1_verify(const uint8_t *public_key, enum cv_sign_version version, struct cv_bytes in,
+                        const uint8_t *sig) CV_NODISCARD;
+int cv_p256_verify(const uint8_t *public_key, enum cv_sign_version version, struct cv_bytes in,
+                   const uint8_t *sig) CV_NODISCARD;
+int cv_bls_verify(const uint8_t *public_key, enum cv_sign_version version, struct cv_bytes in,
+                  const uint8_t *sig) CV_NODISCARD;
 
 /* Makes the libsecp256k1 context. */
 int cv_secp256k1_start(void) CV_NODISCARD;

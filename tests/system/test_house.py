@@ -282,6 +282,16 @@ class Inside(unittest.TestCase):
     def test_enclave_development(self):
         self.check_inside("claviger-enclave-dev", "claviger-enclave")
 
+    def test_enclave_only_signs(self):
+        """In the place of libsecp256k1's table for verification stand two bytes."""
+        self.have("claviger-enclave")
+        for program in ("claviger-enclave", "claviger-enclave-dev"):
+            objects = {o[2] for o in linked(program)[0]}
+            self.assertIn("no_verify_table.c.o", objects)
+            self.assertEqual(objects & {"verify.c.o", "secp256k1_verify.c.o"}, set())
+            self.assertLess((BIN / program).stat().st_size, 6.5 * 2**20)
+        self.assertIn("secp256k1_verify.c.o", {o[2] for o in linked("claviger")[0]})
+
     def test_init(self):
         self.check_inside("claviger-init", "claviger-init")
 
