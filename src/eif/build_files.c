@@ -123,13 +123,21 @@ char *cv_build_program(const char *program_dir, const char *name)
     return path;
 }
 
+/* What claviger-init-small cannot do. */
+static bool wants_more(const struct cv_boot_settings *s)
+{
+    return s->source_count != 0 || s->untrusted_env.count != 0 || s->egress.count != 0 ||
+           s->ports.count != 0;
+}
+
 static int find_init(struct cv_build_files *f, const struct cv_build *b, const char *blobs,
                      struct cv_error *err)
 {
     f->own_init = true;
-    f->init = b->init != NULL       ? strdup(b->init)
-              : b->small_init ? cv_build_program(b->program_dir, "claviger-init-small")
-                              : NULL;
+    f->init = b->init != NULL ? strdup(b->init) : NULL;
+    if (f->init == NULL && b->small_init && !wants_more(b->settings)) {
+        f->init = cv_build_program(b->program_dir, "claviger-init-small");
+    }
     if (f->init == NULL) {
         f->init = cv_build_program(b->program_dir, "claviger-init");
     }
@@ -142,9 +150,7 @@ static int find_init(struct cv_build_files *f, const struct cv_build *b, const c
         return cv_error_set(err, CV_ERR_NOT_FOUND, "no init: claviger-init is not installed beside "
                             "this program nor in /usr/libexec/claviger; name one with --init");
     }
-    const struct cv_boot_settings *s = b->settings;
-    if (s->source_count != 0 || s->user != NULL || s->workdir != NULL || s->ports.count != 0 ||
-        s->egress.count != 0) {
+    if (wants_more(b->settings) || b->settings->user != NULL || b->settings->workdir != NULL) {
         return cv_error_set(err, CV_ERR_NOT_FOUND, "claviger-init is not installed, and AWS's own "
                             "init knows no secrets, user, working directory or ports, which this "
                             "image needs");
