@@ -4,98 +4,19 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "eif/cpio.h"
-#include "eif/input.h"
-
-#define HEADER 110u
-#define FIELDS 13u
-
-enum field { MODE = 1, FILESIZE = 6, NAMESIZE = 11 };
-
-static int bad(struct cv_error *err)
-{
-    return cv_error_set(err, CV_ERR_INVALID, "a ramdisk is no cpio archive of the newc kind");
-}
-
-static bool hex8(uint32_t *out, const char *p)
-{
-    uint32_t v = 0;
-    for (int i = 0; i < 8; i++) {
-        char c = p[i];
-        unsigned digit = c >= '0' && c <= '9'   ? (unsigned)(c - '0')
-                         : c >= 'a' && c <= 'f' ? (unsigned)(c - 'a') + 10
-                         : c >= 'A' && c <= 'F' ? (unsigned)(c - 'A') + 10
-                                                : 16;
-        if (digit > 15) {
-            return false;
-        }
-        v = v << 4 | digit;
-    }
-    *out = v;
-    return true;
-}
-
-struct entry {
-    char name[CV_CPIO_MAX_NAME];
-    uint32_t field[FIELDS];
-};
-
-/* Zeros stand between archives. 1 with the first byte of a header in *FIRST. */
-static int skip_zeros(struct cv_input *in, char *first, struct cv_error *err)
-{
-    size_t got = 1;
-    *first = 0;
-    while (got != 0 && *first == 0) {
-        int rc = cv_input_read(in, first, 1, &got, err);
-        if (rc != 0) {
-            return rc;
-        }
-    }
-    return got != 0 ? 1 : 0;
-}
-
-/* 1 with an entry, 0 at the end. */
-static int next_entry(struct cv_input *in, struct entry *e, struct cv_error *err)
-{
-    char head[HEADER];
-    int rc = skip_zeros(in, &head[0], err);
-    if (rc <= 0) {
-        return rc;
-    }
-    rc = cv_input_exact(in, head + 1, HEADER - 1, err);
-    if (rc != 0 || memcmp(head, "070701", 6) != 0) {
-        return rc != 0 ? rc : bad(err);
-    }
-    for (unsigned i = 0; i < FIELDS; i++) {
-        if (!hex8(&e->field[i], head + 6 + 8 * i)) {
-            return bad(err);
-        }
-    }
-    uint32_t n = e->field[NAMESIZE];
-    if (n == 0 || n > sizeof e->name) {
-        return bad(err);
-    }
-    rc = cv_input_exact(in, e->name, n, err);
-    if (rc == 0 && e->name[n - 1] != 0) {
-        return bad(err);
-    }
-    if (rc == 0) {
-        rc = cv_input_skip(in, (4 - (HEADER + n) % 4) % 4, err);
-    }
-    return rc == 0 ? 1 : rc;
-}
+#include "eif/cpio_read.h"
 
 /* The file's text into OUT when it is in this ramdisk. */
 static int search(struct cv_input *in, struct cv_buf *out, bool *found, struct cv_error *err)
 {
-    struct entry e = {.name = ""};
+    struct cv_cpio_found e = {.name = ""};
     for (;;) {
-        int rc = next_entry(in, &e, err);
+        int rc = cv_cpio_next(in, &e, err);
         if (rc <= 0) {
             return rc;
         }
-        uint32_t size = e.field[FILESIZE];
-        bool wanted = strcmp(e.name, CV_BOOT_FILE) == 0 && S_ISREG(e.field[MODE]);
+        uint32_t size = e.size;
+        bool wanted = strcmp(e.name, CV_BOOT_FILE) == 0 && S_ISREG(e.mode);
         if (wanted) {
             cv_buf_reset(out);
             uint8_t *room = size <= CV_BOOT_MAX_TEXT ? cv_buf_reserve(out, size) : NULL;
@@ -109,7 +30,7 @@ static int search(struct cv_input *in, struct cv_buf *out, bool *found, struct c
             rc = cv_input_skip(in, size, err);
         }
         if (rc == 0) {
-            rc = cv_input_skip(in, (4 - size % 4) % 4, err);
+            rc = cv_cpio_pad(in, &e, err);
         }
         if (rc != 0) {
             return rc;

@@ -18,7 +18,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct cv_eif eif = {.fd = fd, .file_size = size, .count = 1};
     eif.sections[0] = (struct cv_eif_section){CV_EIF_RAMDISK, 0, size};
     struct cv_boot_settings s;
-    (void)cv_eif_boot_settings(&eif, &s, NULL);
+    (void)!cv_eif_boot_settings(&eif, &s, NULL);
     cv_boot_free(&s);
     close(fd);
     return 0;
