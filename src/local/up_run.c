@@ -1,21 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The children of `up`: started in order, each waited for until it answers;
- * started again when one dies; ended with `up`, whatever way that ends
- * (PR_SET_PDEATHSIG). Each is in a process group of its own, so that a Ctrl-C
- * reaches `up` alone, which then ends them in order.
+ * started again when one dies; ended in order.
  */
 #include "local/up.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <jansson.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -24,26 +20,16 @@
 #include "common/file.h"
 #include "common/hex.h"
 #include "common/log.h"
-#include "transport/stream.h"
+#include "local/children.h"
 
 #define START_MS 30000
-#define TERM_MS 5000
-#define KILL_MS 5000
-#define ARGS 24
 #define BACKOFF_MIN_MS 100
 #define BACKOFF_MAX_MS 5000
 
 enum { NSM, KMS, PROXY, ENCLAVE, IMDS, STS, S3, N_CHILDREN };
 
-struct child {
-    const char *name;
-    const char *program;
-    const char *args[ARGS];
-    size_t n_args;
-    char address[CV_ADDR_TEXT]; /* where it answers */
-    pid_t pid;                  /* 0 = not running */
-    int out;                    /* its standard output, while a line is awaited; -1 */
-    int64_t again_ms;           /* when it is started again; 0 = not */
+struct restart {
+    int64_t again_ms; /* when it is started again; 0 = not */
     int64_t backoff_ms;
 };
 
@@ -54,88 +40,83 @@ struct runner {
     char self[CV_UP_PATH];
     char path[16][CV_UP_PATH]; /* texts of arguments */
     char text[N_CHILDREN][256];
-    struct child child[N_CHILDREN];
+    struct cv_local_child child[N_CHILDREN];
+    struct restart restart[N_CHILDREN];
 };
-
-static void arg(struct child *c, const char *a)
-{
-    if (c->n_args < ARGS - 1)
-        c->args[c->n_args++] = a;
-}
 
 static void describe_nsm(struct runner *r)
 {
-    struct child *c = &r->child[NSM];
+    struct cv_local_child *c = &r->child[NSM];
     const struct cv_up_options *o = &r->plan->options;
-    *c = (struct child){.name = "nsm", .program = r->self, .out = -1};
+    *c = (struct cv_local_child){.name = "nsm", .program = r->self, .out = -1};
     snprintf(c->address, sizeof c->address, "unix:%.250s/nsm.sock", o->dir);
-    arg(c, r->self);
-    arg(c, "nsm");
-    arg(c, "--dir");
-    arg(c, cv_up_path(r->path[0], r->plan, "nsm"));
-    arg(c, "--socket");
-    arg(c, cv_up_path(r->path[1], r->plan, "nsm.sock"));
-    arg(c, "--measure");
-    arg(c, o->enclave);
-    arg(c, "--measure");
-    arg(c, cv_up_path(r->path[2], r->plan, "enclave.conf"));
-    arg(c, "--role-arn");
-    arg(c, r->plan->role_arn);
-    arg(c, "--region");
-    arg(c, r->plan->region);
+    cv_local_child_arg(c, r->self);
+    cv_local_child_arg(c, "nsm");
+    cv_local_child_arg(c, "--dir");
+    cv_local_child_arg(c, cv_up_path(r->path[0], r->plan, "nsm"));
+    cv_local_child_arg(c, "--socket");
+    cv_local_child_arg(c, cv_up_path(r->path[1], r->plan, "nsm.sock"));
+    cv_local_child_arg(c, "--measure");
+    cv_local_child_arg(c, o->enclave);
+    cv_local_child_arg(c, "--measure");
+    cv_local_child_arg(c, cv_up_path(r->path[2], r->plan, "enclave.conf"));
+    cv_local_child_arg(c, "--role-arn");
+    cv_local_child_arg(c, r->plan->role_arn);
+    cv_local_child_arg(c, "--region");
+    cv_local_child_arg(c, r->plan->region);
     if (o->has_pcr0) {
         cv_hex_encode(r->text[0], o->pcr0, sizeof o->pcr0);
-        arg(c, "--pcr0");
-        arg(c, r->text[0]);
+        cv_local_child_arg(c, "--pcr0");
+        cv_local_child_arg(c, r->text[0]);
     }
     if (o->debug_mode)
-        arg(c, "--debug-mode");
+        cv_local_child_arg(c, "--debug-mode");
 }
 
 static void describe_kms(struct runner *r)
 {
-    struct child *c = &r->child[KMS];
-    *c = (struct child){.name = "kms", .program = r->self, .out = -1};
-    arg(c, r->self);
-    arg(c, "kms");
-    arg(c, "--state");
-    arg(c, cv_up_path(r->path[3], r->plan, "kms.json"));
-    arg(c, "--ca");
-    arg(c, cv_up_path(r->path[4], r->plan, "ca.pem"));
-    arg(c, "--root");
-    arg(c, cv_up_path(r->path[5], r->plan, "nsm/root.pem"));
-    arg(c, "--fault");
-    arg(c, cv_up_path(r->path[6], r->plan, "kms.fault"));
+    struct cv_local_child *c = &r->child[KMS];
+    *c = (struct cv_local_child){.name = "kms", .program = r->self, .out = -1};
+    cv_local_child_arg(c, r->self);
+    cv_local_child_arg(c, "kms");
+    cv_local_child_arg(c, "--state");
+    cv_local_child_arg(c, cv_up_path(r->path[3], r->plan, "kms.json"));
+    cv_local_child_arg(c, "--ca");
+    cv_local_child_arg(c, cv_up_path(r->path[4], r->plan, "ca.pem"));
+    cv_local_child_arg(c, "--root");
+    cv_local_child_arg(c, cv_up_path(r->path[5], r->plan, "nsm/root.pem"));
+    cv_local_child_arg(c, "--fault");
+    cv_local_child_arg(c, cv_up_path(r->path[6], r->plan, "kms.fault"));
     if (r->plan->options.json_log)
-        arg(c, "--json-log");
-    arg(c, "--listen");
+        cv_local_child_arg(c, "--json-log");
+    cv_local_child_arg(c, "--listen");
     /* The port that the kernel chose at the first start is kept at the next. */
     snprintf(r->text[1], sizeof r->text[1], "%s", "tcp:127.0.0.1:0");
-    arg(c, r->text[1]);
+    cv_local_child_arg(c, r->text[1]);
 }
 
 static void describe_proxy(struct runner *r)
 {
-    struct child *c = &r->child[PROXY];
-    *c = (struct child){.name = "proxy", .program = r->self, .out = -1};
+    struct cv_local_child *c = &r->child[PROXY];
+    *c = (struct cv_local_child){.name = "proxy", .program = r->self, .out = -1};
     snprintf(c->address, sizeof c->address, "unix:%.250s/proxy.sock", r->plan->options.dir);
     snprintf(r->text[2], sizeof r->text[2], "%.250s", r->child[KMS].address);
-    arg(c, r->self);
-    arg(c, "proxy");
-    arg(c, "--listen");
-    arg(c, c->address);
-    arg(c, "--to");
-    arg(c, r->text[2]);
+    cv_local_child_arg(c, r->self);
+    cv_local_child_arg(c, "proxy");
+    cv_local_child_arg(c, "--listen");
+    cv_local_child_arg(c, c->address);
+    cv_local_child_arg(c, "--to");
+    cv_local_child_arg(c, r->text[2]);
 }
 
 static void describe_enclave(struct runner *r)
 {
-    struct child *c = &r->child[ENCLAVE];
-    *c = (struct child){.name = "enclave", .program = r->plan->options.enclave, .out = -1};
+    struct cv_local_child *c = &r->child[ENCLAVE];
+    *c = (struct cv_local_child){.name = "enclave", .program = r->plan->options.enclave, .out = -1};
     snprintf(c->address, sizeof c->address, "unix:%.250s/enclave.sock", r->plan->options.dir);
-    arg(c, r->plan->options.enclave);
-    arg(c, "--settings");
-    arg(c, cv_up_path(r->path[7], r->plan, "enclave.conf"));
+    cv_local_child_arg(c, r->plan->options.enclave);
+    cv_local_child_arg(c, "--settings");
+    cv_local_child_arg(c, cv_up_path(r->path[7], r->plan, "enclave.conf"));
 }
 
 /* Instance metadata, STS and S3 on the state of the KMS. Each chooses its port
@@ -143,71 +124,26 @@ static void describe_enclave(struct runner *r)
 static void describe_more(struct runner *r, size_t i)
 {
     static const char *const names[] = {[IMDS] = "imds", [STS] = "sts", [S3] = "s3"};
-    struct child *c = &r->child[i];
-    *c = (struct child){.name = names[i], .program = r->self, .out = -1};
+    struct cv_local_child *c = &r->child[i];
+    *c = (struct cv_local_child){.name = names[i], .program = r->self, .out = -1};
     snprintf(r->text[i], sizeof r->text[i], "%s", "tcp:127.0.0.1:0");
-    arg(c, r->self);
-    arg(c, names[i]);
-    arg(c, "--state");
-    arg(c, r->path[3]);
-    arg(c, "--listen");
-    arg(c, r->text[i]);
+    cv_local_child_arg(c, r->self);
+    cv_local_child_arg(c, names[i]);
+    cv_local_child_arg(c, "--state");
+    cv_local_child_arg(c, r->path[3]);
+    cv_local_child_arg(c, "--listen");
+    cv_local_child_arg(c, r->text[i]);
     if (i != IMDS) {
-        arg(c, "--ca");
-        arg(c, r->path[4]);
+        cv_local_child_arg(c, "--ca");
+        cv_local_child_arg(c, r->path[4]);
     }
     if (i == S3) {
-        arg(c, "--dir");
-        arg(c, cv_up_path(r->path[8], r->plan, "s3"));
+        cv_local_child_arg(c, "--dir");
+        cv_local_child_arg(c, cv_up_path(r->path[8], r->plan, "s3"));
     }
 }
 
-/* In the child, between fork and exec: only what is async-signal-safe. */
-static void become(const struct child *c, int out, pid_t parent)
-{
-    sigset_t none;
-    sigemptyset(&none);
-    if (prctl(PR_SET_PDEATHSIG, SIGKILL) || getppid() != parent)
-        _exit(127);
-    setpgid(0, 0);
-    sigprocmask(SIG_SETMASK, &none, NULL);
-    if (dup2(out, STDOUT_FILENO) < 0)
-        _exit(127);
-    /* execv wants the arguments without const and changes nothing. */
-    union {
-        const char *const *in;
-        char *const *out;
-    } argv = {.in = c->args};
-    execv(c->program, argv.out);
-    _exit(127);
-}
-
-static int spawn(struct child *c, struct cv_error *err)
-{
-    int pipe_fd[2];
-    pid_t parent = getpid();
-    c->args[c->n_args] = NULL;
-    if (pipe2(pipe_fd, O_CLOEXEC))
-        return cv_error_errno(err, CV_ERR_IO, errno, "starting %s", c->name);
-    fflush(NULL);
-    pid_t pid = fork();
-    if (pid == 0)
-        become(c, pipe_fd[1], parent);
-    int errnum = errno;
-    close(pipe_fd[1]);
-    if (pid < 0) {
-        close(pipe_fd[0]);
-        return cv_error_errno(err, CV_ERR_IO, errnum, "starting %s", c->name);
-    }
-    if (c->out >= 0)
-        close(c->out);
-    c->out = pipe_fd[0];
-    c->pid = pid;
-    c->again_ms = 0;
-    return 0;
-}
-
-static void say_death(const struct child *c, int status)
+static void say_death(const struct cv_local_child *c, int status)
 {
     if (WIFSIGNALED(status))
         cv_log(CV_LOG_WARN, "a child was killed", "child", c->name, "signal",
@@ -221,19 +157,19 @@ static void say_death(const struct child *c, int status)
 static void reap(struct runner *r)
 {
     for (size_t i = 0; i < N_CHILDREN; i++) {
-        struct child *c = &r->child[i];
+        struct cv_local_child *c = &r->child[i];
         int status;
-        if (c->pid <= 0 || waitpid(c->pid, &status, WNOHANG) != c->pid)
+        if (!cv_local_child_gone(c, &status))
             continue;
+        struct restart *again = &r->restart[i];
         if (!r->stopping)
             say_death(c, status);
-        c->pid = 0;
         if (r->stopping || r->plan->options.no_restart)
             continue;
-        c->backoff_ms = c->backoff_ms ? c->backoff_ms * 2 : BACKOFF_MIN_MS;
-        if (c->backoff_ms > BACKOFF_MAX_MS)
-            c->backoff_ms = BACKOFF_MAX_MS;
-        c->again_ms = cv_deadline(c->backoff_ms);
+        again->backoff_ms = again->backoff_ms ? again->backoff_ms * 2 : BACKOFF_MIN_MS;
+        if (again->backoff_ms > BACKOFF_MAX_MS)
+            again->backoff_ms = BACKOFF_MAX_MS;
+        again->again_ms = cv_deadline(again->backoff_ms);
     }
 }
 
@@ -248,35 +184,8 @@ static void take_signals(struct runner *r)
     reap(r);
 }
 
-/* The KMS says where it listens: "ready tcp:127.0.0.1:PORT". */
-static void read_address(struct child *c)
-{
-    char line[CV_ADDR_TEXT + 16];
-    struct pollfd p = {.fd = c->out, .events = POLLIN};
-    if (poll(&p, 1, 0) <= 0)
-        return;
-    ssize_t n = read(c->out, line, sizeof line - 1);
-    line[n > 0 ? n : 0] = '\0';
-    char *newline = strchr(line, '\n');
-    if (newline && !strncmp(line, "ready ", 6)) {
-        *newline = '\0';
-        snprintf(c->address, sizeof c->address, "%.250s", line + 6);
-    }
-}
-
-static bool answers(const struct child *c)
-{
-    struct cv_addr addr;
-    struct cv_stream *s = NULL;
-    if (!*c->address || cv_addr_parse(&addr, c->address, NULL) ||
-        cv_connect(&s, &addr, cv_deadline(500), NULL))
-        return false;
-    cv_stream_close(&s);
-    return true;
-}
-
 /* Until C answers. */
-static int await(struct runner *r, struct child *c, struct cv_error *err)
+static int await(struct runner *r, struct cv_local_child *c, struct cv_error *err)
 {
     int64_t deadline = cv_deadline(START_MS);
     while (cv_now_ms() < deadline) {
@@ -287,8 +196,8 @@ static int await(struct runner *r, struct child *c, struct cv_error *err)
             return cv_error_set(err, CV_ERR_STATE, "%s ended instead of serving; what it wrote "
                                 "stands above", c->name);
         if (!*c->address)
-            read_address(c);
-        if (answers(c))
+            (void)cv_local_child_ready(c); /* "ready tcp:127.0.0.1:PORT" */
+        if (cv_local_child_answers(c))
             return 0;
         cv_sleep_ms(10);
     }
@@ -298,7 +207,9 @@ static int await(struct runner *r, struct child *c, struct cv_error *err)
 
 static int start(struct runner *r, size_t i, struct cv_error *err)
 {
-    int rc = spawn(&r->child[i], err);
+    int rc = cv_local_child_spawn(&r->child[i], err);
+    if (!rc)
+        r->restart[i].again_ms = 0;
     return rc ? rc : await(r, &r->child[i], err);
 }
 
@@ -368,21 +279,22 @@ static int64_t restart(struct runner *r, struct cv_error *err)
 {
     int64_t next = -1;
     for (size_t i = 0; i < N_CHILDREN; i++) {
-        struct child *c = &r->child[i];
-        if (!c->again_ms)
+        struct cv_local_child *c = &r->child[i];
+        struct restart *again = &r->restart[i];
+        if (!again->again_ms)
             continue;
-        int64_t left = c->again_ms - cv_now_ms();
+        int64_t left = again->again_ms - cv_now_ms();
         if (left > 0) {
             next = next < 0 || left < next ? left : next;
             continue;
         }
         if (start(r, i, err) == 0) {
-            c->backoff_ms = 0;
+            again->backoff_ms = 0;
             cv_log(CV_LOG_INFO, "a child was started again", "child", c->name, NULL);
         } else if (!r->stopping) {
             cv_log_error(CV_LOG_ERROR, "a child cannot be started again", err);
-            if (!c->again_ms)
-                c->again_ms = cv_deadline(BACKOFF_MAX_MS);
+            if (!again->again_ms)
+                again->again_ms = cv_deadline(BACKOFF_MAX_MS);
         }
         if (write_pids(r, err))
             cv_log_error(CV_LOG_WARN, "pids.json is out of date", err);
@@ -413,34 +325,11 @@ static void watch(struct runner *r, struct cv_error *err)
     }
 }
 
-static bool any_left(const struct runner *r)
-{
-    for (size_t i = 0; i < N_CHILDREN; i++)
-        if (r->child[i].pid > 0)
-            return true;
-    return false;
-}
-
-static void signal_all(struct runner *r, int sig)
-{
-    for (size_t i = N_CHILDREN; i-- > 0;)
-        if (r->child[i].pid > 0)
-            kill(r->child[i].pid, sig);
-}
-
 static void stop_all(struct runner *r)
 {
     char path[CV_UP_PATH];
     r->stopping = true;
-    signal_all(r, SIGTERM);
-    for (int64_t end = cv_deadline(TERM_MS); any_left(r) && cv_now_ms() < end; cv_sleep_ms(5))
-        reap(r);
-    signal_all(r, SIGKILL);
-    for (int64_t end = cv_deadline(KILL_MS); any_left(r) && cv_now_ms() < end; cv_sleep_ms(5))
-        reap(r);
-    for (size_t i = 0; i < N_CHILDREN; i++)
-        if (r->child[i].out >= 0)
-            close(r->child[i].out);
+    cv_local_children_stop(r->child, N_CHILDREN);
     unlink(cv_up_path(path, r->plan, "pids.json"));
 }
 
