@@ -10,7 +10,8 @@
 #include "signer/vault_impl.h"
 
 #define BACKOFF_FIRST_MS 100
-#define BACKOFF_LAST_MS 5000
+#define BACKOFF_LAST_MS 5000   /* when the enclave is there, and something else is wrong */
+#define BACKOFF_ABSENT_MS 500  /* when it is not: asking is cheap, and it is wanted back at once */
 #define WATCH_MS 1000
 
 #define VAULT_OF(member_ptr, member)                                                               \
@@ -132,10 +133,11 @@ static void on_down(void *ctx, const struct cv_error *why)
     struct cv_vault *v = ctx;
     uint32_t jitter;
     int64_t wait = BACKOFF_FIRST_MS;
-    for (unsigned i = 0; i < v->attempts && wait < BACKOFF_LAST_MS; i++) {
+    int64_t most = v->state == CV_VAULT_DOWN ? BACKOFF_ABSENT_MS : BACKOFF_LAST_MS;
+    for (unsigned i = 0; i < v->attempts && wait < most; i++) {
         wait *= 2;
     }
-    wait = wait < BACKOFF_LAST_MS ? wait : BACKOFF_LAST_MS;
+    wait = wait < most ? wait : most;
     cv_random(&jitter, sizeof(jitter));
     wait += jitter % (unsigned)(wait / 2 + 1);
     v->attempts++;
@@ -278,6 +280,11 @@ struct cv_keystore *cv_vault_store(struct cv_vault *vault)
 enum cv_vault_state cv_vault_state(const struct cv_vault *vault)
 {
     return vault->state;
+}
+
+unsigned cv_vault_attempts(const struct cv_vault *vault)
+{
+    return vault->attempts;
 }
 
 const struct cv_error *cv_vault_why(const struct cv_vault *vault)

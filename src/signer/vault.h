@@ -88,6 +88,8 @@ struct cv_keystore *cv_vault_store(struct cv_vault *vault);
 enum cv_vault_state cv_vault_state(const struct cv_vault *vault);
 /* Why it is down; an empty chain when it is not. */
 const struct cv_error *cv_vault_why(const struct cv_vault *vault);
+/* How often it was tried in vain since it was last up. */
+unsigned cv_vault_attempts(const struct cv_vault *vault);
 /* Keys in the order of the store. */
 size_t cv_vault_key_count(const struct cv_vault *vault);
 struct cv_vault_key *cv_vault_key_at(const struct cv_vault *vault, size_t i);
