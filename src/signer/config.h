@@ -64,6 +64,7 @@ struct cv_config_vault {
     uint16_t proxy_remote_port;
     struct cv_addr proxy_local;  /* where the built-in proxy listens */
     unsigned sealed_version;     /* 1 or 2 */
+    bool verify_signatures; /* each one, though the enclave says what it is about */
     struct cv_config_credentials credentials;
     enum cv_config_storage storage;
     char *storage_path;          /* file */

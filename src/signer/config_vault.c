@@ -17,6 +17,7 @@ struct nitro_target {
     char *encryption_key_id, *proxy_remote_address;
     char *enclave_address, *proxy_local_address;
     uint64_t sealed_version;
+    bool verify_signatures;
     const struct cv_yaml_node *storage, *credentials;
 };
 
@@ -34,6 +35,7 @@ static const struct cv_field nitro_fields[] = {
     NITRO(proxy_local_address, CV_FIELD_STRING, proxy_local_address),
     {.name = "sealed_version", .kind = CV_FIELD_UINT,
      .offset = offsetof(struct nitro_target, sealed_version), .min = 1, .max = 2},
+    NITRO(verify_signatures, CV_FIELD_BOOL, verify_signatures),
 };
 
 /* TEXT, or without one the variable ENV; NULL when both are absent or empty.
@@ -243,6 +245,7 @@ static void read_nitro(struct cv_config_reader *r, const struct cv_yaml_node *no
     }
     read_proxy(r, node, &t, v);
     v->sealed_version = (unsigned)t.sealed_version;
+    v->verify_signatures = t.verify_signatures;
     if (t.credentials != NULL) {
         cv_config_read_credentials(r, t.credentials, &v->credentials, NULL);
     }

@@ -143,6 +143,7 @@ static void on_down(void *ctx, const struct cv_error *why)
     v->attempts++;
     for (size_t i = 0; i < v->key_count; i++) {
         v->keys[i]->active = false;
+        v->keys[i]->proven = false;
         v->keys[i]->retry_at = 0;
         v->keys[i]->failures = 0;
     }

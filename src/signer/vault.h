@@ -30,6 +30,7 @@ struct cv_vault_key {
     bool known;  /* public_key is: it was imported once */
     bool active; /* imported in the present session: HANDLE is good */
     bool is_new; /* the store says that it never signed */
+    bool proven; /* a signature of it was verified in the present session */
     struct cv_public_key public_key;
     char public_key_text[CV_PK_TEXT_SIZE];
     uint64_t handle;

@@ -175,6 +175,56 @@ class FakeEnclave:
             frame = struct.pack(">I", 3) + b"\xff\xff\xff"
         if fault == "huge":
             frame = struct.pack(">I", 0x7fffffff) + b"x"
+        if fault == "foreign-later":
+            # A right answer, and then one to an id that was never sent.
+            s.sendall(frame)
+            reply["id"] = 1 << 62
+            frame = self._frame(reply)
+        if fault == "again" and "id" in reply:
+            # The answer before this one once more, under its old id.
+            frame = state.get("before", b"") + frame
+            state["before"] = self._frame(reply)
+        if fault == "no-id":
+            reply.pop("id", None)
+            frame = self._frame(reply)
+        if fault == "huge-id" and "id" in reply:
+            reply["id"] = (1 << 64) - 1
+            frame = self._frame(reply)
+        if fault == "swap-ids":
+            # Two answers, each under the other's id.
+            state["held"].append(reply)
+            if len(state["held"]) < 2:
+                return True
+            a, b = state["held"]
+            state["held"] = []
+            if "id" in a:
+                a["id"], b["id"] = b["id"], a["id"]
+            else:
+                a, b = b, a
+            frame = self._frame(a) + self._frame(b)
+        if fault == "swap-signatures":
+            # Two answers, each with the other's signature: handle and digest are right.
+            state["held"].append(reply)
+            if len(state["held"]) < 2:
+                return True
+            a, b = state["held"]
+            state["held"] = []
+            a["Ok"], b["Ok"] = b["Ok"], a["Ok"]
+            frame = self._frame(a) + self._frame(b)
+        if fault == "drip":
+            for byte in frame:
+                s.sendall(bytes([byte]))
+            return True
+        if fault == "trailing":
+            body = frame[4:] + b"\x00"
+            frame = struct.pack(">I", len(body)) + body
+        if fault == "empty":
+            frame = struct.pack(">I", 0)
+        if fault == "unasked":
+            frame = self._frame({**({"id": 1} if "id" in reply else {}), "Ok": None}) + frame
+        if fault == "both":
+            reply["Err"] = {"message": "x", "source": None}
+            frame = self._frame(reply)
         if fault == "reorder":
             state["held"].append(frame)
             if len(state["held"]) < 4:
@@ -254,7 +304,17 @@ class FakeEnclave:
         if echo is not None and "id" in echo:
             echo["handle"] = a["handle"] + (1 if self.fault == "other-handle" else 0)
             echo["digest"] = blake2b(echo_message)
+        if self.fault == "liar":
+            secret = new_secret(kind)   # and says nothing of it in its echo
+        if self.fault == "other-scheme":
+            kind, secret = "NistP256", new_secret("NistP256")
         signature = sign(kind, secret, message, a.get("version", 255))
+        if self.fault == "bit":
+            signature = signature[:20] + bytes([signature[20] ^ 4]) + signature[21:]
+        if self.fault == "short":
+            signature = signature[:-1]
+        if self.fault == "long":
+            signature += b"\x00"
         if kind == "Ed25519":
             signature = list(signature)
         return {kind: signature}
