@@ -58,6 +58,8 @@ struct cv_config_vault {
     unsigned line, column;
     struct cv_addr enclave;      /* vsock:CID:PORT, or what enclave_address says */
     bool cid_defaulted;          /* nobody named a CID: Signatory's 16 is used */
+    bool cid_auto;               /* nitro-cli is asked before each connection */
+    char *enclave_name;          /* which enclave then; NULL = the one there is */
     char *encryption_key_id;
     char *region;                /* from credentials, the key's ARN, the environment, the proxy's host; may be "" */
     char *proxy_remote_host;     /* NULL = no built-in proxy */

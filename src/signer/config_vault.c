@@ -15,7 +15,7 @@ static const char *const foreign_drivers[] = {
 struct nitro_target {
     char *cid, *port, *proxy_port; /* texts: empty counts as absent */
     char *encryption_key_id, *proxy_remote_address;
-    char *enclave_address, *proxy_local_address;
+    char *enclave_address, *proxy_local_address, *enclave_name;
     uint64_t sealed_version;
     bool verify_signatures;
     const struct cv_yaml_node *storage, *credentials;
@@ -32,6 +32,7 @@ static const struct cv_field nitro_fields[] = {
     NITRO(storage, CV_FIELD_NODE, storage),
     NITRO(credentials, CV_FIELD_NODE, credentials),
     NITRO(enclave_address, CV_FIELD_STRING, enclave_address),
+    NITRO(enclave_name, CV_FIELD_STRING, enclave_name),
     NITRO(proxy_local_address, CV_FIELD_STRING, proxy_local_address),
     {.name = "sealed_version", .kind = CV_FIELD_UINT,
      .offset = offsetof(struct nitro_target, sealed_version), .min = 1, .max = 2},
@@ -175,6 +176,14 @@ static void choose_region(struct cv_config_reader *r, struct cv_config_vault *v)
     }
 }
 
+/* `enclave_cid: auto`, or ENCLAVE_CID=auto. */
+static bool is_auto(const char *text)
+{
+    const char *from;
+    text = or_environment(text, "enclave_cid", "ENCLAVE_CID", &from);
+    return text != NULL && strcmp(text, "auto") == 0;
+}
+
 static void read_enclave(struct cv_config_reader *r, const struct cv_yaml_node *node,
                          const struct nitro_target *t, struct cv_config_vault *v)
 {
@@ -191,6 +200,12 @@ static void read_enclave(struct cv_config_reader *r, const struct cv_yaml_node *
     }
     v->enclave.kind = CV_ADDR_VSOCK;
     v->enclave.port = port;
+    if (is_auto(t->cid)) {
+        v->cid_auto = true;
+        v->enclave_name =
+            t->enclave_name != NULL && t->enclave_name[0] != 0 ? cv_config_dup(r, t->enclave_name) : NULL;
+        return;
+    }
     v->cid_defaulted = !number(r, node, t->cid, "enclave_cid", "ENCLAVE_CID",
                                CV_CONFIG_DEFAULT_CID, &v->enclave.cid);
 }
@@ -257,6 +272,7 @@ static void read_nitro(struct cv_config_reader *r, const struct cv_yaml_node *no
     free(t.encryption_key_id);
     free(t.proxy_remote_address);
     free(t.enclave_address);
+    free(t.enclave_name);
     free(t.proxy_local_address);
 }
 
@@ -326,6 +342,7 @@ void cv_config_read_vaults(struct cv_config_reader *r, const struct cv_yaml_node
 void cv_config_free_vault(struct cv_config_vault *v)
 {
     free(v->name);
+    free(v->enclave_name);
     free(v->encryption_key_id);
     free(v->region);
     free(v->proxy_remote_host);

@@ -172,6 +172,12 @@ void cv_session_adopt(struct cv_session *session, int fd)
     }
 }
 
+void cv_session_set_cid(struct cv_session *session, uint32_t cid)
+{
+    session->addr.cid = cid;
+    (void)cv_addr_format(session->name, &session->addr);
+}
+
 void cv_session_connect(struct cv_session *session)
 {
     struct sockaddr_storage sa;

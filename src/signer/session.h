@@ -67,6 +67,8 @@ void cv_session_free(struct cv_session **session);
 /* Starts to connect; what becomes of it comes by `up` or `down`, also when it
  * fails at once. Does nothing on a session that is not down. */
 void cv_session_connect(struct cv_session *session);
+/* Where the next connection goes: an enclave that starts anew has another CID. */
+void cv_session_set_cid(struct cv_session *session, uint32_t cid);
 /* Takes a connected socket (a test's) instead of connecting; owns FD. */
 void cv_session_adopt(struct cv_session *session, int fd);
 /* Ends the connection, for the reason in WHY. */

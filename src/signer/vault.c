@@ -7,6 +7,7 @@
 #include "common/secret.h"
 #include "keystore/dynamodb.h"
 #include "signer/aws_section.h"
+#include "signer/nitro_cli.h"
 #include "signer/vault_impl.h"
 
 #define BACKOFF_FIRST_MS 100
@@ -111,11 +112,57 @@ void cv_vault_set_state(struct cv_vault *v, enum cv_vault_state state)
     }
 }
 
+#define LOOK_MS 10000
+
+static void look_work(struct cv_job *job)
+{
+    struct cv_vault_looking *l =
+        (struct cv_vault_looking *)(void *)((char *)job - offsetof(struct cv_vault_looking, job));
+    cv_error_clear(&l->err);
+    l->code = cv_nitro_cli_cid(&l->cid, l->vault->config->enclave_name, cv_deadline(LOOK_MS), &l->err);
+}
+
+static void look_done(struct cv_job *job)
+{
+    struct cv_vault_looking *l =
+        (struct cv_vault_looking *)(void *)((char *)job - offsetof(struct cv_vault_looking, job));
+    l->running = false;
+    if (l->code != 0) {
+        on_down(l->vault, &l->err);
+        return;
+    }
+    cv_session_set_cid(l->vault->session, l->cid);
+    cv_session_connect(l->vault->session);
+}
+
+/* Connects; with `enclave_cid: auto`, to where the enclave is now. */
+static void find_and_connect(struct cv_vault *v)
+{
+    struct cv_vault_looking *l = &v->looking;
+    if (!v->config->cid_auto) {
+        cv_session_connect(v->session);
+        return;
+    }
+    if (l->running) {
+        return;
+    }
+    l->vault = v;
+    l->code = CV_ERR_CANCELLED;
+    (void)cv_error_set(&l->err, CV_ERR_CANCELLED, "the signer is stopping");
+    l->job.work = look_work;
+    l->job.done = look_done;
+    l->running = cv_pool_submit(v->pool, &l->job) == 0;
+    if (!l->running) {
+        (void)cv_error_set(&l->err, CV_ERR_BUSY, "too much is waiting");
+        on_down(v, &l->err);
+    }
+}
+
 void cv_vault_start(struct cv_vault *vault)
 {
     vault->started = true;
     cv_vault_set_state(vault, CV_VAULT_OPENING);
-    cv_session_connect(vault->session);
+    find_and_connect(vault);
     if (vault->watching) {
         cv_loop_timer_set(&vault->watch, cv_deadline(WATCH_MS));
     }
@@ -124,7 +171,7 @@ void cv_vault_start(struct cv_vault *vault)
 static void on_reconnect(struct cv_loop_timer *timer)
 {
     struct cv_vault *v = VAULT_OF(timer, reconnect);
-    cv_session_connect(v->session);
+    find_and_connect(v);
 }
 
 /* Down with WHY; tries again after a while that doubles, with jitter. */
@@ -255,7 +302,8 @@ int cv_vault_open_now(struct cv_vault *vault, bool keys, int64_t deadline, struc
 bool cv_vault_runs_programs(const struct cv_vault *vault)
 {
     const struct cv_config_credentials *c = &vault->config->credentials;
-    return (c->access_key_id == NULL || c->access_key_id[0] == 0) && cv_aws_config_runs_programs(vault->aws);
+    return vault->config->cid_auto ||
+           ((c->access_key_id == NULL || c->access_key_id[0] == 0) && cv_aws_config_runs_programs(vault->aws));
 }
 
 bool cv_vault_listed(const struct cv_vault *vault)

@@ -79,7 +79,7 @@ void cv_vault_start(struct cv_vault *vault);
  * every stored key was tried; or until connecting failed, once; or DEADLINE. */
 int cv_vault_open_now(struct cv_vault *vault, bool keys, int64_t deadline, struct cv_error *err) CV_NODISCARD;
 
-/* True when its credentials may come from a program. */
+/* True when a program may have to be run: nitro-cli, a credential_process. */
 bool cv_vault_runs_programs(const struct cv_vault *vault);
 /* False until its store was read for the first time. */
 bool cv_vault_listed(const struct cv_vault *vault);

@@ -29,6 +29,16 @@ struct cv_vault_listing {
     struct cv_keystore_list list;
 };
 
+/* One look for the enclave's CID, in the pool's thread. */
+struct cv_vault_looking {
+    struct cv_job job;
+    struct cv_vault *vault;
+    bool running;
+    int code;
+    uint32_t cid;
+    struct cv_error err;
+};
+
 struct cv_vault {
     struct cv_loop *loop;
     const struct cv_config_vault *config;
@@ -49,6 +59,7 @@ struct cv_vault {
     struct cv_pool *pool;
     struct cv_vault_fetch fetch;
     struct cv_vault_listing listing;
+    struct cv_vault_looking looking;
     bool listed;                    /* the store was read once */
     struct cv_aws_credentials sent; /* what the enclave has */
     bool initialized;               /* in the present session */

@@ -414,6 +414,39 @@ class Life(unittest.TestCase):
                     seen.add(n.recv(4096))
                 self.assertEqual(s.daemon.process.wait(10), 0)
 
+    def test_cid_of_nitro_cli(self):
+        with FakeStack() as s:
+            tools = s.dir / "bin"
+            tools.mkdir()
+            script = tools / "nitro-cli"
+            config = json.loads(s.config.read_text())
+            vault = config["vaults"]["nitro"]["config"]
+            del vault["enclave_address"]
+            vault.update(enclave_cid="auto", enclave_port=2345)
+            s.config.write_text(json.dumps(config))
+            s.env = environment(PATH=f"{tools}:{os.environ['PATH']}")
+
+            def ask(enclaves):
+                script.write_text("#!/bin/sh\n[ \"$1\" = describe-enclaves ] || exit 9\necho '" + json.dumps(enclaves) + "'\n")
+                script.chmod(0o755)
+                done = s.cli("list", check=False)
+                self.assertEqual(done.returncode, 1)
+                return done.stderr
+
+            one = {"EnclaveName": "signer", "EnclaveCID": 4000000077, "State": "RUNNING"}
+            self.assertIn("vsock:4000000077:2345", ask([one]))
+            self.assertIn("no running enclave", ask([]))
+            self.assertIn("no running enclave", ask([{**one, "State": "TERMINATING"}]))
+            self.assertIn("enclave_name", ask([one, {**one, "EnclaveCID": 78, "EnclaveName": "x"}]))
+            self.assertIn("no good EnclaveCID", ask([{**one, "EnclaveCID": 2}]))
+            vault["enclave_name"] = "signer"
+            s.config.write_text(json.dumps(config))
+            self.assertIn("vsock:4000000077:2345", ask([one, {**one, "EnclaveCID": 78, "EnclaveName": "x"}]))
+            script.write_text("#!/bin/sh\nexit 3\n")
+            self.assertIn("status 3", s.cli("list", check=False).stderr)
+            script.unlink()
+            self.assertIn("nitro-cli", s.cli("list", check=False).stderr)
+
     def test_sandbox(self):
         with FakeStack() as s:
             s.serve()
