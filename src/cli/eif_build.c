@@ -94,8 +94,10 @@ static bool set_modules(struct request *r, char *copies[CV_OPTION_LIST_MAX])
         }
         copies[i] = strdup(r->modules.item[i]);
         char *save = NULL;
-        for (char *one = copies[i] != NULL ? strtok_r(copies[i], ",", &save) : NULL; one != NULL;
-             one = strtok_r(NULL, ",", &save)) {
+        /* A file of just this name, or several with commas or spaces between. */
+        const char *between = access(r->modules.item[i], F_OK) == 0 ? "" : ", ";
+        for (char *one = copies[i] != NULL ? strtok_r(copies[i], between, &save) : NULL;
+             one != NULL; one = strtok_r(NULL, between, &save)) {
             if (r->build.module_count == CV_BUILD_MAX_MODULES) {
                 (void)cv_cli_usage(&cv_cmd_eif_build, "more than %u modules",
                                    CV_BUILD_MAX_MODULES);

@@ -8,7 +8,7 @@
 #include "common/file.h"
 #include "eif/sign.h"
 
-#define MAX_SIGNATURE_FILE 4096u
+#define MAX_SIGNATURE_FILE CV_EIF_MAX_SIGNATURE
 
 struct request {
     const char *path, *out, *certificate, *key, *attach, *tbs;
@@ -86,7 +86,7 @@ static enum cv_exit run(const struct cv_cli *cli, int argc, char **argv)
         !cv_eif_show_path(&cv_cmd_eif_sign, &r.path, option, operands, argv)) {
         return CV_EXIT_USAGE;
     }
-    if (r.certificate == NULL ||
+    if ((r.certificate == NULL && r.attach == NULL) ||
         (r.key != NULL) + (r.attach != NULL) + (r.tbs != NULL) != 1) {
         return cv_cli_usage(&cv_cmd_eif_sign, "--signing-certificate is needed, and one of "
                             "--private-key, --to-be-signed, --attach");
@@ -119,11 +119,14 @@ const struct cv_command cv_cmd_eif_sign = {
     .help = "Signs PCR0 of an image as nitro-cli does; an existing signature is replaced. PCR8\n"
             "is that of the certificate. PCR0, 1 and 2 do not change.\n"
             "\n"
-            "  --signing-certificate FILE  certificate in PEM, of an EC key on P-256, P-384, P-521\n"
+            "  --signing-certificate FILE  certificate in PEM, of an EC key on P-256, P-384,
+                P-521\n"
             "  --private-key FILE          its key in PEM, without a passphrase\n"
             "  --to-be-signed FILE         write the bytes that an offline key, an HSM or KMS has\n"
             "                              to sign (ECDSA with SHA-256, 384 or 512 by the curve)\n"
-            "  --attach FILE               that signature: DER, r||s, or a COSE_Sign1\n"
+            "  --attach FILE               that signature: DER, r||s, a COSE_Sign1,
+                or a whole signature\n"
+            "                              section (signature.cbor of eif extract)\n"
             "  -o, --output FILE           where to write (default: the image itself)\n"
             "\n"
             "Example: claviger eif sign --signing-certificate c.pem --private-key k.pem app.eif\n",

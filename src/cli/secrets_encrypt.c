@@ -36,7 +36,8 @@ static int read_input(struct cv_secret *plain, const struct request *r, struct c
     char dir[4096];
     const char *slash = strrchr(r->input, '/');
     int n = slash == NULL ? snprintf(dir, sizeof dir, ".")
-                          : snprintf(dir, sizeof dir, "%.*s", (int)(slash - r->input) + 1, r->input);
+                          : snprintf(dir, sizeof dir, "%.*s", (int)(slash - r->input) + 1,
+                                     r->input);
     if (n < 0 || (size_t)n >= sizeof dir) {
         return cv_error_set(err, CV_ERR_LIMIT, "the file's name is too long");
     }
@@ -69,7 +70,8 @@ static int make_context(struct cv_s3ec_meta *m, const struct request *r, struct 
             *equals = 0;
             rc = cv_s3ec_pairs_add(&user, pair, equals + 1, false);
             if (rc != 0) {
-                (void)cv_error_set(err, rc, "--context names \"%.60s\" twice, or is too large", pair);
+                (void)cv_error_set(err, rc, "--context names \"%.60s\" twice, or is too large",
+                 pair);
             }
         }
         free(pair);

@@ -39,7 +39,8 @@ static void print_text(const struct cv_secrets_object *o, uint64_t version)
     for (size_t i = 0; i < o->meta.context.n; i++) {
         const struct cv_s3ec_pair *p = &o->meta.context.pair[i];
         char name[160], value[160];
-        (void)printf("context    %s=%s\n", cv_error_quote(name, sizeof name, p->name, strlen(p->name)),
+        (void)printf("context    %s=%s\n", cv_error_quote(name, sizeof name, p->name,
+         strlen(p->name)),
                      cv_error_quote(value, sizeof value, p->value, strlen(p->value)));
     }
     (void)printf("data key   wrapped, %zu bytes\n", o->meta.edk.n);

@@ -178,7 +178,8 @@ static json_t *inspect(const struct cv_image *image)
         }
     }
     json_t *ids = json_object_get(json_object_get(image->config, "rootfs"), "diff_ids");
-    (void)json_object_set_new(o, "RootFS", json_pack("{s:s, s:O}", "Type", "layers", "Layers", ids));
+    (void)json_object_set_new(o, "RootFS", json_pack("{s:s, s:O}", "Type", "layers", "Layers",
+     ids));
     return o;
 }
 

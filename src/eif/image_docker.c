@@ -75,7 +75,8 @@ static char *digest_in_name(const char *member)
     const char *base = strrchr(member, '/');
     base = base != NULL ? base + 1 : member;
     char *digest;
-    if (strspn(base, "0123456789abcdef") != 64 || (base[64] != 0 && strcmp(base + 64, ".json") != 0) ||
+    if (strspn(base, "0123456789abcdef") != 64 || (base[64] != 0 && strcmp(base + 64,
+        ".json") != 0) ||
         asprintf(&digest, "sha256:%.64s", base) < 0) {
         return NULL;
     }

@@ -64,7 +64,8 @@ static const char *name_of(const json_t *d)
     const json_t *a = json_object_get(d, "annotations");
     const char *full = json_string_value(json_object_get(a, "io.containerd.image.name"));
     return full != NULL ? full
-                        : json_string_value(json_object_get(a, "org.opencontainers.image.ref.name"));
+                        : json_string_value(json_object_get(a,
+                                            "org.opencontainers.image.ref.name"));
 }
 
 static bool name_fits(const json_t *d, const char *asked)

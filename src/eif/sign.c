@@ -189,9 +189,33 @@ int cv_eif_sign_tbs(struct cv_buf *out, const uint8_t pcr0[CV_EIF_PCR_LEN], cons
     return rc == 0 ? encode(out, true, m.alg, pcr0, CV_BYTES(NULL, 0), err) : rc;
 }
 
+/* A whole section, certificate and all. */
+static int attach_section(struct cv_buf *section, const uint8_t pcr0[CV_EIF_PCR_LEN],
+                          struct cv_bytes in, struct cv_error *err)
+{
+    CV_CLEANUP(cv_eif_signature_free) struct cv_eif_signature s;
+    cv_buf_reset(section);
+    int rc = cv_eif_signature_parse(&s, in, err);
+    if (rc == 0) {
+        rc = cv_eif_signature_verify(&s, pcr0, cv_unix_ms(), err);
+    }
+    if (rc == 0 && cv_buf_append(section, in.p, in.n) != 0) {
+        rc = cv_error_set(err, CV_ERR_LIMIT, "the signature takes more than %u bytes",
+                          CV_EIF_MAX_SIGNATURE);
+    }
+    return rc;
+}
+
 int cv_eif_sign_attach(struct cv_buf *section, const uint8_t pcr0[CV_EIF_PCR_LEN],
                        const char *cert_path, struct cv_bytes sig, struct cv_error *err)
 {
+    if (sig.n > 0 && sig.p[0] == 0x81) {
+        return attach_section(section, pcr0, sig, err);
+    }
+    if (cert_path == NULL) {
+        return cv_error_set(err, CV_ERR_INVALID, "a signature without its certificate: name that "
+                                                 "with --signing-certificate");
+    }
     CV_CLEANUP(material_free) struct material m;
     int rc = material_load(&m, cert_path, err);
     if (rc != 0) {

@@ -81,6 +81,10 @@ static int file_blob(struct cv_source *s, struct cv_tar *tar, struct cv_tar_entr
         return cv_error_set(err, CV_ERR_LIMIT, "a file of %llu MiB, more than the whole may take "
                             "(--max-size)", (unsigned long long)e->size >> 20);
     }
+    if (e->size > CV_CPIO_MAX_FILE) {
+        return cv_error_set(err, CV_ERR_LIMIT, "a file of %llu MiB, where a ramdisk holds at most "
+                            "4 GiB in one", (unsigned long long)e->size >> 20);
+    }
     bool in_place = cv_input_position(tar->in, &from);
     if (!in_place) {
         rc = cv_source_spool(s, tar->in, n, &from, err);

@@ -32,7 +32,8 @@ struct cv_tar_entry {
     uint32_t rmajor, rminor;
     uint64_t size;             /* of the file, holes included */
     uint64_t stored;           /* bytes of data in the archive from here on */
-    struct cv_tree_extent *extents; /* NULL: one, of SIZE bytes; FROM counts from the data's begin */
+    struct cv_tree_extent *extents; /* NULL: one,
+        of SIZE bytes; FROM counts from the data's begin */
     size_t extent_count;
     bool has_xattr;            /* extended attributes, which a ramdisk cannot hold */
 };

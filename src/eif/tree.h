@@ -13,7 +13,7 @@
 
 #include "common/bytes.h"
 
-#define CV_TREE_MAX_ENTRIES 2000000u          /* files, folders, links of one tree */
+#define CV_TREE_MAX_ENTRIES 1000000u          /* files, folders, links of one tree */
 #define CV_TREE_MAX_TEXT ((uint64_t)512 << 20) /* bytes of all names and link targets */
 #define CV_TREE_MAX_DEPTH 256u
 #define CV_TREE_MAX_NAME 255u                 /* NAME_MAX */

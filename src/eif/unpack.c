@@ -126,7 +126,8 @@ static int link_again(struct unpack *u, int folder, const char *last, struct cv_
             continue;
         int from = open_parent(u, u->linked[i].name, &first);
         int rc = from >= 0 && linkat(from, first, folder, last, 0) == 0 ? 1
-                                                                         : failed(u, "linking", err);
+                                                                         : failed(u, "linking",
+                                                            err);
         if (from >= 0)
             close(from);
         return rc;

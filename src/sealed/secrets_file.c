@@ -273,7 +273,8 @@ static int quoted(struct cv_buf *out, const char *before, struct cv_bytes v)
 /* Text that YAML can carry: printable, and no exotic line break inside. */
 static bool carries(struct cv_bytes v)
 {
-    static const char *const breaks[] = {"\xc2\x85", "\xe2\x80\xa8", "\xe2\x80\xa9", "\xef\xbb\xbf"};
+    static const char *const breaks[] = {"\xc2\x85", "\xe2\x80\xa8", "\xe2\x80\xa9",
+        "\xef\xbb\xbf"};
     for (size_t i = 0; v.n != 0 && i < 4; i++) {
         if (memmem(v.p, v.n, breaks[i], strlen(breaks[i])) != NULL) {
             return false;

@@ -133,6 +133,14 @@ class Signing(ImageCase):
             self.run_cli("eif", "sign", "--signing-certificate", cert, "--attach", "sig", "-o", "signed.eif",
                          VECTORS / "eif/plain.eif")
             self.check(self.dir / "signed.eif")
+            section = eif.parse((self.dir / "signed.eif").read_bytes())["sections"][-1][1]
+            (self.dir / "section").write_bytes(section)
+            self.run_cli("eif", "sign", "--attach", "section", "-o", "again.eif", VECTORS / "eif/plain.eif")
+            self.assertEqual((self.dir / "again.eif").read_bytes(), (self.dir / "signed.eif").read_bytes())
+            self.assertEqual(self.run_cli("eif", "sign", "--attach", "section", "-o", "bad.eif",
+                                          VECTORS / "eif/one-ramdisk.eif", check=False).returncode, 1)
+            self.assertEqual(self.run_cli("eif", "sign", "--attach", "sig", "-o", "bad.eif", VECTORS / "eif/plain.eif",
+                                          check=False).returncode, 1)
             raw = bytearray((self.dir / "sig").read_bytes())
             raw[-1] ^= 1
             (self.dir / "sig").write_bytes(raw)

@@ -102,6 +102,18 @@ allow_debug=off
             self.assertTrue(any(f"enclave.yaml:{line}:" in e and why in e for e in done.stderr.splitlines()),
                             f"{line} {why}\n{done.stderr}")
 
+    def test_other_ways_to_write(self):
+        (self.dir / "app").mkdir()
+        (self.dir / "enclave.yaml").write_text(
+            "version: 1.6\ncontext: [app=server, \"x=y=z\"]\negress: [{host: a.example, ports: [80, 443]}]\n"
+            "cmk: [arn:aws:kms:eu-west-1:123456789012:key/11111111-2222-3333-4444-555555555555]\n"
+            "encryptedConfig: {type: s3, uri: \"s3://bucket/k\", allow: {names: [A], paths: [/b]}}\n")
+        image = self.build(self.dir / "app", "--enclave-config-file", self.dir / "enclave.yaml", "--", "/x")
+        text = self.extra(image, "claviger/boot.conf")
+        for line in ("context=app=server", "context=x=y=z", "egress=a.example:80", "egress=a.example:443", "allow_env=A",
+                     "allow_path=/b"):
+            self.assertIn(line + "\n", text)
+
     def test_publisher_key(self):
         from cryptography.hazmat.primitives import serialization
         from cryptography.hazmat.primitives.asymmetric import ec, ed25519
@@ -109,7 +121,8 @@ allow_debug=off
             pem = key.public_key().public_bytes(serialization.Encoding.PEM,
                                                 serialization.PublicFormat.SubjectPublicKeyInfo).decode()
             body = "".join(pem.splitlines()[1:-1])
-            for text in ("|\n  " + pem.replace("\n", "\n  "), body):
+            (self.dir / "pub.pem").write_text(pem)
+            for text in ("|\n  " + pem.replace("\n", "\n  "), body, "pub.pem", str(self.dir / "pub.pem")):
                 (self.dir / "enclave.yaml").write_text(f"version: 1\npublisher_key: {text}\n")
                 (self.dir / "app").mkdir(exist_ok=True)
                 image = self.build(self.dir / "app", "--enclave-config-file", self.dir / "enclave.yaml", "--", "/x")
