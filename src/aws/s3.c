@@ -93,8 +93,9 @@ static int explain(int rc, const char *what, const struct cv_s3_uri *uri, struct
 
 /* ---- objects ---- */
 
-int cv_s3_get(struct cv_aws_client *s3, const struct cv_s3_uri *uri, struct cv_http_message *m,
-              struct cv_aws_error *aws, int64_t deadline, struct cv_error *err)
+static int read_object(struct cv_aws_client *s3, const char *method, const char *what,
+                       const struct cv_s3_uri *uri, struct cv_http_message *m,
+                       struct cv_aws_error *aws, int64_t deadline, struct cv_error *err)
 {
     struct cv_aws_error own;
     struct where w;
@@ -107,14 +108,26 @@ int cv_s3_get(struct cv_aws_client *s3, const struct cv_s3_uri *uri, struct cv_h
     }
     const struct cv_aws_param version = {"versionId", uri->version};
     const struct cv_aws_request r = {
-        .method = "GET",
+        .method = method,
         .host = w.virtual_host ? w.host : NULL,
         .path = w.path,
         .query = &version,
         .nquery = uri->version[0] != 0 ? 1 : 0,
     };
     rc = cv_aws_call(s3, &r, m, aws, deadline, err);
-    return explain(rc, "GetObject", uri, s3, aws, err);
+    return explain(rc, what, uri, s3, aws, err);
+}
+
+int cv_s3_get(struct cv_aws_client *s3, const struct cv_s3_uri *uri, struct cv_http_message *m,
+              struct cv_aws_error *aws, int64_t deadline, struct cv_error *err)
+{
+    return read_object(s3, "GET", "GetObject", uri, m, aws, deadline, err);
+}
+
+int cv_s3_head(struct cv_aws_client *s3, const struct cv_s3_uri *uri, struct cv_http_message *m,
+               struct cv_aws_error *aws, int64_t deadline, struct cv_error *err)
+{
+    return read_object(s3, "HEAD", "HeadObject", uri, m, aws, deadline, err);
 }
 
 static int copy_body(void *ctx, struct cv_buf *out, unsigned attempt, struct cv_error *err)

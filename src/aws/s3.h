@@ -33,6 +33,11 @@ int cv_s3_uri_parse(struct cv_s3_uri *out, const char *text, struct cv_error *er
 int cv_s3_get(struct cv_aws_client *s3, const struct cv_s3_uri *uri, struct cv_http_message *m,
               struct cv_aws_error *aws, int64_t deadline, struct cv_error *err) CV_NODISCARD;
 
+/* The same without the body: HeadObject. S3 sends no error document then, so of
+ * what it says only the status is known. */
+int cv_s3_head(struct cv_aws_client *s3, const struct cv_s3_uri *uri, struct cv_http_message *m,
+               struct cv_aws_error *aws, int64_t deadline, struct cv_error *err) CV_NODISCARD;
+
 /* Writes BODY with METADATA (names without the prefix). CREATE: only when there
  * is no such object yet (CV_ERR_EXISTS). VERSION, when not NULL, gets the
  * version id that S3 gave, or "". */

@@ -193,6 +193,7 @@ class LocalAws(unittest.TestCase):
     def test_objects_by_boto_and_by_us(self):
         s3 = self.boto("s3")
         s3.create_bucket(Bucket="bucket")
+        stream = self.root_env(S3_STREAM="tcp:" + self.s3)
         for key in ("plain", "a b/c+d=e", "\u00e9/\u65e5", "q'(1)*!~", "x//y", "./dot/../dot", "per%25cent", "a:b@c$d,e;f"):
             s3.put_object(Bucket="bucket", Key=key, Body=key.encode(), Metadata={"x-amz-key-v2": "abc==", "n": "1  2"})
             got = self.tool("get", "s3://bucket/" + key)
@@ -202,6 +203,14 @@ class LocalAws(unittest.TestCase):
             reply = s3.get_object(Bucket="bucket", Key=key)
             self.assertEqual((reply["Body"].read(), reply["Metadata"], reply["VersionId"]), (b"\0\xff" * 1000, {"who": "us"}, version))
             self.assertEqual(s3.head_object(Bucket="bucket", Key=key)["ContentLength"], 2000)
+            for env in (None, stream):
+                head = self.tool("head", "s3://bucket/" + key, env=env)
+                self.assertEqual(head.stdout, b"")
+                self.assertIn(b"Content-Length: 2000\n", head.stderr)
+                self.assertIn(b"x-amz-meta-who: us", head.stderr)
+            self.assertEqual(self.tool("get", "s3://bucket/" + key, env=stream).stdout, b"\0\xff" * 1000)
+            self.tool("put", "s3://bucket/" + key, "by=stream", body=b"streamed", env=stream)
+            self.assertEqual(s3.get_object(Bucket="bucket", Key=key)["Metadata"], {"by": "stream"})
         self.assertEqual(self.tool("get", "s3://bucket/plain?versionId=v1").stdout, b"plain")
         session = self.boto("s3", **self.assume())
         self.assertEqual(session.get_object(Bucket="bucket", Key="plain", VersionId="v1")["Body"].read(), b"plain")
@@ -222,6 +231,7 @@ class LocalAws(unittest.TestCase):
             (("get", "s3://bucket-x/k"), self.root_env(AWS_REGION="eu-west-1"), b"the bucket is in us-west-2"),
             (("get", "s3://bucket-x/k"), {**self.root_env(), "AWS_SECRET_ACCESS_KEY": "wrong"}, b"SignatureDoesNotMatch"),
             (("get", "s3://bucket-x/k"), {**self.root_env(), "AWS_ACCESS_KEY_ID": "AKIAOTHER"}, b"InvalidAccessKeyId"),
+            (("head", "s3://bucket-x/none"), self.root_env(), b"HTTP 404"),
             (("get", "s3://Bad_Bucket/k"), self.root_env(), b"s3://bucket/key"),
         ]:
             done = self.tool(*args, env=env, check=False)
