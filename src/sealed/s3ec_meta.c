@@ -224,8 +224,8 @@ int cv_s3ec_instruction_parse(struct cv_s3ec_pairs *object, struct cv_bytes json
     for (size_t i = 0; rc == 0 && i < file.n; i++) {
         rc = cv_s3ec_pairs_add(object, file.pair[i].name, file.pair[i].value, true);
         if (rc != 0) {
-            (void)cv_error_set(err, rc, "instruction file: too large,
-             or a name is on the object too");
+            (void)cv_error_set(err, rc, "instruction file: too large, or a name is on the "
+                                        "object too");
         }
     }
     cv_s3ec_pairs_free(&file);
