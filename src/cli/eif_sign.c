@@ -119,14 +119,12 @@ const struct cv_command cv_cmd_eif_sign = {
     .help = "Signs PCR0 of an image as nitro-cli does; an existing signature is replaced. PCR8\n"
             "is that of the certificate. PCR0, 1 and 2 do not change.\n"
             "\n"
-            "  --signing-certificate FILE  certificate in PEM, of an EC key on P-256, P-384,
-                P-521\n"
+            "  --signing-certificate FILE  certificate in PEM, of an EC key on P-256, P-384, P-521\n"
             "  --private-key FILE          its key in PEM, without a passphrase\n"
             "  --to-be-signed FILE         write the bytes that an offline key, an HSM or KMS has\n"
             "                              to sign (ECDSA with SHA-256, 384 or 512 by the curve)\n"
-            "  --attach FILE               that signature: DER, r||s, a COSE_Sign1,
-                or a whole signature\n"
-            "                              section (signature.cbor of eif extract)\n"
+            "  --attach FILE               that signature: DER, r||s, a COSE_Sign1, or a whole\n"
+            "                              signature section (signature.cbor of eif extract)\n"
             "  -o, --output FILE           where to write (default: the image itself)\n"
             "\n"
             "Example: claviger eif sign --signing-certificate c.pem --private-key k.pem app.eif\n",

@@ -285,8 +285,7 @@ const struct cv_command cv_cmd_secrets_verify = {
     .name = "secrets verify",
     .summary = "check that an enclave would take an encrypted configuration",
     .usage = "[--eif IMAGE.eif | --enclave-config-file YAML] [options] (FILE | s3://BUCKET/KEY)",
-    .help = "Checks what the enclave checks: signature, version,
-        encryption context; then decrypts\n"
+    .help = "Checks what the enclave checks: signature, version, encryption context; then decrypts\n"
             "with your credentials and checks the key and the allow lists. Values are not shown.\n"
             "Exit status 1 on any refusal.\n"
             "\n"
