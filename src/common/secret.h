@@ -50,5 +50,8 @@ void cv_random(void *p, size_t n);
 /* At the start of every program that will hold a secret: no core dumps, not
  * dumpable (so not to be ptraced by others), no new privileges. */
 void cv_process_harden(void);
+/* The same but for new privileges, which children would be without as well:
+ * for a process that starts other people's programs. */
+void cv_process_no_dumps(void);
 
 #endif

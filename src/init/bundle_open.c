@@ -33,6 +33,13 @@ static bool wrong_key(const struct cv_kms_result *r)
     return strcmp(r->aws.code, "IncorrectKeyException") == 0;
 }
 
+/* Says nothing about the key. */
+static bool passes(int rc)
+{
+    return rc == CV_ERR_TIMEOUT || rc == CV_ERR_CLOSED || rc == CV_ERR_IO || rc == CV_ERR_STATE ||
+           rc == CV_ERR_THROTTLED || rc == CV_ERR_TRUNCATED;
+}
+
 static int ask_one(struct cv_bundle_item *item, const struct cv_opener *o, const char *cmk,
                    struct cv_kms_result *r, int64_t deadline, struct cv_error *err)
 {
@@ -64,7 +71,10 @@ static int data_key(struct cv_bundle_item *item, const struct cv_opener *o, stru
         rc = ask_one(item, o, cmk->item[i], &r, deadline, err);
         if (rc == 0 && !cv_kms_key_matches(r.key_id, cmk->item[i]))
             rc = cv_error_set(err, CV_ERR_PROTOCOL, "KMS answered with another key than the one named");
-        if (rc == 0 || rc == CV_ERR_TIMEOUT || rc == CV_ERR_CLOSED || rc == CV_ERR_IO)
+        /* Credentials that have expired are renewed by the parent: this passes. */
+        if (rc == CV_ERR_DENIED && cv_aws_error_classify(&r.aws) == CV_AWS_CREDENTIALS)
+            rc = CV_ERR_STATE;
+        if (rc == 0 || passes(rc))
             break;
         /* What a key that may fit says counts more than that another does not. */
         if (!wrong_key(&r) || kept == 0) {
@@ -74,7 +84,7 @@ static int data_key(struct cv_bundle_item *item, const struct cv_opener *o, stru
                 explain_denial(o, &other);
         }
     }
-    if (rc != 0 && kept != 0 && rc != CV_ERR_TIMEOUT && rc != CV_ERR_CLOSED && rc != CV_ERR_IO) {
+    if (rc != 0 && kept != 0 && !passes(rc)) {
         rc = kept;
         if (err != NULL)
             *err = other;

@@ -3,9 +3,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/reboot.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -13,15 +11,6 @@
 #include "common/log.h"
 #include "crypto/init.h"
 #include "init/init.h"
-
-/* Like cv_process_harden(), without what the application would inherit and
- * might miss: it may well have programs that change their user. */
-static void harden(void)
-{
-    static const struct rlimit none = {0, 0};
-    (void)!setrlimit(RLIMIT_CORE, &none);
-    (void)!prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-}
 
 /* Signals are read, never delivered: in every thread. */
 static int take_signals(struct cv_init *i)
@@ -89,7 +78,7 @@ int main(int argc, char **argv)
     int status = 0;
     if (!cv_init_build.prepare(&init.options, argc, argv, &status))
         return status;
-    harden();
+    cv_process_no_dumps(); /* the application may have programs that change their user */
     cv_secret_policy(cv_init_build.lock);
     cv_log_setup(CV_LOG_INFO, false);
     cv_boot_init(&init.settings);

@@ -150,7 +150,7 @@ class Application(InitCase):
         (self.top / "image/claviger/boot.conf").write_text(text + "surprise=1\n")
         done = subprocess.run([bin_dir() / "claviger-init-dev", "--image", self.top / "image", "--parent",
                                self.parent.dir, "--nsm", self.nsm_socket], capture_output=True, text=True, timeout=30,
-                              check=False)
+                              check=False, env=self.init_env())
         self.assertEqual(done.returncode, 64, done.stderr)
         self.assertIn("measured settings", self.parent.of("stage", state="failed")[0]["error"])
 

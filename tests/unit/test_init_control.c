@@ -6,6 +6,13 @@
 #include "unit/cv_test.h"
 #include "unit/mutate.h"
 
+#define EXPIRES_TOMORROW                                                                           \
+    "{\"type\":\"credentials\",\"access_key_id\":\"AKIA0123456789ABCDEF\"," \
+    "\"secret_access_key\":\"s\",\"expiration\":\"tomorrow\"}"
+#define CREDENTIALS                                                                                \
+    "{\"type\":\"credentials\",\"id\":3,\"access_key_id\":\"AKIA0123456789ABCDEF\","             \
+    "\"secret_access_key\":\"s\",\"session_token\":\"t\",\"expiration\":\"2030-01-01T00:00:00Z\"}"
+
 static int parse(struct cv_control_message *m, const char *text, struct cv_error *err)
 {
     return cv_control_parse(m, cv_bytes_str(text), err);
@@ -57,8 +64,7 @@ static void test_bad(void **state)
         "{\"type\":\"stop\",\"seconds\":1e3}", "{\"type\":\"stop\",\"seconds\":86401}",
         "{\"type\":\"credentials\",\"id\":1}", "{\"type\":\"rotate\",\"id\":-1}",
         "{\"type\":\"credentials\",\"access_key_id\":\"A\\r\\nB\",\"secret_access_key\":\"s\"}",
-        "{\"type\":\"credentials\",\"access_key_id\":\"AKIA0123456789ABCDEF\",\"secret_access_key\":\"s\","
-        "\"expiration\":\"tomorrow\"}",
+        EXPIRES_TOMORROW,
         "{\"type\":\"environment\",\"id\":1}", "{\"type\":\"environment\",\"variables\":{\"A\":1}}",
         "{\"type\":\"environment\",\"variables\":[]}", "{\"type\":\"file\",\"id\":1}",
         "{\"type\":\"file\",\"content\":\"?\"}", "{\"type\":\"stop\"} x", "{\"type\":\"stop\",\"type\":\"stop\"}",
@@ -105,8 +111,7 @@ static void variant(void *ctx, const uint8_t *p, size_t n, const char *what)
 static void test_mutated(void **state)
 {
     static const char *const lines[] = {
-        "{\"type\":\"credentials\",\"id\":3,\"access_key_id\":\"AKIA0123456789ABCDEF\","
-        "\"secret_access_key\":\"s\",\"session_token\":\"t\",\"expiration\":\"2030-01-01T00:00:00Z\"}",
+        CREDENTIALS,
         "{\"type\":\"environment\",\"id\":1,\"variables\":{\"A\":\"b\"}}",
         "{\"type\":\"file\",\"id\":1,\"content\":\"AAEC\"}",
     };

@@ -181,8 +181,14 @@ class InitCase(unittest.TestCase):
         self.init = Program([bin_dir() / self.program, "--image", self.top / "image", "--parent",
                              self.parent.dir, "--nsm", self.nsm_socket, "--ca-file", self.kms.ca, "--kms-endpoint",
                              self.kms.endpoint, "--s3-endpoint", f"https://127.0.0.1:{self.s3_port}"],
-                            self.dir / "init.log")
+                            self.dir / "init.log", env=self.init_env())
         return self.init
+
+    @staticmethod
+    def init_env():
+        """LeakSanitizer cannot trace the first process of a namespace."""
+        options = os.environ.get("ASAN_OPTIONS")
+        return dict(os.environ, ASAN_OPTIONS=(options + ":" if options else "") + "detect_leaks=0")
 
     def wait_end(self, status=0, seconds=30):
         self.assertEqual(self.init.process.wait(seconds), status, self.init.tail() + self.parent.text())
