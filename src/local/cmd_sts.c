@@ -50,7 +50,7 @@ static bool decode(char *s)
             int hi = hex(s[1]), lo = hi >= 0 ? hex(s[2]) : -1;
             if (lo < 0 || (hi == 0 && lo == 0))
                 return false;
-            *out++ = (char)(hi * 16 + lo);
+            *out++ = (char)(unsigned char)(hi * 16 + lo);
             s += 2;
         } else {
             *out++ = *s == '+' ? ' ' : *s;
