@@ -116,6 +116,9 @@ int cv_instruments_new(struct cv_instruments **out, const struct cv_config *conf
     in->waiting = cv_metric(in->metrics, WAITING, NULL);
     in->flushes = cv_metric(in->metrics, FLUSHES, NULL);
     in->records = cv_metric(in->metrics, FLUSHED_RECORDS, NULL);
+    /* From 0 on: Prometheus sees no increase of what appears as 1. */
+    cv_metric_add(cv_metric(in->metrics, WATERMARK_IO_OPERATIONS, CV_LABELS(in->backend, "write", "", "error")), 0);
+    cv_metric_add(cv_metric(in->metrics, WATERMARK_IO_ERRORS, CV_LABELS(in->backend, "io", "", "write")), 0);
     cv_metric_set(cv_metric(in->metrics, BUILD_INFO,
                             CV_LABELS("claviger", CV_VERSION, "", "", "")), 1);
     *out = in;
