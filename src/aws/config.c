@@ -71,7 +71,9 @@ static int read_file(struct cv_aws_ini *ini, enum cv_aws_ini_file kind, const ch
     if (*path == '\0' || strcmp(path, "/dev/null") == 0)
         return 0;
     int rc = cv_file_read(&text, path, err);
-    if (rc == CV_ERR_NOT_FOUND)
+    /* Also in a home that is another's, as HOME is after su: not there for us,
+     * as AWS's own programs have it. A file that is there must be readable. */
+    if (rc == CV_ERR_NOT_FOUND || (rc != 0 && access(path, F_OK) != 0))
         return 0;
     if (rc != 0) {
         cv_error_wrap(err, "reading the AWS file %s", path);

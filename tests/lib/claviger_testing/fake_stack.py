@@ -4,6 +4,7 @@
 import json
 import os
 import pathlib
+import re
 import shutil
 import socket
 import tempfile
@@ -98,8 +99,12 @@ class FakeStack:
     def down(self):
         self.stop_daemon()
         self.enclave.stop()
+        log = self.dir / "daemon.log"
+        found = log.exists() and re.search(r"^.*(Sanitizer:|runtime error).*$(.*\n){0,60}", log.read_text(errors="replace"), re.M)
         if "CV_KEEP" not in os.environ:
             shutil.rmtree(self.dir, ignore_errors=True)
+        if found:
+            raise AssertionError(found.group(0))
 
     def __enter__(self):
         return self
