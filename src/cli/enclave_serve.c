@@ -23,7 +23,7 @@
 #define PAIRS_MAX 1024
 
 struct options {
-    const char *cid, *dir, *region, *profile, *env_file, *log_dir;
+    const char *cid, *dir, *vm, *region, *profile, *env_file, *log_dir;
     struct cv_option_list env, file, egress, expose, endpoint;
     unsigned stop_seconds, connections;
     bool no_heartbeat, no_credentials;
@@ -199,6 +199,7 @@ static int make_plan(struct plan *p, const struct options *o, struct cv_error *e
     struct cv_aws_options aws = {.profile = o->profile, .region = o->region};
     struct cv_parent_config *c = &p->config;
     c->dir = o->dir;
+    c->vm = o->vm;
     c->cid = o->cid != NULL ? (uint32_t)strtoul(o->cid, NULL, 10) : 0;
     c->no_heartbeat = o->no_heartbeat;
     c->stop_seconds = o->stop_seconds;
@@ -270,7 +271,7 @@ static enum cv_exit serve(struct plan *p, const char *log_dir, bool json, int si
     }
     if (rc == 0) {
         cv_log(CV_LOG_INFO, "waiting for the enclave", "at",
-               p->config.dir != NULL ? p->config.dir : cv_logf("CID %u", p->config.cid), NULL);
+               p->config.dir != NULL ? p->config.dir : p->config.vm != NULL ? p->config.vm : cv_logf("CID %u", p->config.cid), NULL);
         rc = cv_parent_run(side, signal_fd, &outcome, &err);
     }
     cv_parent_free(&side);
@@ -281,8 +282,8 @@ static enum cv_exit serve(struct plan *p, const char *log_dir, bool json, int si
 static bool check(const struct options *o)
 {
     char *end = NULL;
-    if ((o->cid == NULL) == (o->dir == NULL)) {
-        (void)cv_cli_usage(&cv_cmd_enclave_serve, "either --cid or --dir is needed");
+    if ((o->cid != NULL) + (o->dir != NULL) + (o->vm != NULL) != 1) {
+        (void)cv_cli_usage(&cv_cmd_enclave_serve, "one of --cid, --vm and --dir is needed");
         return false;
     }
     if (o->cid == NULL)
@@ -301,6 +302,7 @@ static enum cv_exit run(const struct cv_cli *cli, int argc, char **argv)
     struct options o = {.cid = NULL};
     const struct cv_option options[] = {
         {"cid", 0, CV_OPT_TEXT, &o.cid},
+        {"vm", 0, CV_OPT_TEXT, &o.vm},
         {"dir", 0, CV_OPT_TEXT, &o.dir},
         {"region", 0, CV_OPT_TEXT, &o.region},
         {"profile", 0, CV_OPT_TEXT, &o.profile},
@@ -339,7 +341,7 @@ static enum cv_exit run(const struct cv_cli *cli, int argc, char **argv)
 const struct cv_command cv_cmd_enclave_serve = {
     .name = "enclave serve",
     .summary = "the parent's side of one enclave: network, credentials, logs",
-    .usage = "--cid CID|--dir FOLDER [--region REGION] [--egress HOST:PORT] ...",
+    .usage = "--cid CID|--vm PATH|--dir FOLDER [--region REGION] [--egress HOST:PORT] ...",
     .help = "Serves an enclave that `claviger eif build` made: it reaches KMS, S3 and what is\n"
             "allowed here, gets AWS credentials and their renewals, and its log, the stages of\n"
             "its boot and the end of its application come out here. Start it before the\n"
@@ -347,6 +349,7 @@ const struct cv_command cv_cmd_enclave_serve = {
             "boot fails. SIGHUP: have the encrypted configurations fetched again. SIGTERM: stop\n"
             "the application; a second one ends at once.\n\n"
             "      --cid CID                 of the enclave (nitro-cli --enclave-cid)\n"
+            "      --vm PATH                 of a virtual machine (claviger-local vm): DIR/vm.vsock\n"
             "      --dir FOLDER              UNIX sockets instead of vsock, for claviger-init-dev\n"
             "      --region REGION           of KMS and S3 (default: as every command finds it)\n"
             "      --profile NAME            of ~/.aws, for the credentials\n"

@@ -11,13 +11,14 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "parent/internal.h"
+#include "transport/vsock_uds.h"
 
 #define LINE_MS 10000     /* until the first line, or the heartbeat's byte, is there */
 #define LINGER_MS 2000    /* for a peer to read why it was refused */
 #define HEARTBEAT 0xB7
 #define TLS_RECORD 0x16
 
-enum state { READING, RESOLVING, CONNECTING, OPEN, LINGERING, DEAD };
+enum state { READING, RESOLVING, CONNECTING, GREETING, OPEN, LINGERING, DEAD };
 
 struct side {
     struct cv_parent_source source;
@@ -35,6 +36,7 @@ struct conn {
     uint16_t to_port;
     struct cv_lookup *lookup;
     struct cv_resolved addresses;
+    struct cv_vsock_uds_greeting greeting;
     size_t at;
     int64_t deadline;     /* of this state; when connecting: of all addresses */
     int64_t try_deadline; /* of this address */
@@ -175,16 +177,44 @@ static void connect_to(struct conn *c)
         try_next(c, errno);
 }
 
+/* A virtual machine's vsock device first connects the port in the guest. */
+static void greet(struct conn *c)
+{
+    struct cv_error err;
+    cv_error_clear(&err);
+    memset(&c->greeting, 0, sizeof c->greeting);
+    c->state = GREETING;
+    if (cv_vsock_uds_ask(c->relay.far.fd, &c->addresses.addr[c->at], &err) != 0)
+        refuse(c, "connecting", cv_error_top(&err));
+    else
+        cv_relay_watch(&c->relay.far, EPOLLIN);
+}
+
+static void greeted(struct conn *c)
+{
+    struct cv_error err;
+    cv_error_clear(&err);
+    int rc = cv_vsock_uds_take(&c->greeting, c->relay.far.fd, &err);
+    if (rc == CV_ERR_BUSY)
+        return;
+    if (rc != 0)
+        refuse(c, "connecting", cv_error_top(&err));
+    else
+        established(c);
+}
+
 static void connected(struct conn *c)
 {
     int e = 0;
     socklen_t len = sizeof e;
     if (getsockopt(c->relay.far.fd, SOL_SOCKET, SO_ERROR, &e, &len) != 0)
         e = errno;
-    if (e == 0)
-        established(c);
-    else
+    if (e != 0)
         try_next(c, e);
+    else if (c->addresses.addr[c->at].kind == CV_ADDR_VSOCK_UDS)
+        greet(c);
+    else
+        established(c);
 }
 
 static void resolved(struct conn *c)
@@ -322,6 +352,12 @@ static void event(struct cv_parent_source *s, uint32_t events)
         else
             connected(c);
         break;
+    case GREETING:
+        if (near)
+            kill_conn(c);
+        else
+            greeted(c);
+        break;
     case OPEN:
         if (!cv_relay_event(&c->relay, near ? &c->relay.near : &c->relay.far, events))
             kill_conn(c);
@@ -401,6 +437,7 @@ static void tick(struct conn *c, int64_t now, int64_t idle_ms)
             kill_conn(c);
         break;
     case CONNECTING:
+    case GREETING:
         if (now >= c->try_deadline)
             try_next(c, ETIMEDOUT);
         break;

@@ -13,6 +13,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "parent/internal.h"
+#include "transport/vsock_uds.h"
 
 #define TICK_MS 100
 #define BATCH 64     /* events, and connections accepted, at a time */
@@ -37,6 +38,12 @@ void cv_parent_address(struct cv_addr *out, const struct cv_parent_side *p, bool
         /* The length was checked when the side was made. */
         (void)snprintf(out->path, sizeof out->path, "%.80s/%s_%u", p->config.dir,
                        inside ? "enclave" : "parent", port);
+    } else if (p->config.vm != NULL) {
+        struct cv_addr vm = {.kind = CV_ADDR_VSOCK_UDS, .port = port};
+        (void)snprintf(vm.path, sizeof vm.path, "%.96s", p->config.vm);
+        *out = vm;
+        if (!inside)
+            (void)!cv_vsock_uds_listen_addr(out, &vm, NULL);
     } else {
         out->kind = CV_ADDR_VSOCK;
         out->cid = inside ? p->config.cid : (uint32_t)-1;
@@ -71,7 +78,7 @@ static bool stranger(const struct cv_parent_side *p, const struct port *port, in
     struct sockaddr_storage ss;
     socklen_t len = sizeof ss;
     struct cv_addr peer;
-    if (p->config.dir != NULL || port->kind == PORT_EXPOSED)
+    if (p->config.dir != NULL || p->config.vm != NULL || port->kind == PORT_EXPOSED)
         return false;
     return getpeername(fd, (struct sockaddr *)&ss, &len) != 0 ||
            cv_addr_from_sockaddr(&peer, &ss, len) != 0 || peer.kind != CV_ADDR_VSOCK ||
@@ -227,6 +234,8 @@ static int set_up(struct cv_parent_side *p, struct cv_error *err)
 {
     if (p->config.dir != NULL && strlen(p->config.dir) > 80)
         return cv_error_set(err, CV_ERR_LIMIT, "the folder's path is too long for UNIX sockets");
+    if (p->config.vm != NULL && strlen(p->config.vm) >= CV_ADDR_UDS_PATH)
+        return cv_error_set(err, CV_ERR_LIMIT, "the path of the vsock device is too long");
     if (p->config.expose_count > CV_PARENT_EXPOSE_MAX)
         return cv_error_set(err, CV_ERR_LIMIT, "more than %d ports are exposed",
                             CV_PARENT_EXPOSE_MAX);

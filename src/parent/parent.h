@@ -57,6 +57,7 @@ struct cv_parent_events {
 struct cv_parent_config {
     uint32_t cid;         /* of the enclave */
     const char *dir;      /* UNIX sockets in this folder instead of vsock; NULL */
+    const char *vm;       /* a virtual machine's vsock-uds path (transport/vsock_uds.h); NULL */
     bool no_heartbeat;
     const struct cv_parent_rules *aws, *egress;
     char kms_host[CV_ADDR_HOST]; /* where bare TLS on port 8000 goes; allowed by a rule */
