@@ -129,6 +129,8 @@ static int static_keys(struct walk *w, const char *profile, struct cv_aws_creden
     const char *secret = get(w, profile, "aws_secret_access_key");
     const char *token = get(w, profile, "aws_session_token");
     char source[CV_AWS_SOURCE_MAX];
+    if (token == NULL)
+        token = get(w, profile, "aws_security_token"); /* its older name */
     if (id == NULL && secret == NULL)
         return CV_ERR_NOT_FOUND;
     if (id == NULL || secret == NULL)

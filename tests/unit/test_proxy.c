@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -295,6 +296,45 @@ static void unix_socket_and_stop_with_clients(void **state)
     assert_int_equal(rmdir(dir), 0);
 }
 
+/* Out of descriptors it waits, and serves again when there are some. */
+static void without_descriptors(void **state)
+{
+    struct cv_proxy *p = start("127.0.0.1", NULL);
+    struct rlimit old, few;
+    int held[64];
+    size_t n = 0;
+    (void)state;
+    struct cv_stream *first = dial(p);
+    exchange(first);
+    struct cv_stream *waiting = dial(p);
+    exchange(waiting);
+    cv_stream_close(&waiting);
+    await_active(p, 1);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+    /* One more descriptor for the client of ours, none for the proxy. */
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    few = (struct rlimit){(rlim_t)fd + 1, old.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+    while (n < 64 && (held[n] = dup(fd)) >= 0)
+        n++;
+    struct sockaddr_storage ss;
+    socklen_t len;
+    assert_int_equal(cv_addr_sockaddr(&ss, &len, cv_proxy_address(p), NULL), 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&ss, len), 0);
+    cv_sleep_ms(300);
+    exchange(first);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+    while (n > 0)
+        close(held[--n]);
+    struct cv_stream *late;
+    assert_int_equal(cv_stream_from_fd(&late, fd, NULL), 0);
+    exchange(late);
+    cv_stream_close(&late);
+    cv_stream_close(&first);
+    await_active(p, 0);
+    cv_proxy_stop(&p);
+}
+
 static void bad_configurations(void **state)
 {
     struct cv_proxy_config c = {.port = 1};
@@ -323,6 +363,7 @@ int main(void)
         cmocka_unit_test(a_slow_reader_holds_up_nobody),
         cmocka_unit_test(idle_connections_end),
         cmocka_unit_test(unix_socket_and_stop_with_clients),
+        cmocka_unit_test(without_descriptors),
         cmocka_unit_test(bad_configurations),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
