@@ -234,7 +234,8 @@ static void close_sandbox(const struct cv_daemon *d)
     if (cv_sandbox_enter(exec, &err) != 0) {
         cv_log_error(CV_LOG_WARN, "the daemon runs without its sandbox", &err);
     } else if (exec) {
-        cv_log(CV_LOG_INFO, "running programs stays allowed, since nitro-cli or a credential_process is configured", NULL);
+        cv_log(CV_LOG_INFO, "running programs stays allowed: nitro-cli or a credential_process is configured",
+               NULL);
     }
 }
 

@@ -7,6 +7,7 @@
 #include "crypto/blake2b.h"
 #include "signer/body.h"
 #include "signer/server_impl.h"
+#include "watermark/signatory.h"
 
 #define HTTP_OF(member_ptr, member)                                                                \
     ((struct cv_http *)(void *)((char *)(member_ptr) - offsetof(struct cv_http, member)))
@@ -21,8 +22,12 @@ static void log_signed(const struct cv_http *h)
     bool c = h->request.consensus;
     cv_gate_audit(h->server->o.gate, "sign", h->pkh, &h->request, &h->verdict, h->sign.digest, client_of(h));
     if (cv_log_enabled(CV_LOG_INFO)) {
+        char chain[CV_CHAIN_TEXT_SIZE];
+        if (c) {
+            cv_chain_format(chain, h->request.chain);
+        }
         cv_log(CV_LOG_INFO, "signed", "request", cv_logf("%llu", (unsigned long long)h->id), "pkh", h->pkh, "kind",
-               h->verdict.kind, "level", c ? cv_logf("%d", (int)h->request.level) : NULL, "round",
+               h->verdict.kind, "chain", c ? chain : NULL, "level", c ? cv_logf("%d", (int)h->request.level) : NULL, "round",
                c ? cv_logf("%d", (int)h->request.round) : NULL, "client", client_of(h), "vault",
                cv_vault_name(h->key->vault), "us", cv_logf("%lld", (long long)(cv_now_us() - h->started_us)), NULL);
     }

@@ -10,6 +10,7 @@
 #include "signer/auth.h"
 #include "signer/jwt.h"
 #include "signer/server_impl.h"
+#include "watermark/signatory.h"
 
 const char *cv_http_client_query(const struct cv_http *h, const char *name)
 {
@@ -53,9 +54,13 @@ static const char *client_of(const struct cv_http *h)
 static void log_refusal(const struct cv_http *h, const char *message, unsigned status, const char *text)
 {
     char ip[INET6_ADDRSTRLEN];
+    char chain[CV_CHAIN_TEXT_SIZE];
     bool c = h->decoded && h->request.consensus;
+    if (c) {
+        cv_chain_format(chain, h->request.chain);
+    }
     cv_log(status >= 500 ? CV_LOG_ERROR : CV_LOG_WARN, message, "request", cv_logf("%llu", (unsigned long long)h->id),
-           "pkh", h->pkh, "kind", h->verdict.kind, "level", c ? cv_logf("%d", (int)h->request.level) : NULL, "round",
+           "pkh", h->pkh, "kind", h->verdict.kind, "chain", c ? chain : NULL, "level", c ? cv_logf("%d", (int)h->request.level) : NULL, "round",
            c ? cv_logf("%d", (int)h->request.round) : NULL, "client", client_of(h), "from",
            cv_http_client_ip(h, ip, sizeof(ip)), "status", cv_logf("%u", status), "reason", text, "us",
            cv_logf("%lld", (long long)(cv_now_us() - h->started_us)), NULL);

@@ -195,6 +195,21 @@ class Served(unittest.TestCase):
                     s.sendall(whole[:cut])
         self.check(key, self.transaction(key["public_key_hash"]))
 
+    def test_half_closed(self):
+        key = self.keys["tz1"]
+        body = json.dumps(self.transaction(key["public_key_hash"]).hex())
+        request = (f"POST /keys/{key['public_key_hash']} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n{body}"
+                   ).encode()
+        for _ in range(5):
+            with socket.create_connection(("127.0.0.1", self.stack.main), 10) as s:
+                s.sendall(request)
+                s.shutdown(socket.SHUT_WR)
+                data = b""
+                while piece := s.recv(65536):
+                    data += piece
+            self.assertTrue(data.startswith(b"HTTP/1.1 200"), data)
+            self.assertIn(b'{"signature"', data)
+
     def test_health(self):
         answer = self.stack.utility("/healthz")
         self.assertEqual(answer.status, 200)

@@ -12,6 +12,7 @@ import os
 import signal
 import socket
 import ssl
+import subprocess
 import threading
 import time
 import unittest
@@ -413,6 +414,36 @@ class Life(unittest.TestCase):
                 while b"STOPPING=1" not in seen:
                     seen.add(n.recv(4096))
                 self.assertEqual(s.daemon.process.wait(10), 0)
+
+    def test_unprivileged(self):
+        if os.getuid() != 0:
+            self.skipTest("this is an unprivileged user already")
+        with FakeStack() as s:
+            key = s.generate("tz1")
+            pkh = key["public_key_hash"]
+            s.allow(pkh)
+            for path in [s.dir, s.dir / "enclave.sock", s.config, *(s.dir / "base").rglob("*"), s.dir / "base"]:
+                os.chown(path, 65534, 65534)
+            log = open(s.dir / "daemon.log", "wb")  # pylint: disable=consider-using-with
+            daemon = subprocess.Popen([process.bin_dir() / "claviger", "--json-log", "-c", s.config, "serve"], stderr=log,
+                                      user=65534, group=65534, extra_groups=[], env=environment(HOME=s.dir))
+            try:
+                process.wait_port("127.0.0.1", s.main)
+                message = tezos.block(7, 0)
+                answer = s.sign(pkh, message)
+                self.assertEqual(answer.status, 200, answer.body)
+                self.assertTrue(tezos.verify(key["public_key"], answer.json()["signature"], message))
+                self.assertEqual(s.sign(pkh, tezos.block(6, 0)).status, 409)
+                status = process.pathlib.Path(f"/proc/{daemon.pid}/status").read_text()
+                self.assertIn("CapEff:\t0000000000000000", status)
+            finally:
+                daemon.terminate()
+                self.assertEqual(daemon.wait(20), 0)
+                log.close()
+            lines = [json.loads(line) for line in (s.dir / "daemon.log").read_text().splitlines()]
+            signed = [x for x in lines if x.get("message", x.get("msg")) == "signed"][0]
+            self.assertEqual((signed["pkh"], signed["kind"], signed["level"], signed["chain"]),
+                             (pkh, "block", "7", tezos.chain_text()))
 
     def test_cid_of_nitro_cli(self):
         with FakeStack() as s:
