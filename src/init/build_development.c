@@ -149,6 +149,29 @@ static bool cover(const char *image, int *status)
     return true;
 }
 
+/* A few harmless devices of this machine's, which also a namespace without the
+ * right to make any may have. */
+static bool devices(const char *image, int *status)
+{
+    static const char *const names[] = {"null", "zero", "full", "random", "urandom", "tty"};
+    char dev[PATH_MAX], path[PATH_MAX + 16], outside[32];
+    if (snprintf(dev, sizeof dev, "%s/rootfs/dev", image) >= (int)sizeof dev)
+        return end(status, 1);
+    (void)mkdir(dev, 0755);
+    if (mount("tmpfs", dev, "tmpfs", MS_NOSUID | MS_NOEXEC, "mode=0755") != 0)
+        return failed("making /dev", status);
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        snprintf(path, sizeof path, "%s/%s", dev, names[i]);
+        snprintf(outside, sizeof outside, "/dev/%s", names[i]);
+        int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+        if (fd >= 0)
+            close(fd);
+        if (fd < 0 || mount(outside, path, NULL, MS_BIND, NULL) != 0)
+            return failed(outside, status);
+    }
+    return true;
+}
+
 static bool prepare(struct cv_init_options *o, int argc, char **argv, int *status)
 {
     if (!parse(o, argc, argv, status) || !hold(&o->parent, status) || !hold(&o->nsm, status) ||
@@ -170,7 +193,7 @@ static bool prepare(struct cv_init_options *o, int argc, char **argv, int *statu
     setsid();
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || outside == 0)
         return failed("tying the first process to us", status);
-    return cover(o->image, status);
+    return cover(o->image, status) && devices(o->image, status);
 }
 
 const struct cv_init_build cv_init_build = {

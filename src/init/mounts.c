@@ -7,7 +7,6 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "common/log.h"
@@ -102,30 +101,10 @@ static const struct {
     {"pts/ptmx", "/dev/ptmx"},
 };
 
-static int own_nodes(struct cv_error *err)
-{
-    static const struct {
-        const char *path;
-        unsigned minor_number, major_number;
-    } nodes[] = {
-        {"/dev/null", 3, 1}, {"/dev/zero", 5, 1}, {"/dev/full", 7, 1},
-        {"/dev/random", 8, 1}, {"/dev/urandom", 9, 1}, {"/dev/tty", 0, 5},
-    };
-    static const struct file_system dev = {"tmpfs", "/dev", "mode=0755", MS_NOSUID | MS_NOEXEC, true};
-    int rc = mount_one(&dev, err);
-    for (size_t i = 0; rc == 0 && i < sizeof nodes / sizeof nodes[0]; i++) {
-        dev_t device = makedev(nodes[i].major_number, nodes[i].minor_number);
-        if ((mknod(nodes[i].path, S_IFCHR | 0666, device) != 0 && errno != EEXIST) ||
-            chmod(nodes[i].path, 0666) != 0)
-            rc = cv_error_errno(err, CV_ERR_IO, errno, "making %s", nodes[i].path);
-    }
-    return rc;
-}
-
 int cv_mounts_late(bool own_dev, struct cv_error *err)
 {
     static const struct file_system dev = {"devtmpfs", "/dev", "mode=0755", MS_NOSUID | MS_NOEXEC, true};
-    int rc = own_dev ? own_nodes(err) : mount_one(&dev, err);
+    int rc = own_dev ? 0 : mount_one(&dev, err);
     for (size_t i = 0; rc == 0 && i < sizeof late / sizeof late[0]; i++)
         rc = mount_one(&late[i], err);
     if (rc == 0)

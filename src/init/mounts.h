@@ -13,8 +13,7 @@ int cv_mounts_early(struct cv_error *err) CV_NODISCARD;
 int cv_mounts_switch_root(const char *path, struct cv_error *err) CV_NODISCARD;
 /* What an application may expect: /dev, /dev/pts, /dev/shm, /dev/mqueue, /proc,
  * /sys, /sys/fs/cgroup, and memory on /run and /tmp where the image has nothing
- * there. OWN_DEV: a /dev of a few harmless nodes instead of the kernel's, for
- * development builds. */
+ * there. OWN_DEV: /dev is made already, as development builds do. */
 int cv_mounts_late(bool own_dev, struct cv_error *err) CV_NODISCARD;
 
 #endif

@@ -21,6 +21,9 @@ static const struct command commands[] = {
 #ifdef CV_LOCAL_UP
     {"up", "everything that the daemon needs, in one folder", cv_local_up_usage, cv_local_cmd_up},
 #endif
+#ifdef CV_LOCAL_RUN
+    {"run", "an enclave image, without an enclave", cv_local_run_usage, cv_local_cmd_run},
+#endif
 #ifdef CV_LOCAL_KMS
     {"kms", "a KMS that verifies attestation and key policy", cv_local_kms_usage, cv_local_cmd_kms},
 #endif

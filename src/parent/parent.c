@@ -19,6 +19,7 @@
 #define BATCH 64     /* events, and connections accepted, at a time */
 #define WARN_MS 1000 /* between warnings: an enclave must not flood the log */
 #define STOP_GRACE_MS 10000
+#define SOON_MS 1000
 
 void cv_parent_warn(struct cv_parent_side *p, const char *what, const char *why)
 {
@@ -203,7 +204,7 @@ static void signalled(struct cv_parent_source *s, uint32_t events)
     (void)events;
     if (read(p->signals, &info, sizeof info) != sizeof info)
         return;
-    switch (p->config.events.signal(p->config.events.ctx, (int)info.ssi_signo)) {
+    switch (p->config.events.signal(p->config.events.signal_ctx, (int)info.ssi_signo)) {
     case CV_PARENT_ROTATE:
         if (!cv_parent_control_rotate(p))
             cv_log(CV_LOG_WARN, "no rotation: no enclave is connected", NULL);
@@ -213,6 +214,10 @@ static void signalled(struct cv_parent_source *s, uint32_t events)
         break;
     case CV_PARENT_END:
         p->over = true;
+        break;
+    case CV_PARENT_END_SOON:
+        if (cv_deadline(SOON_MS) < p->end_at)
+            p->end_at = cv_deadline(SOON_MS);
         break;
     case CV_PARENT_NOTHING:
         break;

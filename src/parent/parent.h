@@ -37,6 +37,7 @@ enum cv_parent_order {
     CV_PARENT_ROTATE, /* have the encrypted configurations fetched again */
     CV_PARENT_STOP,   /* have the application stopped; a second time: end now */
     CV_PARENT_END,    /* end now */
+    CV_PARENT_END_SOON, /* the enclave is gone: what it sent is still taken */
 };
 
 /* What the caller is told, in the loop's thread; none may block. */
@@ -51,7 +52,8 @@ struct cv_parent_events {
     /* False while log lines cannot be taken: then none are read. */
     bool (*room)(void *ctx);
     /* The signal descriptor had SIGNO. */
-    enum cv_parent_order (*signal)(void *ctx, int signo);
+    void *signal_ctx;
+    enum cv_parent_order (*signal)(void *signal_ctx, int signo);
 };
 
 struct cv_parent_config {

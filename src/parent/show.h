@@ -18,7 +18,7 @@ struct cv_parent_show;
  * everything as JSON lines on standard output. Takes over cv_log()'s lines. */
 int cv_parent_show_start(struct cv_parent_show **out, const char *log_dir, bool json,
                          struct cv_error *err) CV_NODISCARD;
-/* Fills the members of EVENTS but signal; ctx is the SHOW. */
+/* Fills the members of EVENTS but those of signals; ctx is the SHOW. */
 void cv_parent_show_events(struct cv_parent_show *s, struct cv_parent_events *events);
 /* Writes what is left, for MS at most. False: not all of it could be written. */
 bool cv_parent_show_stop(struct cv_parent_show **s, int64_t ms);
