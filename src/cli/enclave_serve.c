@@ -271,7 +271,10 @@ static enum cv_exit serve(struct plan *p, const char *log_dir, bool json, int si
     }
     if (rc == 0) {
         cv_log(CV_LOG_INFO, "waiting for the enclave", "at",
-               p->config.dir != NULL ? p->config.dir : p->config.vm != NULL ? p->config.vm : cv_logf("CID %u", p->config.cid), NULL);
+               p->config.dir != NULL  ? p->config.dir
+                : p->config.vm != NULL ? p->config.vm
+                                       : cv_logf("CID %u", p->config.cid),
+                NULL);
         rc = cv_parent_run(side, signal_fd, &outcome, &err);
     }
     cv_parent_free(&side);

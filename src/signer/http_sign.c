@@ -27,7 +27,8 @@ static void log_signed(const struct cv_http *h)
             cv_chain_format(chain, h->request.chain);
         }
         cv_log(CV_LOG_INFO, "signed", "request", cv_logf("%llu", (unsigned long long)h->id), "pkh", h->pkh, "kind",
-               h->verdict.kind, "chain", c ? chain : NULL, "level", c ? cv_logf("%d", (int)h->request.level) : NULL, "round",
+               h->verdict.kind, "chain", c ? chain : NULL, "level",
+               c ? cv_logf("%d", (int)h->request.level) : NULL, "round",
                c ? cv_logf("%d", (int)h->request.round) : NULL, "client", client_of(h), "vault",
                cv_vault_name(h->key->vault), "us", cv_logf("%lld", (long long)(cv_now_us() - h->started_us)), NULL);
     }

@@ -60,7 +60,8 @@ static void log_refusal(const struct cv_http *h, const char *message, unsigned s
         cv_chain_format(chain, h->request.chain);
     }
     cv_log(status >= 500 ? CV_LOG_ERROR : CV_LOG_WARN, message, "request", cv_logf("%llu", (unsigned long long)h->id),
-           "pkh", h->pkh, "kind", h->verdict.kind, "chain", c ? chain : NULL, "level", c ? cv_logf("%d", (int)h->request.level) : NULL, "round",
+           "pkh", h->pkh, "kind", h->verdict.kind, "chain", c ? chain : NULL, "level",
+           c ? cv_logf("%d", (int)h->request.level) : NULL, "round",
            c ? cv_logf("%d", (int)h->request.round) : NULL, "client", client_of(h), "from",
            cv_http_client_ip(h, ip, sizeof(ip)), "status", cv_logf("%u", status), "reason", text, "us",
            cv_logf("%lld", (long long)(cv_now_us() - h->started_us)), NULL);

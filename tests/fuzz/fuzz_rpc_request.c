@@ -14,7 +14,10 @@ static void same(const struct cv_rpc_request *a, const struct cv_rpc_request *b)
 {
     if (a->op != b->op || a->has_id != b->has_id || a->id != b->id || a->handle != b->handle ||
         a->version != b->version || !cv_bytes_equal(a->message, b->message) ||
-        !cv_bytes_equal(a->blob, b->blob) || !cv_bytes_equal(a->private_key, b->private_key))
+        !cv_bytes_equal(a->blob, b->blob) || !cv_bytes_equal(a->private_key, b->private_key) ||
+        !cv_bytes_equal(a->nonce, b->nonce) || !cv_bytes_equal(a->offer, b->offer) ||
+        !cv_bytes_equal(a->enc, b->enc) || !cv_bytes_equal(a->ciphertext, b->ciphertext) ||
+        !cv_bytes_equal(a->key_id, b->key_id) || a->sealed_version != b->sealed_version)
         __builtin_trap();
 }
 
