@@ -148,7 +148,7 @@ static bool check(struct request *r, int operands, char **argv)
         (void)cv_cli_usage(&cv_cmd_eif_build, "name a SOURCE, or --signer");
         return false;
     } else if (cv_eif_signer_given(&r->signer_options)) {
-        (void)cv_cli_usage(&cv_cmd_eif_build, "--cmk, --unpinned, --region, --endpoint, --ca-file "
+        (void)cv_cli_usage(&cv_cmd_eif_build, "--cmk, --unpinned, --region, --endpoint, "
                            "and --set belong to --signer; enclave.yaml has settings of its own");
         return false;
     } else {
@@ -347,7 +347,7 @@ static enum cv_exit run(const struct cv_cli *cli, int argc, char **argv)
         {"unpinned", 0, CV_OPT_FLAG, &r.signer_options.unpinned},
         {"region", 0, CV_OPT_TEXT, &r.signer_options.region},
         {"endpoint", 0, CV_OPT_TEXT, &r.signer_options.endpoint},
-        {"ca-file", 0, CV_OPT_TEXT, &r.signer_options.ca_file},
+        {"ca-file", 0, CV_OPT_TEXT, &r.build.ca_file},
         {"set", 0, CV_OPT_LIST, &r.signer_options.set},
         {"program", 0, CV_OPT_TEXT, &r.signer_options.program},
     };
@@ -356,6 +356,10 @@ static enum cv_exit run(const struct cv_cli *cli, int argc, char **argv)
         return CV_EXIT_USAGE;
     }
     r.signer = signer_flag;
+    if (r.signer) { /* its settings name the file */
+        r.signer_options.ca_file = r.build.ca_file;
+        r.build.ca_file = NULL;
+    }
     if (!check(&r, operands, argv) || !set_arch(&r)) {
         return CV_EXIT_USAGE;
     }
@@ -420,7 +424,8 @@ const struct cv_command cv_cmd_eif_build = {
         "  --signer                    the image of the Claviger signer itself\n"
         "  --cmk ARN                   a KMS key that it may use; may be repeated\n"
         "  --unpinned                  any KMS key that the parent names\n"
-        "  --region, --endpoint TEXT, --ca-file PEM, --set KEY=VALUE  see enclave.conf(5)\n"
+        "  --ca-file PEM               roots for KMS and S3, instead of the image's own\n"
+        "  --region, --endpoint TEXT, --set KEY=VALUE  see enclave.conf(5)\n"
         "\n"
         "Example: docker save app:1.2 | gzip > app.tgz && claviger eif build app.tgz -o app.eif\n",
     .run = run,

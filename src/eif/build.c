@@ -8,9 +8,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/file.h"
 #include "eif/gzip.h"
 #include "eif/ramdisk.h"
 #include "eif/sign.h"
+
+#define MAX_ROOTS (4u << 20) /* bytes of root certificates */
 
 /* ---- files of this machine ---- */
 
@@ -198,6 +201,34 @@ static int add_mount_points(struct cv_tree *t, struct cv_error *err)
     return rc;
 }
 
+/* Root certificates that claviger-init knows KMS and S3 by. */
+static int put_roots(struct cv_cpio *c, const struct cv_build *b, struct cv_error *err)
+{
+    static const char *const usual[] = {
+        "/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt",
+        "/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem",
+        "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    };
+    if (b->ca_file != NULL) {
+        CV_CLEANUP(cv_buf_free) struct cv_buf pem;
+        cv_buf_init(&pem, MAX_ROOTS);
+        int rc = cv_file_read(&pem, b->ca_file, err);
+        if (rc == 0 && memmem(pem.p, pem.n, "-----BEGIN CERTIFICATE-----", 27) == NULL) {
+            rc = cv_error_set(err, CV_ERR_CONFIG, "%s holds no certificate in PEM", b->ca_file);
+        }
+        return rc == 0 ? cv_ramdisk_file(c, CV_BOOT_CA_FILE, 0444, cv_buf_view(&pem), err) : rc;
+    }
+    bool found = b->settings->source_count == 0;
+    for (size_t i = 0; !found && i < sizeof usual / sizeof usual[0]; i++) {
+        found = cv_tree_find(&b->source->tree, usual[i], true) != NULL;
+    }
+    if (!found && b->warn != NULL) {
+        b->warn("the image has no root certificates to know KMS and S3 by, and will not start: "
+                "name some with --ca-file");
+    }
+    return 0;
+}
+
 static int put_application(struct cv_eif_writer *w, const struct cv_build *b, bool own_init,
                            struct cv_error *err)
 {
@@ -217,6 +248,9 @@ static int put_application(struct cv_eif_writer *w, const struct cv_build *b, bo
     }
     if (rc == 0) {
         rc = cv_ramdisk_file(&r.c, CV_BOOT_FILE, 0644, cv_buf_view(&conf), err);
+    }
+    if (rc == 0) {
+        rc = put_roots(&r.c, b, err);
     }
     if (rc == 0) {
         rc = put_lines(&r.c, "cmd", &b->settings->argv, own_init, err);

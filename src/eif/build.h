@@ -39,6 +39,7 @@ struct cv_build {
     bool compress;                   /* ramdisks with gzip: smaller, slower to start */
     int64_t build_time;              /* seconds: SOURCE_DATE_EPOCH, or 0 */
     const char *certificate, *key;   /* to sign with, both or neither */
+    const char *ca_file;             /* PEM roots for claviger-init, or NULL: the image's own */
     const struct cv_boot_settings *settings;
     struct cv_source *source;
     void (*warn)(const char *text);  /* a sentence for the operator */

@@ -16,7 +16,6 @@
 #include "init/system.h"
 
 #define ROOTS_MAX (4u << 20)
-#define RAMDISK_ROOTS "claviger/ca.pem"
 
 static int read_settings(struct cv_init *i, struct cv_error *err)
 {
@@ -79,7 +78,7 @@ static int check_debug(struct cv_init *i, struct cv_error *err)
 static int read_roots(struct cv_init *i, struct cv_error *err)
 {
     static const char *const usual[] = {
-        RAMDISK_ROOTS, "rootfs/etc/ssl/certs/ca-certificates.crt",
+        CV_BOOT_CA_FILE, "rootfs/etc/ssl/certs/ca-certificates.crt",
         "rootfs/etc/pki/tls/certs/ca-bundle.crt", "rootfs/etc/ssl/ca-bundle.pem",
         "rootfs/etc/ssl/cert.pem", "rootfs/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
     };

@@ -16,6 +16,7 @@
 #include "common/bytes.h"
 
 #define CV_BOOT_FILE "claviger/boot.conf" /* in the second ramdisk, beside rootfs/ */
+#define CV_BOOT_CA_FILE "claviger/ca.pem" /* beside it: roots of TLS, instead of the rootfs's */
 #define CV_BOOT_FORMAT "1"
 #define CV_BOOT_MAX_TEXT (1u << 20)  /* bytes of the file */
 #define CV_BOOT_MAX_ITEMS 4096u      /* of one list */

@@ -88,6 +88,22 @@ allow_debug=off
         self.assertEqual(self.printed["PCR1"], before["PCR1"])
         self.assertNotEqual(self.printed["PCR2"], before["PCR2"])
 
+    def test_root_certificates(self):
+        (self.dir / "motd.txt").write_text("hello")
+        (self.dir / "enclave.yaml").write_text(self.YAML)
+        images.docker_save(self.dir / "d.tar", images.LAYERS, CONFIG)
+        options = ("--enclave-config-file", self.dir / "enclave.yaml")
+        self.build(self.dir / "d.tar", *options)
+        self.assertIn("no root certificates", self.warnings)
+        pem = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
+        (self.dir / "ca.pem").write_text(pem)
+        image = self.build(self.dir / "d.tar", *options, "--ca-file", self.dir / "ca.pem")
+        self.assertNotIn("no root certificates", self.warnings)
+        self.assertEqual(self.extra(image, "claviger/ca.pem"), pem)
+        (self.dir / "ca.pem").write_text("no certificate")
+        (self.dir / "out/x.eif").unlink()
+        self.refused(self.dir / "d.tar", "no certificate in PEM", *options, "--ca-file", self.dir / "ca.pem")
+
     def test_all_problems_at_once(self):
         (self.dir / "enclave.yaml").write_text(
             "version: 2\nenviroment: []\nports: [0]\nboot_deadline: soon\nallow_debug: maybe\n"

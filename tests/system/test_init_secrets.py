@@ -113,6 +113,21 @@ class Arrive(SecretsCase):
             self.refused("decrypt", "sign", **settings)
             self.again()
 
+    def test_root_certificates(self):
+        content = self.encrypt(YAML)
+        beside, usual = (self.top / "image" / p for p in ("claviger/ca.pem", "rootfs/etc/ssl/certs/ca-certificates.crt"))
+        usual.parent.mkdir(parents=True)
+        for path in (beside, usual, None):
+            settings = self.local(content)
+            self.roots = ()
+            if path is None:
+                self.refused("start", "no root certificates", **settings)
+                continue
+            path.write_bytes(self.kms.ca.read_bytes())
+            self.check(self.boot(self.COMMAND, **settings))
+            path.unlink()
+            self.again()
+
     def test_second_cmk(self):
         other = self.create_key()
         settings = self.local(self.encrypt(YAML, cmk=other))

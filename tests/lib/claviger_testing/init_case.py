@@ -133,6 +133,7 @@ class InitCase(unittest.TestCase):
         self.dir = pathlib.Path(tempfile.mkdtemp(dir=self.top))
         self.parent, self.init = None, None
         self.nsm_socket = self.top / "nsm.sock"
+        self.roots = ("--ca-file", self.kms.ca)
 
     def tearDown(self):
         if self.init is not None:
@@ -179,7 +180,7 @@ class InitCase(unittest.TestCase):
         argv = list(command) if len(command) != 1 else ["/bin/bash", "-c", command[0]]
         (self.top / "image/claviger/boot.conf").write_text(settings_text(arg=argv, **settings))
         self.init = Program([bin_dir() / self.program, "--image", self.top / "image", "--parent",
-                             self.parent.dir, "--nsm", self.nsm_socket, "--ca-file", self.kms.ca, "--kms-endpoint",
+                             self.parent.dir, "--nsm", self.nsm_socket, *self.roots, "--kms-endpoint",
                              self.kms.endpoint, "--s3-endpoint", f"https://127.0.0.1:{self.s3_port}"],
                             self.dir / "init.log", env=self.init_env())
         return self.init
