@@ -93,7 +93,7 @@ static int birth_of(struct cv_buf *out, struct cv_keystore *store, const char *p
 static int get_birth(struct cv_buf *out, const struct cv_config *config, const char *name,
                      const struct get_options *o, struct cv_error *err)
 {
-    const struct cv_vault_events none = {NULL, NULL, NULL};
+    const struct cv_vault_events none = {.state = NULL};
     const struct cv_config_vault *c = cv_config_vault_find(config, name);
     struct cv_loop *loop = NULL;
     struct cv_vault *vault = NULL;

@@ -45,7 +45,7 @@ static void unknown_vault(const struct cv_config *config, const char *name)
 bool cv_cli_vault_open(struct cv_cli_vault *v, const struct cv_config *config, const char *name,
                        bool keys)
 {
-    const struct cv_vault_events none = {NULL, NULL, NULL};
+    const struct cv_vault_events none = {.state = NULL};
     const struct cv_config_vault *c = cv_config_vault_find(config, name);
     struct cv_error err;
     memset(v, 0, sizeof(*v));

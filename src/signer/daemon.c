@@ -98,6 +98,12 @@ static void on_key(void *ctx, struct cv_vault *v, struct cv_vault_key *key)
     }
 }
 
+static void on_kms(void *ctx, const struct cv_vault *v, const char *request, bool good)
+{
+    const struct cv_daemon *d = ctx;
+    cv_instruments_kms(d->instruments, cv_vault_name(v), request, good);
+}
+
 /* ---- start ---- */
 
 static int start_proxy(struct cv_daemon *d, const struct cv_config_vault *v, struct cv_error *err)
@@ -122,7 +128,7 @@ static int start_proxy(struct cv_daemon *d, const struct cv_config_vault *v, str
 static int start_vaults(struct cv_daemon *d, struct cv_error *err)
 {
     const struct cv_config *c = d->config;
-    const struct cv_vault_events events = {on_state, on_key, d};
+    const struct cv_vault_events events = {.state = on_state, .key = on_key, .ctx = d, .kms = on_kms};
     d->vaults = calloc(c->vault_count + 1, sizeof(*d->vaults));
     d->proxies = calloc(c->vault_count + 1, sizeof(*d->proxies));
     if (d->vaults == NULL || d->proxies == NULL) {

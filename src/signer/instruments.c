@@ -31,6 +31,7 @@ enum family {
     VAULT_UP,
     VAULT_KEYS,
     RECONNECTS,
+    KMS_REQUESTS,
     WAITING,
     FLUSHES,
     FLUSHED_RECORDS,
@@ -84,6 +85,8 @@ static const struct cv_metric_info families[FAMILIES] = {
                     {"vault", "state"}, NULL, 0},
     [RECONNECTS] = {"claviger_vault_connections_lost_total", "Connections to the enclave that were lost or failed.",
                     CV_METRIC_COUNTER, {"vault"}, NULL, 0},
+    [KMS_REQUESTS] = {"claviger_enclave_kms_requests_total", "Requests to the enclave for which it may ask KMS.",
+                      CV_METRIC_COUNTER, {"vault", "request", "result"}, NULL, 0},
     [WAITING] = {"claviger_requests_waiting", "Requests that wait for the enclave or the disk.", CV_METRIC_GAUGE,
                  {NULL}, NULL, 0},
     [FLUSHES] = {"claviger_watermark_flushes_total", "Flushes of the watermark log.", CV_METRIC_COUNTER,
@@ -253,6 +256,13 @@ void cv_instruments_reconnect(struct cv_instruments *in, const char *vault)
 {
     if (in != NULL) {
         cv_metric_add(cv_metric(in->metrics, RECONNECTS, CV_LABELS(vault)), 1);
+    }
+}
+
+void cv_instruments_kms(struct cv_instruments *in, const char *vault, const char *request, bool good)
+{
+    if (in != NULL) {
+        cv_metric_add(cv_metric(in->metrics, KMS_REQUESTS, CV_LABELS(vault, request, good ? "success" : "error")), 1);
     }
 }
 

@@ -37,6 +37,8 @@ void cv_instruments_round_trip(struct cv_instruments *in, int64_t us);
 void cv_instruments_vault(struct cv_instruments *in, const char *vault, bool up, size_t keys,
                           size_t active);
 void cv_instruments_reconnect(struct cv_instruments *in, const char *vault);
+/* A REQUEST to the enclave for which it may have asked KMS. */
+void cv_instruments_kms(struct cv_instruments *in, const char *vault, const char *request, bool good);
 void cv_instruments_waiting(struct cv_instruments *in, size_t requests);
 void cv_instruments_flushes(struct cv_instruments *in, const struct cv_wm_stats *stats);
 /* The store is poisoned: counted once. */

@@ -56,6 +56,8 @@ struct cv_session_events {
      * every call has been told before. cv_session_connect() may be called. */
     void (*down)(void *ctx, const struct cv_error *why);
     void *ctx;
+    /* A request for which the enclave may have to ask KMS is over. May be NULL. */
+    void (*kms)(void *ctx, enum cv_rpc_op op, bool good);
 };
 
 int cv_session_new(struct cv_session **out, struct cv_loop *loop, const struct cv_addr *addr,

@@ -55,6 +55,9 @@ void cv_session_finish(struct cv_session *s, struct cv_call *c, int code,
                    const struct cv_rpc_reply *reply, const struct cv_error *err)
 {
     list_remove(s, c);
+    if (s->events.kms != NULL && cv_rpc_op_uses_kms(c->op)) {
+        s->events.kms(s->events.ctx, c->op, code == 0);
+    }
     c->done(c, code, reply, err);
 }
 

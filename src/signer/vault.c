@@ -34,6 +34,14 @@ static int open_store(struct cv_vault *v, struct cv_error *err)
     return rc != 0 ? rc : cv_keystore_open_dynamodb(&v->store, &aws, &o, err);
 }
 
+static void on_kms(void *ctx, enum cv_rpc_op op, bool good)
+{
+    const struct cv_vault *v = ctx;
+    if (v->events.kms != NULL) {
+        v->events.kms(v->events.ctx, v, cv_rpc_op_name(op), good);
+    }
+}
+
 int cv_vault_new(struct cv_vault **out, struct cv_loop *loop, const struct cv_config_vault *config,
                  struct cv_keyring *ring, const struct cv_vault_events *events, struct cv_error *err)
 {
@@ -49,7 +57,7 @@ int cv_vault_new(struct cv_vault **out, struct cv_loop *loop, const struct cv_co
     v->watching = true;
     cv_loop_timer_init(loop, &v->reconnect, on_reconnect);
     cv_loop_timer_init(loop, &v->watch, on_watch);
-    struct cv_session_events e = {on_up, on_down, v};
+    struct cv_session_events e = {.up = on_up, .down = on_down, .ctx = v, .kms = on_kms};
     int rc = open_store(v, err);
     if (rc == 0) {
         rc = cv_session_new(&v->session, loop, &config->enclave, &e, err);

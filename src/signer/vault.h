@@ -66,6 +66,8 @@ struct cv_vault_events {
     void (*state)(void *ctx, struct cv_vault *vault);               /* it changed */
     void (*key)(void *ctx, struct cv_vault *vault, struct cv_vault_key *key); /* a new one is active */
     void *ctx;
+    /* A request is over for which the enclave may have asked KMS. May be NULL. */
+    void (*kms)(void *ctx, const struct cv_vault *vault, const char *request, bool good);
 };
 
 /* CONFIG outlives the vault. Opens the store, but connects only with

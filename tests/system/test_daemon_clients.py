@@ -273,6 +273,7 @@ class Observed(unittest.TestCase):
             self.assertEqual(value("vault_sign_request_duration_milliseconds_bucket", vault=nitro, address=pkh,
                                    op="block", chain_id=chain, le="+Inf"), 1)
             self.assertEqual(value("claviger_vault_up", vault="nitro"), 1)
+            self.assertEqual(value("claviger_enclave_kms_requests_total", vault="nitro", request="Import", result="success"), 1)
             self.assertEqual(value("claviger_enclave_round_trip_seconds_count"), 2)
             self.assertTrue(any(name == "signatory_build_info" for name, _ in m))
             self.assertTrue(any(name == "process_resident_memory_bytes" for name, _ in m))

@@ -101,7 +101,7 @@ static void begin(bool original)
     int fds[2];
     struct cv_rpc_request request;
     struct cv_buf out;
-    const struct cv_session_events events = {on_up, on_down, NULL};
+    const struct cv_session_events events = {.up = on_up, .down = on_down};
     const struct cv_addr addr = {.kind = CV_ADDR_UNIX, .path = "test"};
     memset(&t, 0, sizeof(t));
     assert_int_equal(cv_loop_new(&t.loop, NULL), 0);
@@ -520,7 +520,7 @@ static void test_limits(void **state)
 static void test_absent(void **state)
 {
     (void)state;
-    const struct cv_session_events events = {on_up, on_down, NULL};
+    const struct cv_session_events events = {.up = on_up, .down = on_down};
     const struct cv_addr addr = {.kind = CV_ADDR_UNIX, .path = "/nonexistent/enclave.sock"};
     memset(&t, 0, sizeof(t));
     assert_int_equal(cv_loop_new(&t.loop, NULL), 0);
@@ -563,7 +563,7 @@ static void greets_the_vsock_device(void **state)
         struct cv_rpc_request request;
         struct cv_listener listener;
         struct cv_addr addr;
-        const struct cv_session_events events = {on_up, on_down, NULL};
+        const struct cv_session_events events = {.up = on_up, .down = on_down};
         char dir[] = "/tmp/cv-session-XXXXXX", text[128];
         memset(&t, 0, sizeof(t));
         assert_non_null(mkdtemp(dir));
