@@ -7,10 +7,12 @@ open files allows).
 """
 
 import contextlib
+import http.client
 import json
 import os
 import resource
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -18,6 +20,7 @@ import unittest
 
 from claviger_testing import process, tezos
 from claviger_testing.fake_stack import FakeStack
+from claviger_testing.stack import Reply
 
 process.need("claviger")
 UNKNOWN = "tz1Ke2h7sDdakHJQh8WX4Z372du1KChsksyU"
@@ -400,6 +403,56 @@ class Idle(Hostile):
                 s.close()
 
 
+class Tls(Hostile):
+    """The same nonsense where TLS is spoken, and handshakes that never end."""
+    limits = {"request_seconds": 2, "idle_seconds": 5}
+
+    @classmethod
+    def setUpClass(cls):
+        cls.stack = FakeStack()
+        cls.addClassCleanup(cls.stack.down)
+        pem, key = cls.stack.dir / "tls.pem", cls.stack.dir / "tls.key"
+        process.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
+                     "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out", pem])
+        cls.stack.server = {"limits": cls.limits, "tls": {"certificate": str(pem), "key": str(key)}}
+        cls.key = cls.stack.generate("tz1")
+        cls.stack.allow(cls.key["public_key_hash"])
+        cls.stack.serve()
+        context = ssl.create_default_context(cafile=pem)
+
+        def request(method, path, body=None, headers=None, timeout=30):
+            connection = http.client.HTTPSConnection("localhost", cls.stack.main, timeout=timeout, context=context)
+            connection.connect()
+            try:
+                connection.request(method, path, body, headers or {})
+                answer = connection.getresponse()
+                return Reply(answer.status, dict(answer.getheaders()), answer.read())
+            finally:
+                connection.close()
+
+        cls.stack.request = request
+
+    def test_handshakes(self):
+        hello = bytes.fromhex("1603010200010001fc0303") + bytes(32)  # the beginning of one
+        with self.served_meanwhile():
+            conns = []
+            for data in (b"", b"\x16", hello, b"\x80" * 20, b"GET / HTTP/1.1\r\n\r\n", b"\x15\x03\x01\x00\x02\x02\x28"):
+                for _ in range(30):
+                    s = self.connect()
+                    with contextlib.suppress(OSError):
+                        s.sendall(data)
+                    conns.append(s)
+            deadline = time.monotonic() + 8
+            for s in conns:  # each of them is ended
+                s.settimeout(max(0.1, deadline - time.monotonic()))
+                with contextlib.suppress(ConnectionError):
+                    while s.recv(4096):
+                        pass
+                s.close()
+
+
+for inherited in [n for n in dir(Hostile) if n.startswith("test_") and n not in ("test_leaving", "test_large_headers")]:
+    setattr(Tls, inherited, None)
 for inherited in [n for n in dir(Hostile) if n.startswith("test_")]:
     setattr(Idle, inherited, None)  # they ran with the shorter limits already
 
