@@ -263,6 +263,8 @@ static int watch(struct machine *m, struct cv_error *err)
                 cv_log(CV_LOG_INFO, "the enclave ended", NULL);
                 return 0;
             }
+            if (why[0] == '\0' && !m->o->console)
+                snprintf(why, sizeof why, "--debug-mode --attach-console shows what the enclave says");
             return cv_error_set(err, CV_ERR_STATE, "%s: %s", m->announced ? "QEMU ended" :
                                 "the virtual machine ended before it had started", why);
         }

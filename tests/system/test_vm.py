@@ -9,6 +9,8 @@ import json
 import os
 import pathlib
 import random
+import socket
+import struct
 import tempfile
 import threading
 import time
@@ -142,6 +144,43 @@ class SignerImage(unittest.TestCase):
         done = process.run([*verify, "--eif", other, document], check=False)
         self.assertEqual(done.returncode, 1)
         self.assertIn("pcr_mismatch", done.stderr)
+
+    def test_3_wrong_frames_do_no_harm(self):
+        chance = random.Random(7)
+        describe = b"\xa1\x68Describe\xf6"
+        for i in range(60):
+            with socket.socket(socket.AF_UNIX) as s:
+                s.settimeout(10)
+                s.connect(f"{self.stack.vm_dir}/vm.vsock")
+                s.sendall(b"CONNECT 2000\n")
+                self.assertEqual(s.recv(3), b"OK ")
+                while s.recv(1) != b"\n":
+                    pass
+                body = bytearray(chance.randbytes(chance.randrange(200)) if i % 2 else describe * 3)
+                body[chance.randrange(len(body) or 1):] = chance.randbytes(5)
+                length = len(body) if i % 3 else chance.randrange(1 << 32)
+                try:
+                    s.sendall(struct.pack(">I", length) + body)
+                    s.shutdown(socket.SHUT_WR)
+                    while s.recv(4096):
+                        pass
+                except OSError:
+                    pass # it hung up
+        self.sign_with_all()
+
+    def test_3_swapped_blobs_are_noticed(self):
+        swapped = self.dir / "swapped"
+        swapped.mkdir()
+        stored = json.loads((self.stack.dir / "enclave_keys.json").read_text())
+        first, second = [i for i, k in enumerate(stored) if k["public_key_hash"] in
+                         (self.keys[0]["public_key_hash"], self.keys[1]["public_key_hash"])]
+        name = next(n for n in stored[first] if "encrypted" in n)
+        stored[first][name], stored[second][name] = stored[second][name], stored[first][name]
+        (swapped / "enclave_keys.json").write_text(json.dumps(stored))
+        for key in self.keys[:2]:
+            done = self.stack.cli("--base-dir", swapped, "attest", "get", key["public_key_hash"], check=False)
+            self.assertEqual(done.returncode, 1)
+        self.stack.cli("--base-dir", swapped, "attest", "get", self.keys[2]["public_key_hash"])
 
     def test_4_one_byte_changed(self):
         other = self.dir / "changed.eif"
