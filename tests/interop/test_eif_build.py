@@ -229,7 +229,10 @@ class Archives(ImageCase):
         head = tarfile.TarInfo("huge")
         head.size = 500 << 30
         (self.dir / "s.tar").write_bytes(head.tobuf(tarfile.GNU_FORMAT) + bytes(1024))
-        self.refused(self.dir / "s.tar", "end too early", "--type", "tar", "--max-size", "1000000")
+        self.refused(self.dir / "s.tar", "at most 4 GiB in one", "--type", "tar", "--max-size", "1000000")
+        head.size = 3 << 30
+        (self.dir / "s.tar").write_bytes(head.tobuf(tarfile.GNU_FORMAT) + bytes(1024))
+        self.refused(self.dir / "s.tar", "end too early", "--type", "tar")
         self.refused(self.dir / "s.tar", "", "--type", "tar")
         pax = {"GNU.sparse.size": str(1 << 50), "GNU.sparse.map": "", "GNU.sparse.numblocks": "0"}
         info.pax_headers = pax
@@ -375,23 +378,6 @@ class Containers(ImageCase):
         images.oci_layout(self.dir / "layout", files)
         self.refused(self.dir / "layout", "SHA-256")
 
-
-class Debian(ImageCase):
-    def test_a_real_root(self):
-        if shutil.which("debootstrap") is None or os.geteuid() != 0:
-            self.skipTest("needs debootstrap and root")
-        done = subprocess.run(["debootstrap", "--variant=minbase", "stable", self.dir / "root"], timeout=500,
-                              capture_output=True)
-        if done.returncode != 0:
-            self.skipTest("debootstrap has no mirror here")
-        root = self.root(self.build(self.dir / "root", "--", "/bin/bash"))
-        for path in (self.dir / "root").rglob("*"):
-            name = str(path.relative_to(self.dir / "root"))
-            info = path.lstat()
-            if stat.S_ISSOCK(info.st_mode):
-                continue
-            self.assertEqual(root[name][0]["mode"], info.st_mode, name)
-            self.assertEqual((root[name][0]["uid"], root[name][0]["gid"]), (info.st_uid, info.st_gid), name)
 
 if __name__ == "__main__":
     sys.exit(unittest.main())
