@@ -10,7 +10,7 @@
 
 struct create_options {
     struct cv_image_options image;
-    struct cv_option_list principals, admins, context;
+    struct cv_option_list principals, admins, publishers, context;
     const char *output;
     bool allow_encrypt;
 };
@@ -49,6 +49,8 @@ static int gather(struct inputs *in, const struct create_options *o, struct cv_e
     }
     s->admins = o->admins.item;
     s->n_admins = o->admins.count;
+    s->publishers = o->publishers.item;
+    s->n_publishers = o->publishers.count;
     s->encrypt = o->allow_encrypt;
     return rc;
 }
@@ -102,6 +104,7 @@ static enum cv_exit run(const struct cv_cli *cli, int argc, char **argv)
         CV_IMAGE_OPTIONS(&o.image),
         {"principal", 0, CV_OPT_LIST, &o.principals},
         {"admin", 0, CV_OPT_LIST, &o.admins},
+        {"publisher", 0, CV_OPT_LIST, &o.publishers},
         {"context", 0, CV_OPT_LIST, &o.context},
         {"allow-encrypt", 0, CV_OPT_FLAG, &o.allow_encrypt},
         {"output", 'o', CV_OPT_TEXT, &o.output},
@@ -133,6 +136,8 @@ const struct cv_command cv_cmd_policy_create = {
             "  --context NAME=VALUE encryption context that every call must carry (may be repeated)\n"
             "  --admin ARN          administrator, or an account (may be repeated); default: the\n"
             "                       account of the principal\n"
+            "  --publisher ARN      who encrypts configurations for claviger-init: may GenerateDataKey\n"
+            "                       without attestation, and the enclaves only Decrypt (repeatable)\n"
             "  --allow-encrypt      the principal may Encrypt, for version 1 sealing\n"
             "  --allow-debug        accept registers of zeros, which protect nothing\n"
             "  -o, --output FILE    default: standard output\n"

@@ -48,6 +48,10 @@ static int check(struct draft *d)
     for (size_t i = 0; i < s->n_admins; i++)
         if (!cv_policy_principal_valid(s->admins[i]) || !strcmp(s->admins[i], "*"))
             return bad(d, "the administrator is neither an ARN nor an account", s->admins[i]);
+    for (size_t i = 0; i < s->n_publishers; i++)
+        if (!cv_policy_principal_valid(s->publishers[i]) || !strcmp(s->publishers[i], "*") ||
+            !cv_policy_arn_account(account, s->publishers[i]))
+            return bad(d, "the publisher is no ARN of a role or a user", s->publishers[i]);
     if (!s->n_images)
         return cv_error_set(d->err, CV_ERR_INVALID, "no image: without registers any enclave, and "
                             "anybody, could open the key");
@@ -152,9 +156,21 @@ static json_t *values_of(const struct cv_policy_spec *s, size_t first, size_t la
     return texts(v, n);
 }
 
+/* {"kms:EncryptionContext:NAME": value …}, or NULL without a context. */
+static json_t *context_equals(const struct cv_policy_spec *s)
+{
+    json_t *context = s->n_context ? json_object() : NULL;
+    for (size_t i = 0; i < s->n_context; i++) {
+        char key[CV_POLICY_TEXT];
+        snprintf(key, sizeof key, "kms:EncryptionContext:%.200s", s->context[i].key);
+        json_object_set_new(context, key, json_string(s->context[i].value));
+    }
+    return context;
+}
+
 static json_t *condition(const struct cv_policy_spec *s, size_t first, size_t last)
 {
-    json_t *registers = json_object(), *context = json_object();
+    json_t *registers = json_object(), *context = context_equals(s);
     for (int r = 0; r < CV_POLICY_REGISTERS; r++) {
         char key[64];
         if (!(s->images[first].mask & (UINT32_C(1) << r)))
@@ -162,25 +178,20 @@ static json_t *condition(const struct cv_policy_spec *s, size_t first, size_t la
         snprintf(key, sizeof key, PREFIX "%d", r);
         json_object_set_new(registers, key, values_of(s, first, last, r));
     }
-    for (size_t i = 0; i < s->n_context; i++) {
-        char key[CV_POLICY_TEXT];
-        snprintf(key, sizeof key, "kms:EncryptionContext:%.200s", s->context[i].key);
-        json_object_set_new(context, key, json_string(s->context[i].value));
-    }
     json_t *out = json_pack("{s:o}", "StringEqualsIgnoreCase", registers);
-    if (json_object_size(context))
+    if (context)
         json_object_set_new(out, "StringEquals", context);
-    else
-        json_decref(context);
     return out;
 }
 
 static int allow(struct draft *d, const char *sid, size_t first, size_t last)
 {
     const struct cv_policy_spec *s = d->spec;
-    return add(d, json_pack("{s:s, s:s, s:{s:o}, s:[s,s], s:s, s:o}", "Sid", sid, "Effect", "Allow",
-        "Principal", "AWS", texts(s->principals, s->n_principals), "Action", "kms:Decrypt",
-        "kms:GenerateDataKey", "Resource", "*", "Condition", condition(s, first, last)));
+    json_t *actions = s->n_publishers ? json_string("kms:Decrypt")
+                                      : json_pack("[s,s]", "kms:Decrypt", "kms:GenerateDataKey");
+    return add(d, json_pack("{s:s, s:s, s:{s:o}, s:o, s:s, s:o}", "Sid", sid, "Effect", "Allow",
+        "Principal", "AWS", texts(s->principals, s->n_principals), "Action", actions, "Resource", "*",
+        "Condition", condition(s, first, last)));
 }
 
 static int enclaves(struct draft *d)
@@ -198,9 +209,31 @@ static int enclaves(struct draft *d)
 
 static int deny_attested(struct draft *d, const char *sid, json_t *condition)
 {
-    return add(d, json_pack("{s:s, s:s, s:s, s:[s,s,s], s:s, s:o}", "Sid", sid, "Effect", "Deny",
-        "Principal", "*", "Action", "kms:Decrypt", "kms:GenerateDataKey*", "kms:DeriveSharedSecret",
-        "Resource", "*", "Condition", condition));
+    json_t *actions = json_pack("[s,s]", "kms:Decrypt", "kms:DeriveSharedSecret");
+    if (!d->spec->n_publishers)
+        json_array_insert_new(actions, 1, json_string("kms:GenerateDataKey*"));
+    return add(d, json_pack("{s:s, s:s, s:s, s:o, s:s, s:o}", "Sid", sid, "Effect", "Deny",
+        "Principal", "*", "Action", actions, "Resource", "*", "Condition", condition));
+}
+
+/* Who may make data keys may write configurations: nobody else, whatever IAM
+ * says, and only with the context that the enclaves ask for. */
+static int publishers(struct draft *d)
+{
+    const struct cv_policy_spec *s = d->spec;
+    if (!s->n_publishers)
+        return 0;
+    json_t *statement = json_pack("{s:s, s:s, s:{s:o}, s:s, s:s}", "Sid", "PublishersMayEncrypt",
+        "Effect", "Allow", "Principal", "AWS", texts(s->publishers, s->n_publishers), "Action",
+        "kms:GenerateDataKey", "Resource", "*"), *context = context_equals(s);
+    if (context)
+        json_object_set_new(statement, "Condition", json_pack("{s:o}", "StringEquals", context));
+    int rc = add(d, statement);
+    if (rc)
+        return rc;
+    return add(d, json_pack("{s:s, s:s, s:s, s:s, s:s, s:{s:{s:o}}}", "Sid", "DenyOtherPublishers",
+        "Effect", "Deny", "Principal", "*", "Action", "kms:GenerateDataKey*", "Resource", "*",
+        "Condition", "ArnNotEquals", "aws:PrincipalArn", texts(s->publishers, s->n_publishers)));
 }
 
 /* A register that every image has can be demanded of every caller: conditions
@@ -314,7 +347,7 @@ int cv_policy_write(struct cv_buf *out, const struct cv_policy_spec *spec, struc
         return rc;
     d.statements = json_array();
     if ((rc = administration(&d)) == 0 && (rc = enclaves(&d)) == 0 && (rc = deny_others(&d)) == 0 &&
-        (rc = deny_detours(&d)) == 0)
+        (rc = publishers(&d)) == 0 && (rc = deny_detours(&d)) == 0)
         rc = finish(&d, out);
     json_decref(d.statements);
     return rc;

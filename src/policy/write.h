@@ -27,6 +27,10 @@ struct cv_policy_spec {
     size_t n_images;
     const struct cv_policy_attr *context; /* encryption context that every call must carry */
     size_t n_context;
+    /* Of configurations that enclaves open at boot: they alone may GenerateDataKey,
+     * without attestation, and the enclaves only Decrypt. None: a signer's key. */
+    const char *const *publishers;
+    size_t n_publishers;
     bool encrypt; /* version 1 sealing: the principals may Encrypt, without attestation */
 };
 

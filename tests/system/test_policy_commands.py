@@ -103,6 +103,22 @@ class Create(unittest.TestCase):
         self.assertEqual(statements["EnclaveMayUse"]["Condition"]["StringEquals"],
                          {"kms:EncryptionContext:purpose": "boot"})
 
+    def test_publishers(self):
+        publisher = f"arn:aws:iam::{ACCOUNT}:role/Publisher"
+        made = self.create("--principal", ROLE, "--pcr", f"0={PCR['a']}", "--publisher", publisher, "--context",
+                           "app=web")
+        statements = {s["Sid"]: s for s in made["Statement"]}
+        self.assertEqual(statements["EnclaveMayUse"]["Action"], "kms:Decrypt")
+        self.assertEqual(statements["DenyOtherPCR0"]["Action"], ["kms:Decrypt", "kms:DeriveSharedSecret"])
+        self.assertEqual(statements["PublishersMayEncrypt"],
+                         {"Sid": "PublishersMayEncrypt", "Effect": "Allow", "Principal": {"AWS": publisher},
+                          "Action": "kms:GenerateDataKey", "Resource": "*",
+                          "Condition": {"StringEquals": {"kms:EncryptionContext:app": "web"}}})
+        self.assertEqual(statements["DenyOtherPublishers"]["Condition"],
+                         {"ArnNotEquals": {"aws:PrincipalArn": publisher}})
+        self.refused("publisher is no ARN", "--principal", ROLE, "--pcr", f"0={PCR['a']}", "--publisher", "me",
+                     status=1)
+
     def test_refused(self):
         self.refused("nothing says which enclave", "--principal", ROLE)
         self.refused("96 hex digits", "--principal", ROLE, "--pcr", "0=ab")

@@ -237,9 +237,33 @@ static void test_refused(void **state)
     }
 }
 
+static void test_publishers(void **state)
+{
+    static const char *const publisher[] = {"arn:aws:iam::111122223333:role/Publisher"};
+    static const char session[] = "arn:aws:sts::111122223333:assumed-role/Publisher/me";
+    static struct cv_policy_image image;
+    const struct cv_policy_spec spec = {.principals = roles, .n_principals = 1, .images = &image,
+                                        .n_images = 1, .publishers = publisher, .n_publishers = 1};
+    (void)state;
+    set(&image, 0, 'a');
+    struct cv_policy *p = write_it(&spec);
+    assert_true(may(p, SESSION, ROLE, "kms:Decrypt", "0=a"));
+    assert_false(may(p, SESSION, ROLE, "kms:Decrypt", "0=b"));
+    assert_false(may(p, SESSION, ROLE, "kms:Decrypt", NULL));
+    assert_false(may(p, SESSION, ROLE, "kms:GenerateDataKey", "0=a"));
+    assert_false(may(p, SESSION, ROLE, "kms:GenerateDataKey", NULL));
+    assert_true(may(p, session, publisher[0], "kms:GenerateDataKey", NULL));
+    assert_false(may(p, session, publisher[0], "kms:Decrypt", NULL));
+    assert_false(may(p, session, publisher[0], "kms:Decrypt", "0=a"));
+    assert_false(may(p, session, publisher[0], "kms:Encrypt", NULL));
+    assert_false(may(p, ROOT, NULL, "kms:GenerateDataKey", NULL));
+    cv_policy_free(p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_publishers),
         cmocka_unit_test(test_one_image),
         cmocka_unit_test(test_version_1_may_encrypt),
         cmocka_unit_test(test_upgrade),
