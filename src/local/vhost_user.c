@@ -265,10 +265,10 @@ int cv_vhost_run(struct cv_vhost *d, struct cv_error *err)
 {
     CV_CLEANUP(cv_buf_free) struct cv_buf request, reply;
     int rc = 1;
-    if (d->ring.desc == NULL || !d->enabled || d->broken)
-        return 0;
     cv_buf_init(&request, d->request_max + 1);
     cv_buf_init(&reply, d->reply_max);
+    if (d->ring.desc == NULL || !d->enabled || d->broken)
+        return 0;
     uint8_t *room = cv_buf_reserve(&request, d->request_max + 1);
     if (room == NULL)
         return cv_error_set(err, CV_ERR_NOMEM, "no memory for a request");

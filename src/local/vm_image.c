@@ -83,10 +83,10 @@ static int take(struct cv_vm_image *out, const struct cv_eif *eif, const char *d
 {
     char path[CV_VM_PATH];
     CV_CLEANUP(cv_buf_free) struct cv_buf cmdline;
+    cv_buf_init(&cmdline, CV_EIF_MAX_CMDLINE);
     if (eif->flags & CV_EIF_FLAG_ARM64)
         return cv_error_set(err, CV_ERR_UNSUPPORTED,
                             "an image for aarch64, and the virtual machine is an x86-64 one");
-    cv_buf_init(&cmdline, CV_EIF_MAX_CMDLINE);
     int rc = cv_eif_read_section(eif, cv_eif_find(eif, CV_EIF_CMDLINE), &cmdline, err);
     if (rc == 0)
         rc = cv_vm_cmdline(out->cmdline, sizeof out->cmdline,

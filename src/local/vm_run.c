@@ -222,9 +222,9 @@ static bool kvm_failed(const struct machine *m)
 {
     char path[CV_VM_PATH];
     CV_CLEANUP(cv_buf_free) struct cv_buf text;
+    cv_buf_init(&text, 1u << 20);
     if (m->o->accel != NULL || strcmp(m->accel, "kvm") != 0 || m->announced)
         return false;
-    cv_buf_init(&text, 1u << 20);
     return cv_file_read(&text, cv_vm_path(path, m->o->dir, "qemu.log"), NULL) == 0 && text.n > 0 &&
            strstr((const char *)text.p, "KVM internal error") != NULL;
 }

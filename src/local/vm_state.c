@@ -75,6 +75,7 @@ int cv_vm_write_state(const struct cv_vm_state *s, const char *state, struct cv_
 {
     char path[CV_VM_PATH];
     CV_CLEANUP(cv_buf_free) struct cv_buf text;
+    cv_buf_init(&text, 65536);
     CV_JSON_AUTO json_t *doc = basics(s);
     if (doc == NULL)
         return cv_error_set(err, CV_ERR_NOMEM, "no memory to describe the virtual machine");
@@ -86,7 +87,6 @@ int cv_vm_write_state(const struct cv_vm_state *s, const char *state, struct cv_
     json_object_set_new(doc, "VsockPath", json_sprintf("%s/vm.vsock", s->o->dir));
     json_object_set_new(doc, "Accelerator", json_string(s->accel));
     json_object_set_new(doc, "HypervisorPID", json_integer(s->qemu));
-    cv_buf_init(&text, 65536);
     int rc = cv_json_dump_indent(&text, doc, 2);
     if (rc == 0)
         rc = cv_file_replace(cv_vm_path(path, s->o->dir, "vm.json"), cv_buf_view(&text), 0600, err);
