@@ -18,18 +18,19 @@ static enum cv_exit generate(const struct cv_cli *cli, const struct cv_config *c
         return cv_cli_fail(NULL, "no memory for %u keys", num);
     }
     cv_error_clear(&err);
-    for (; made < num; made++) {
-        if (cv_vault_generate(v->vault, scheme, &keys[made], cv_deadline(CV_VAULT_KMS_MS), &err) != 0) {
-            rc = cv_cli_fail(&err, "generating key %zu of %u in vault %s", made + 1, num,
+    while (made < num && rc == CV_EXIT_OK) {
+        size_t batch = num - made < CV_VAULT_GENERATE_MAX ? num - made : CV_VAULT_GENERATE_MAX, n = 0;
+        if (cv_vault_generate(v->vault, scheme, batch, keys + made, &n, cv_deadline(CV_VAULT_KMS_MS), &err) != 0) {
+            rc = cv_cli_fail(&err, "generating key %zu of %u in vault %s", made + n + 1, num,
                              cv_vault_name(v->vault));
-            break;
         }
-        cv_log(CV_LOG_INFO, "key generated", "pkh", keys[made]->pkh_text, "vault",
-               cv_vault_name(v->vault), NULL);
-        if (!cli->json) {
-            cv_cli_print_key(config, keys[made]);
-            (void)fflush(stdout);
+        for (size_t end = made + n; made < end; made++) {
+            cv_log(CV_LOG_INFO, "key generated", "pkh", keys[made]->pkh_text, "vault", cv_vault_name(v->vault), NULL);
+            if (!cli->json) {
+                cv_cli_print_key(config, keys[made]);
+            }
         }
+        (void)fflush(stdout);
     }
     /* Those that were made are stored, so they are told also after a failure. */
     enum cv_exit printed = cli->json ? cv_cli_print_keys_json(config, keys, made) : cv_cli_finish();

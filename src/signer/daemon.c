@@ -350,6 +350,9 @@ static void stop(struct cv_daemon *d)
     d->stopping = true;
     /* Hook and vaults first: that answers whatever still waits. */
     cv_pool_free(&d->pool);
+    if (d->gate != NULL) {
+        cv_gate_settle_new_keys(d->gate);
+    }
     for (size_t i = 0; i < d->vault_count; i++) {
         cv_vault_free(&d->vaults[i]);
     }

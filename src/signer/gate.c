@@ -11,6 +11,7 @@
 #include "common/hex.h"
 #include "common/log.h"
 #include "signer/marks.h"
+#include "signer/newborn.h"
 #include "signer/rules.h"
 #include "watermark/signatory.h"
 
@@ -26,6 +27,7 @@ struct cv_gate {
     struct cv_wm_store *store; /* driver file; NULL otherwise */
     struct cv_marks *memory;   /* driver mem; NULL otherwise */
     struct cv_gate_remote *remote; /* driver aws; NULL otherwise */
+    struct cv_newborns *newborns;  /* driver file */
     struct cv_loop_source flushed;
     struct cv_loop_hook hook;
     struct cv_audit *audit;
@@ -120,6 +122,10 @@ static int open_marks(struct cv_gate *g, struct cv_error *err)
         cv_error_wrap(err, "opening the watermark store");
         return r;
     }
+    r = cv_newborns_new(&g->newborns, g->o.loop, g->store, err);
+    if (r != CV_OK) {
+        return r;
+    }
     g->flushed.fd = cv_wm_fd(g->store);
     g->flushed.ready = on_flushed;
     return cv_loop_add(g->o.loop, &g->flushed, EPOLLIN) == 0
@@ -212,6 +218,7 @@ void cv_gate_free(struct cv_gate **gate)
         cv_loop_remove(g->o.loop, &g->flushed);
     }
     cv_gate_remote_close(&g->remote);
+    cv_newborns_free(&g->newborns);
     cv_wm_close(g->store);
     cv_marks_free(g->memory);
     cv_audit_close(g->audit);
@@ -469,20 +476,19 @@ static void first_remote_record(struct cv_gate *gate, struct cv_keystore *store,
 
 void cv_gate_key(struct cv_gate *gate, struct cv_keystore *store, const struct cv_pkh *pkh, bool is_new)
 {
-    struct cv_error err;
-    cv_error_clear(&err);
     if (is_new && gate->remote != NULL) {
         first_remote_record(gate, store, pkh);
     }
     if (!is_new || gate->store == NULL) {
         return;
     }
-    if (cv_signer_marks_first(gate->store, store, pkh, &err) != CV_OK) {
-        cv_log_error(CV_LOG_ERROR, "a new key has no watermark record yet", &err);
-    }
-    /* That waited for the disk: others may have become durable with it. */
-    if (gate->o.on_durable != NULL) {
-        gate->o.on_durable(gate->o.ctx);
+    cv_newborns_add(gate->newborns, store, pkh);
+}
+
+void cv_gate_settle_new_keys(struct cv_gate *gate)
+{
+    if (gate->newborns != NULL) {
+        cv_newborns_settle(gate->newborns);
     }
 }
 

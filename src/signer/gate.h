@@ -84,6 +84,9 @@ void cv_gate_stats(const struct cv_gate *gate, struct cv_wm_stats *out);
 /* Waits until all that was reserved is settled: at the end. */
 void cv_gate_sync(struct cv_gate *gate);
 
+/* Makes the records of new keys durable, and says so in their key stores: before
+ * those are closed. */
+void cv_gate_settle_new_keys(struct cv_gate *gate);
 /* A key that a vault has picked up: a new one gets its first record. */
 void cv_gate_key(struct cv_gate *gate, struct cv_keystore *store, const struct cv_pkh *pkh, bool is_new);
 

@@ -25,13 +25,6 @@ enum cv_marks_open {
  * cv_wm_open(). */
 int cv_signer_marks_open(struct cv_wm_store **out, const struct cv_config *config, enum cv_marks_open how,
                          struct cv_error *err) CV_NODISCARD;
-/* Writes the first record of a key that its key store calls new, unless it has
- * one, and waits until it is durable; then clears the mark in the key store
- * (a failure there is logged only: it is tried again at the next start). */
-int cv_signer_marks_first(struct cv_wm_store *marks, struct cv_keystore *keys, const struct cv_pkh *pkh,
-                          struct cv_error *err) CV_NODISCARD;
-/* The same for all keys of KEYS that are new. */
-int cv_signer_marks_first_all(struct cv_wm_store *marks, struct cv_keystore *keys, struct cv_error *err) CV_NODISCARD;
 /* DIRECTORY of the store into OUT. CV_ERR_LIMIT. */
 int cv_signer_marks_directory(char *out, size_t size, const struct cv_config *config) CV_NODISCARD;
 

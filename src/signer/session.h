@@ -23,7 +23,7 @@
 #include "transport/addr.h"
 
 #define CV_SESSION_CONNECT_MS 5000
-#define CV_SESSION_IN_FLIGHT 1024 /* requests awaited; then CV_ERR_BUSY */
+#define CV_SESSION_IN_FLIGHT 4096 /* requests awaited; then CV_ERR_BUSY */
 #define CV_SESSION_ABANDONED 256  /* late replies awaited; then the peer is dead */
 
 struct cv_session;

@@ -7,7 +7,7 @@
 #include "signer/session.h"
 #include "transport/vsock_uds.h"
 
-#define CV_SESSION_SLOTS 2048                   /* a power of two, more than can be awaited */
+#define CV_SESSION_SLOTS 8192                   /* a power of two, more than can be awaited */
 
 enum cv_session_state { DOWN, CONNECTING, GREETING, DESCRIBING, UP };
 

@@ -165,11 +165,12 @@ int cv_vault_attest_now(struct cv_vault_key *key, struct cv_bytes nonce, struct 
 
 /* ---- new keys, for commands: each runs the loop until it is done ---- */
 
-/* Generates a key inside the enclave; it is in the store, durably, when this
- * returns 0, with the enclave's document that says so where it can give one
- * (CV_KEYSTORE_BIRTH). *OUT belongs to the vault. */
-int cv_vault_generate(struct cv_vault *vault, enum cv_scheme scheme, struct cv_vault_key **out,
-                      int64_t deadline, struct cv_error *err) CV_NODISCARD;
+#define CV_VAULT_GENERATE_MAX 64 /* keys of one call */
+/* Generates COUNT keys inside the enclave. *MADE of them are in KEYS, and in
+ * the store, durably; on an error too, which is that of the first that was not
+ * made. They belong to the vault. */
+int cv_vault_generate(struct cv_vault *vault, enum cv_scheme scheme, size_t count, struct cv_vault_key **keys,
+                      size_t *made, int64_t deadline, struct cv_error *err) CV_NODISCARD;
 /* Hands in a private key (32 bytes, crypto/scheme.h). A key that is stored
  * already is not stored again, and is no error. */
 int cv_vault_import(struct cv_vault *vault, enum cv_scheme scheme, const struct cv_secret *key,

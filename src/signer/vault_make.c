@@ -1,12 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* New keys: generated inside the enclave, or handed in. */
+/* New keys, one by one: those that are handed in. */
 #include <string.h>
 
-#include "common/hex.h"
-#include "common/log.h"
 #include "signer/vault_impl.h"
-
-#define DOCUMENT_MAX 16384 /* bytes of an attestation document */
 
 /* Waits for one reply that holds a key with its blob; what is needed of it is
  * stored while its views are good. */
@@ -15,7 +11,6 @@ struct making {
     struct cv_vault *vault;
     struct cv_vault_key **out;
     bool done;
-    bool imported; /* not generated: it may be stored already */
     int code;
     struct cv_error *err;
 };
@@ -37,7 +32,7 @@ static int store(struct making *m, const struct cv_rpc_key_result *result,
         return cv_error_set(m->err, CV_ERR_NOMEM, "no memory to store the key");
     }
     int rc = cv_keystore_put(v->store, text, result->blob, extra, m->err);
-    if (rc == CV_ERR_EXISTS && m->imported) {
+    if (rc == CV_ERR_EXISTS) {
         cv_error_clear(m->err);
         rc = 0; /* the same key under its older blob */
     }
@@ -90,7 +85,6 @@ int cv_vault_make(struct cv_vault *v, struct cv_rpc_request *request, struct cv_
         .call = {.done = on_made},
         .vault = v,
         .out = out,
-        .imported = request->op == CV_RPC_IMPORT_UNENCRYPTED || request->op == CV_RPC_IMPORT_SEALED,
         .err = err != NULL ? err : &own,
     };
     *out = NULL;
@@ -108,45 +102,6 @@ int cv_vault_make(struct cv_vault *v, struct cv_rpc_request *request, struct cv_
         }
     }
     return m.code;
-}
-
-/* Only the session that made the key can have it attested as generated, so the
- * document is asked for now. The key is stored already, and good without it. */
-static void keep_birth_document(struct cv_vault *v, struct cv_vault_key *key, int64_t deadline)
-{
-    CV_CLEANUP(cv_buf_free) struct cv_buf document, text;
-    struct cv_error err;
-    cv_buf_init(&document, DOCUMENT_MAX);
-    cv_buf_init(&text, 2 * DOCUMENT_MAX);
-    cv_error_clear(&err);
-    if (!cv_session_has_ids(v->session)) {
-        return; /* another signer, which attests nothing */
-    }
-    int rc = cv_vault_attest_now(key, CV_BYTES(NULL, 0), &document, deadline, &err);
-    if (rc == 0) {
-        rc = cv_base64_append(&text, document.p, document.n);
-    }
-    CV_JSON_AUTO json_t *value = rc == 0 ? json_stringn((const char *)text.p, text.n) : NULL;
-    if (rc == 0 && value == NULL) {
-        rc = cv_error_set(&err, CV_ERR_NOMEM, "no memory");
-    }
-    if (rc == 0) {
-        rc = cv_keystore_set_member(v->store, key->pkh_text, CV_KEYSTORE_BIRTH, value, &err);
-    }
-    if (rc != 0) {
-        cv_log_error(CV_LOG_WARN, "the key is stored, but without a document of its birth", &err);
-    }
-}
-
-int cv_vault_generate(struct cv_vault *vault, enum cv_scheme scheme, struct cv_vault_key **out,
-                      int64_t deadline, struct cv_error *err)
-{
-    struct cv_rpc_request request = {.op = CV_RPC_GENERATE_AND_IMPORT, .scheme = scheme};
-    int rc = cv_vault_make(vault, &request, out, deadline, err);
-    if (rc == 0) {
-        keep_birth_document(vault, *out, deadline);
-    }
-    return rc;
 }
 
 int cv_vault_import(struct cv_vault *vault, enum cv_scheme scheme, const struct cv_secret *key,
