@@ -93,6 +93,8 @@ static int run_stage(struct cv_init *i, enum cv_stage stage,
 int cv_init_boot(struct cv_init *i, struct cv_error *err)
 {
     i->stage = CV_STAGE_START;
+    i->application = -1;
+    i->booting = true;
     i->bundle = calloc(1, sizeof *i->bundle);
     if (i->bundle == NULL)
         return cv_error_set(err, CV_ERR_NOMEM, "no memory");
@@ -110,7 +112,10 @@ int cv_init_boot(struct cv_init *i, struct cv_error *err)
         rc = cv_secrets_obtain(i, i->bundle, NULL, i->deadline, err);
     if (rc == 0)
         rc = run_stage(i, CV_STAGE_APPLY, stage_apply, err);
-    return rc != 0 ? rc : run_stage(i, CV_STAGE_EXEC, stage_exec, err);
+    if (rc == 0)
+        rc = run_stage(i, CV_STAGE_EXEC, stage_exec, err);
+    i->booting = false;
+    return rc;
 }
 
 void cv_init_close(struct cv_init *i)

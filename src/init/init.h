@@ -35,6 +35,7 @@ struct cv_init {
     struct cv_parent parent;
     int64_t deadline;       /* of the boot */
     enum cv_stage stage;
+    bool booting;           /* until the application runs */
     int signals;            /* signalfd */
     bool debug;             /* PCR0 is zero */
     struct cv_nsm *nsm;

@@ -17,7 +17,7 @@
 #include "init/logring.h"
 #include "transport/stream.h"
 
-#define CONNECT_MS 500 /* the pipes wait meanwhile, so not long */
+#define CONNECT_MS 5000
 #define PAUSE_MIN_MS 100
 #define PAUSE_MAX_MS 5000
 
@@ -33,7 +33,8 @@ struct cv_logs {
     int64_t until;          /* when stopping */
     /* the thread's own */
     int fd;                 /* connection, or -1 */
-    int64_t retry_at, pause_ms;
+    bool connecting;        /* under way, until give_up_at */
+    int64_t retry_at, pause_ms, give_up_at;
     uint8_t record[CV_LOGRING_HEAD + CV_LOGRING_RECORD];
     size_t record_n, record_at; /* being sent */
 };
@@ -81,26 +82,47 @@ static void disconnect(struct cv_logs *l)
     if (l->fd >= 0)
         close(l->fd);
     l->fd = -1;
+    l->connecting = false;
     /* A record that was cut is told again from its start. */
     l->record_at = 0;
     l->retry_at = cv_deadline(l->pause_ms);
     l->pause_ms = 2 * l->pause_ms > PAUSE_MAX_MS ? PAUSE_MAX_MS : 2 * l->pause_ms;
 }
 
+/* Begins to connect without waiting: the pipes are read meanwhile. */
 static void connect_when_due(struct cv_logs *l)
 {
-    if (l->fd >= 0 || cv_now_ms() < l->retry_at)
-        return;
-    if (cv_connect_fd(&l->fd, &l->addr, cv_deadline(CONNECT_MS), NULL) != 0) {
-        l->fd = -1;
+    struct sockaddr_storage to;
+    socklen_t n;
+    if (l->connecting && cv_now_ms() >= l->give_up_at)
         disconnect(l);
-    }
+    if (l->fd >= 0 || cv_now_ms() < l->retry_at ||
+        cv_addr_sockaddr(&to, &n, &l->addr, NULL) != 0)
+        return;
+    l->fd = socket(to.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    l->connecting = true;
+    l->give_up_at = cv_deadline(CONNECT_MS);
+    if (l->fd >= 0 && connect(l->fd, (const struct sockaddr *)&to, n) == 0)
+        l->connecting = false;
+    else if (l->fd < 0 || errno != EINPROGRESS)
+        disconnect(l);
+}
+
+/* The connection that was begun is there, or is not. */
+static void connected(struct cv_logs *l)
+{
+    int number = 0;
+    socklen_t n = sizeof number;
+    if (getsockopt(l->fd, SOL_SOCKET, SO_ERROR, &number, &n) != 0 || number != 0)
+        disconnect(l);
+    else
+        l->connecting = false;
 }
 
 /* Sends until the socket is full or nothing is left. True when all is sent. */
 static bool send_records(struct cv_logs *l)
 {
-    while (l->fd >= 0) {
+    while (l->fd >= 0 && !l->connecting) {
         if (l->record_at == l->record_n) {
             pthread_mutex_lock(&l->lock);
             l->record_n = cv_logring_take(&l->ring, l->record);
@@ -136,7 +158,8 @@ static void once(struct cv_logs *l, int64_t until)
 {
     connect_when_due(l);
     bool all = send_records(l);
-    int64_t next = l->fd < 0 && l->retry_at < until ? l->retry_at : until;
+    int64_t next = l->connecting ? l->give_up_at : l->fd < 0 ? l->retry_at : until;
+    next = next < until ? next : until;
     struct pollfd p[4] = {
         {.fd = l->pipe[0][0], .events = POLLIN},
         {.fd = l->pipe[1][0], .events = POLLIN},
@@ -154,7 +177,9 @@ static void once(struct cv_logs *l, int64_t until)
         ssize_t ignored = read(l->wake, &count, sizeof count);
         (void)ignored;
     }
-    if (l->fd >= 0 && (p[3].revents & ~POLLOUT) != 0)
+    if (l->fd >= 0 && l->connecting && p[3].revents != 0)
+        connected(l);
+    else if (l->fd >= 0 && (p[3].revents & ~POLLOUT) != 0)
         check_peer(l);
 }
 
@@ -183,10 +208,10 @@ static void *run(void *arg)
         connect_when_due(l);
         if (send_records(l))
             break;
-        if (l->fd >= 0)
-            (void)!cv_fd_wait(l->fd, POLLOUT, until);
-        else
+        if (l->fd < 0)
             cv_sleep_ms(20);
+        else if (cv_fd_wait(l->fd, POLLOUT, until) == 0 && l->connecting)
+            connected(l);
     }
     if (l->fd < 0)
         return NULL;

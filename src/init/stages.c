@@ -50,17 +50,31 @@ static bool may_pass(int rc, bool denied_passes)
     }
 }
 
-/* Waits; false when we are told to stop meanwhile, which stays to be read. */
+static bool told_by_signal(struct cv_init *i)
+{
+    struct signalfd_siginfo s;
+    return read(i->signals, &s, sizeof s) == (ssize_t)sizeof s &&
+           (s.ssi_signo == SIGTERM || s.ssi_signo == SIGINT);
+}
+
+/* Waits; false when we are told to stop meanwhile. Only the boot is watched so:
+ * later both descriptors are the supervisor's. */
 static bool pause_for(struct cv_init *i, int64_t ms)
 {
-    struct pollfd p = {.fd = i->signals, .events = POLLIN};
     int64_t until = cv_deadline(ms);
+    if (!i->booting) {
+        cv_sleep_ms(ms);
+        return true;
+    }
     while (cv_now_ms() < until) {
-        struct signalfd_siginfo s;
-        if (poll(&p, 1, cv_deadline_poll(until)) <= 0)
+        struct pollfd p[2] = {
+            {.fd = i->signals, .events = POLLIN},
+            {.fd = cv_control_event_fd(i->control), .events = POLLIN},
+        };
+        if (poll(p, 2, cv_deadline_poll(until)) <= 0)
             continue;
-        if (read(i->signals, &s, sizeof s) == (ssize_t)sizeof s &&
-            (s.ssi_signo == SIGTERM || s.ssi_signo == SIGINT))
+        if ((p[0].revents != 0 && told_by_signal(i)) ||
+            (p[1].revents != 0 && cv_control_orders(i->control).stop))
             return false;
     }
     return true;

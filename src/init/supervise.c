@@ -27,6 +27,7 @@ struct supervisor {
     bool ended;
     int64_t kill_at;      /* CV_NO_DEADLINE: nothing to kill */
     bool restarting;
+    bool stopping;        /* asked to end: it is not started again */
     /* rotation */
     pthread_t thread;
     bool rotating, again; /* again: asked for while one was under way */
@@ -109,11 +110,11 @@ static int take_over(struct supervisor *s, const char **effect)
         cv_environment_free(&env);
         return rc;
     }
-    if (!cv_environment_equal(&env, &i->env)) {
+    if (!cv_environment_equal(&env, &i->env) && !s->stopping) {
         *effect = "restarted";
         s->restarting = true;
         stop_application(s, RESTART_MS);
-    } else if (files != 0) {
+    } else if (files != 0 && i->application > 0) {
         *effect = "signalled";
         kill(i->application, SIGHUP);
     }
@@ -166,7 +167,7 @@ static void reap(struct supervisor *s)
 {
     int status;
     pid_t pid;
-    while ((pid = waitpid(-1, &status, WNOHANG)) > 0 || (pid < 0 && errno == EINTR)) {
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
         if (pid != s->i->application)
             continue;
         s->i->application = -1;
@@ -185,12 +186,17 @@ static void on_signal(struct supervisor *s)
     if (read(s->i->signals, &info, sizeof info) != (ssize_t)sizeof info)
         return;
     int number = (int)info.ssi_signo;
-    if (number == SIGCHLD)
+    if (number == SIGCHLD) {
         reap(s);
-    else if (s->i->application > 0)
-        kill(s->i->application, number == SIGTERM || number == SIGINT || number == SIGPWR
-                                    ? cv_signal_number(s->i->settings.stop_signal)
-                                    : number);
+        return;
+    }
+    if (number == SIGTERM || number == SIGINT || number == SIGPWR) {
+        s->restarting = false;
+        s->stopping = true;
+        number = cv_signal_number(s->i->settings.stop_signal);
+    }
+    if (s->i->application > 0)
+        kill(s->i->application, number);
 }
 
 static void on_order(struct supervisor *s)
@@ -201,6 +207,7 @@ static void on_order(struct supervisor *s)
     if (o.stop) {
         cv_log(CV_LOG_INFO, "the parent stops the application", NULL);
         s->restarting = false;
+        s->stopping = true;
         stop_application(s, o.stop_seconds * 1000);
     }
 }

@@ -221,6 +221,19 @@ class Refused(SecretsCase):
         self.refused("fetch", "NoSuchKey", source=[("s3 s3://secrets/none", *NAMES)], cmk=self.cmk,
                      boot_deadline_ms=2500)
 
+    def test_told_to_stop_while_it_waits(self):
+        for how in ("order", "signal"):
+            self.prepare()
+            self.start("echo must not run", source=[("local none", *NAMES)], cmk=self.cmk)
+            self.parent.wait_message("stage", stage="fetch", state="retry")
+            if how == "order":
+                self.parent.send({"type": "stop", "seconds": 5})
+            else:
+                self.init.process.terminate()
+            self.wait_end(64 + 3, seconds=15)
+            self.assertIn("told to stop", self.parent.of("stage", state="failed")[0]["error"])
+            self.again()
+
     def test_no_credentials(self):
         self.prepare(credentials={})
         self.refused("fetch", "credentials", source=[("s3 s3://secrets/none", *NAMES)], cmk=self.cmk,
