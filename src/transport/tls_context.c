@@ -3,6 +3,7 @@
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
+#include <openssl/x509v3.h>
 #include <stdlib.h>
 
 #include "common/file.h"
@@ -69,7 +70,14 @@ static int trust_pem(struct cv_tls *t, struct cv_bytes pem, const char *name, st
         return cv_error_set(err, CV_ERR_CONFIG, "CA file %s: too large", name);
     ERR_clear_error();
     while ((cert = PEM_read_bio_X509(bio, NULL, NULL, NULL)) != NULL) {
-        int ok = X509_STORE_add_cert(store, cert);
+        /* Looks at its extensions now: OpenSSL does it once, and takes a certificate
+         * for invalid ever after when there was no memory for that. */
+        int ok = X509_check_purpose(cert, -1, 0) == 1 ||
+                 ERR_GET_REASON(ERR_peek_last_error()) != ERR_R_MALLOC_FAILURE;
+        if (ok) {
+            ERR_clear_error();
+            ok = X509_STORE_add_cert(store, cert);
+        }
         X509_free(cert);
         if (!ok)
             break;
