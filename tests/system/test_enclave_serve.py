@@ -328,6 +328,28 @@ class Control(Case):
         self.assertNotEqual(pushed["access_key_id"], first["access_key_id"])
         self.assertNotEqual(pushed["session_token"], first["session_token"])
 
+    def test_the_instance_role_from_instance_metadata(self):
+        if not all((process.bin_dir() / name).exists() for name in ("claviger-local", "claviger-enclave-dev")):
+            self.skipTest("the stand-ins are not built")
+        local = process.bin_dir() / "claviger-local"
+        up = process.Program([local, "up", "--dir", self.dir / "up"], self.dir / "up.log")
+        self.addCleanup(up.stop)
+        up.wait_line("ready")
+        imds = process.Program([local, "imds", "--state", self.dir / "up/kms.json", "--life", "6"], self.dir / "imds.log")
+        self.addCleanup(imds.stop)
+        self.wait(imds, "ready ", out=True)
+        address = imds.out_path.read_text().split()[1].replace("tcp:", "")
+        self.env.pop("AWS_EC2_METADATA_DISABLED")
+        self.start(AWS_ACCESS_KEY_ID="", AWS_SECRET_ACCESS_KEY="", AWS_EC2_METADATA_SERVICE_ENDPOINT=f"http://{address}")
+        init = self.init()
+        seen = [init.ask(1, "credentials")]
+        for _ in range(2):
+            seen.append(init.hear())
+        self.assertEqual([m["id"] for m in seen], [1, 0, 0])
+        self.assertEqual(len({m["session_token"] for m in seen}), 3)
+        for m in seen:
+            self.assertTrue(m["access_key_id"].startswith("ASIA"), m["access_key_id"])
+
     def test_the_newest_connection_wins(self):
         self.start()
         old = self.init()
