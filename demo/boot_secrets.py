@@ -192,14 +192,9 @@ class Demo:
 
     def allow(self):
         step("Bind the KMS key to that image: Decrypt for this PCR0 alone.")
-        account = self.admin["arn"].split(":")[4]
-        policy = {"Version": "2012-10-17", "Statement": [
-            {"Sid": "OperatorsEncryptAndAdministerButNeverDecrypt", "Effect": "Allow",
-             "Principal": {"AWS": f"arn:aws:iam::{account}:root"}, "NotAction": "kms:Decrypt", "Resource": "*"},
-            {"Sid": "OnlyTheMeasuredEnclave", "Effect": "Allow", "Principal": {"AWS": self.role},
-             "Action": "kms:Decrypt", "Resource": "*",
-             "Condition": {"StringEqualsIgnoreCase": {"kms:RecipientAttestation:PCR0": self.pcr0}}}]}
-        self.kms.put_key_policy(KeyId=self.cmk, PolicyName="default", Policy=json.dumps(policy))
+        policy = self.claviger("policy", "create", "--principal", self.role, "--publisher", self.admin["arn"], "--eif",
+                               self.image).stdout
+        self.kms.put_key_policy(KeyId=self.cmk, PolicyName="default", Policy=policy)
         say("   Not even the account's administrator may decrypt now.")
 
     def encrypt(self, key):
