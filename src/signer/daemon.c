@@ -66,8 +66,8 @@ static void on_state(void *ctx, struct cv_vault *v)
         cv_instruments_reconnect(d->instruments, cv_vault_name(v));
         struct cv_error why = *cv_vault_why(v);
         (void)cv_error_wrap(&why, "vault %.60s", cv_vault_name(v));
-        /* Tried twice a second: not each time is worth a line. */
-        cv_log_error(cv_vault_attempts(v) % 60 == 1 ? CV_LOG_ERROR : CV_LOG_DEBUG,
+        /* Tried several times a second: not each time is worth a line. */
+        cv_log_error(cv_vault_attempts(v) % 120 == 1 ? CV_LOG_ERROR : CV_LOG_DEBUG,
                      "a vault is not connected; trying again", &why);
     } else if (cv_vault_state(v) == CV_VAULT_UP) {
         cv_log(CV_LOG_INFO, "vault ready", "vault", cv_vault_name(v), "keys",

@@ -12,7 +12,8 @@
 
 #define BACKOFF_FIRST_MS 100
 #define BACKOFF_LAST_MS 5000   /* when the enclave is there, and something else is wrong */
-#define BACKOFF_ABSENT_MS 500  /* when it is not: asking is cheap, and it is wanted back at once */
+#define BACKOFF_AUTO_MS 500    /* the same, when nitro-cli must be run for it */
+#define BACKOFF_ABSENT_MS 200  /* when it is not: asking is cheap, and it is wanted back at once */
 #define WATCH_MS 1000
 
 #define VAULT_OF(member_ptr, member)                                                               \
@@ -188,7 +189,12 @@ static void on_down(void *ctx, const struct cv_error *why)
     struct cv_vault *v = ctx;
     uint32_t jitter;
     int64_t wait = BACKOFF_FIRST_MS;
-    int64_t most = v->state == CV_VAULT_DOWN ? BACKOFF_ABSENT_MS : BACKOFF_LAST_MS;
+    bool absent = v->state == CV_VAULT_DOWN;
+    int64_t most = !absent ? BACKOFF_LAST_MS : v->config->cid_auto ? BACKOFF_AUTO_MS : BACKOFF_ABSENT_MS;
+    if (absent != v->absent) {
+        v->absent = absent;
+        v->attempts = 0; /* that it was absent for long does not make it wrong for long */
+    }
     for (unsigned i = 0; i < v->attempts && wait < most; i++) {
         wait *= 2;
     }
