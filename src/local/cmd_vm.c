@@ -22,7 +22,7 @@ const char cv_local_vm_usage[] =
     "ends, or 'vm terminate', SIGTERM or Ctrl-C ends it. Once the enclave has started it\n"
     "prints what nitro-cli run-enclave prints.\n"
     "\n"
-    "  --memory MIB         of the machine (256); Debian's kernel wants 128 at least\n"
+    "  --memory MIB         of the machine (256); Debian's kernel wants 96 to 128 at least\n"
     "  --cpus N             processors (1)\n"
     "  --cid CID            vsock address of the enclave (16); its parent is CID 2 here, not 3\n"
     "  --debug-mode         registers of the image are zeros, and there is a console\n"

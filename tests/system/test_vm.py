@@ -263,7 +263,7 @@ class SignerImage(unittest.TestCase):
     @unittest.skipUnless(LONG, "the long form: ./dev vm")
     def test_9_the_smallest_memory(self):
         least = None
-        for size in (192, 160, 144, 128, 112, 96):
+        for size in (192, 160, 128, 112, 96, 88, 80, 72, 64):
             self.stack.halt()
             try:
                 machine = self.stack.boot(self.image, memory=size)
