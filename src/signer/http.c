@@ -28,6 +28,7 @@ void cv_http_answer(struct cv_http *h, unsigned status, const char *content_type
         h->suspended = false;
         h->server->waiting--;
         h->endpoint->run = true;
+        h->gone_out = cv_http_answer_half_closed(h);
         MHD_resume_connection(h->connection);
     }
 }
@@ -225,7 +226,7 @@ enum MHD_Result cv_http_on_request(void *cls, struct MHD_Connection *connection,
         return MHD_YES;
     }
     if (h->answered) {
-        return send_answer(h);
+        return h->gone_out ? MHD_NO : send_answer(h);
     }
     if (*upload_data_size > 0) {
         if (!h->too_large && cv_buf_append(&h->body, upload_data, *upload_data_size) != 0) {

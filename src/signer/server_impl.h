@@ -69,6 +69,7 @@ struct cv_http {
     size_t discarded; /* bytes of the body, then */
     bool suspended;
     bool answered; /* STATUS and REPLY are set */
+    bool gone_out; /* and sent, by cv_http_answer_half_closed() */
     unsigned status;
     const char *content_type;
     bool retry_later;
@@ -116,12 +117,18 @@ enum MHD_Result cv_http_on_request(void *cls, struct MHD_Connection *connection,
 void cv_http_on_completed(void *cls, struct MHD_Connection *connection, void **con_cls,
                           enum MHD_RequestTerminationCode code);
 
+/* The answer to a client that has closed its sending side: true when there is
+ * one, and the answer has gone out. */
+bool cv_http_answer_half_closed(const struct cv_http *h);
+
 /* ---- connections: how long they may take, how often they may ask ---- */
 void cv_conn_start(struct cv_endpoint *e);
 void cv_conn_stop(struct cv_endpoint *e);
 void cv_conn_notify(void *cls, struct MHD_Connection *connection, void **socket_context,
                     enum MHD_ConnectionNotificationCode code);
 struct cv_conn *cv_conn_of(struct MHD_Connection *connection);
+/* Its socket; -1 for NULL. */
+int cv_conn_fd(const struct cv_conn *c);
 /* A request's headers have come; all of it has; its answer was sent. */
 void cv_conn_request(struct cv_conn *c);
 void cv_conn_complete(struct cv_conn *c);
