@@ -159,6 +159,8 @@ static int resolve(struct cv_tree *t, const char *path, bool create, bool follow
             place->node = child;
             break;
         }
+        /* W.rest is freed below, whatever it has become.
+         * NOLINTNEXTLINE(clang-analyzer-unix.Malloc) */
         rc = descend(t, &w, name, n, create, path, err);
     }
     free(w.rest);
