@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """What an image decides: enclave.yaml, and the image of the signer."""
 
+import json
+import os
+import pathlib
 import stat
+import subprocess
 import sys
 import unittest
 
@@ -157,6 +161,24 @@ class Signer(ImageCase):
                          f"cmk_arn={self.CMK}\nregion=eu-west-1\nplain_import=off\n")
         self.assertEqual(root["claviger-enclave"][1], b"claviger-enclave")
         self.assertEqual(self.extra(image, "cmd"), "/claviger-enclave\n")
+
+    def test_recipe(self):
+        (self.dir / "program").write_bytes(b"claviger-enclave")
+        (self.dir / "bzImage").write_bytes(b"kernel")
+        (self.dir / "Image").write_bytes(b"kernel")
+        recipe = pathlib.Path(os.environ["CV_SOURCE_DIR"]) / "packaging/signer-image.sh"
+        env = dict(os.environ, NITRO_CLI_BLOBS=str(self.dir), CLAVIGER=str(bin_dir() / "claviger"))
+        argv = [recipe, "x.eif", self.CMK, "--program", "program", "--init", "init"]
+        done = subprocess.run(argv, cwd=self.dir, env=env, capture_output=True, text=True, timeout=60)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(json.loads(done.stdout), json.loads((self.dir / "x.json").read_text()))
+        image = eif.parse((self.dir / "x.eif").read_bytes())
+        self.assertEqual(json.loads(done.stdout)["Measurements"]["PCR0"],
+                         eif.pcrs([s for s in image["sections"] if s[0] <= 3])["PCR0"])
+        (self.dir / "init").write_bytes(os.urandom(5 << 20))
+        done = subprocess.run(argv, cwd=self.dir, env=env, capture_output=True, text=True, timeout=60)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("more than 4 MiB", done.stderr)
 
     def test_a_choice_of_keys_is_needed(self):
         (self.dir / "program").write_bytes(b"x")
