@@ -29,6 +29,7 @@
 #define HEARTBEAT 0xB7
 #define HEARTBEAT_MS 2000
 #define TICK_MS 100
+#define LOCK_MS 500 /* `vm describe` holds it for a moment when nothing runs */
 
 struct machine {
     const struct cv_vm_options *o;
@@ -111,7 +112,7 @@ static int enter(struct machine *m, struct cv_error *err)
     static const char *const stale[] = {"console.log", "vm.json"};
     int rc = own_dir(dir, err);
     if (rc == 0)
-        rc = cv_file_lock(&m->lock, cv_vm_path(path, dir, "vm.lock"), 0, err);
+        rc = cv_file_lock(&m->lock, cv_vm_path(path, dir, "vm.lock"), cv_deadline(LOCK_MS), err);
     if (rc == CV_ERR_BUSY)
         cv_error_wrap(err, "a virtual machine runs already in %s", dir);
     for (size_t i = 0; rc == 0 && i < 2; i++)
