@@ -16,6 +16,7 @@
 #include "common/file.h"
 #include "common/utf8.h"
 #include "parent/show.h"
+#include "signer/notify.h"
 
 #define REGION_MS 10000
 #define SHOW_MS 5000
@@ -275,7 +276,9 @@ static enum cv_exit serve(struct plan *p, const char *log_dir, bool json, int si
                 : p->config.vm != NULL ? p->config.vm
                                        : cv_logf("CID %u", p->config.cid),
                 NULL);
+        cv_notify("READY=1");
         rc = cv_parent_run(side, signal_fd, &outcome, &err);
+        cv_notify("STOPPING=1");
     }
     cv_parent_free(&side);
     (void)cv_parent_show_stop(&show, SHOW_MS);

@@ -16,6 +16,7 @@
 #define HELLO_MS 30000
 #define WRITE_MS 60000        /* without progress */
 #define EXIT_MS 5000          /* for the last lines of the log */
+#define NO_LOGS_MS 500
 
 static void update(struct control *c)
 {
@@ -160,11 +161,10 @@ static void ended(struct cv_parent_side *p, const struct cv_parent_message *m)
 {
     p->outcome.exited = true;
     p->outcome.status = (int)m->status + (m->signalled ? 128 : 0);
-    p->end_at = cv_deadline(EXIT_MS);
+    /* A log connection that ends is the end; one may still be on its way. */
+    p->end_at = cv_deadline(p->logs.fd >= 0 ? EXIT_MS : NO_LOGS_MS);
     /* The init waits for us to hang up. */
     cv_parent_control_close(p);
-    if (p->logs.fd < 0)
-        p->over = true;
 }
 
 static void stage(struct cv_parent_side *p, const struct cv_parent_message *m)

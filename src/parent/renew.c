@@ -50,8 +50,7 @@ static void publish(struct cv_renewer *r, int code, const struct cv_aws_credenti
     if (code == 0)
         other = r->credentials.access_key_id[0] == 0 || !same(&r->credentials, fresh);
     if (code == 0 && other && cv_aws_credentials_copy(&r->credentials, fresh) != 0) {
-        code = CV_ERR_NOMEM;
-        cv_error_set(&r->err, code, "no memory for credentials");
+        code = cv_error_set(&r->err, CV_ERR_NOMEM, "no memory for credentials");
     } else if (code != 0) {
         r->err = *err;
     }
