@@ -293,6 +293,8 @@ def main():
     parser = argparse.ArgumentParser(prog="./dev demo secrets", description="Boot-time secrets on this machine.")
     parser.add_argument("--bin", required=True, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if os.geteuid() != 0:
+        stop("namespaces with users of their own need root")
     began = time.monotonic()
     base = pathlib.Path(tempfile.mkdtemp(prefix="claviger-demo-"))
     demo = Demo(base, pathlib.Path(options.bin).resolve())
