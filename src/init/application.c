@@ -120,11 +120,11 @@ __attribute__((noreturn)) static void become(const struct plan *p, int report)
 
 /* ---- before it ---- */
 
-static void free_candidates(char ***list)
+static void free_candidates(char **list)
 {
-    for (char **p = *list; p != NULL && *p != NULL; p++)
+    for (char **p = list; p != NULL && *p != NULL; p++)
         free(*p);
-    free(*list);
+    free(list);
 }
 
 /* Where NAME may be: itself when it has a slash, else in each folder of PATH. */
@@ -197,12 +197,28 @@ static int launch(pid_t *pid, const struct plan *p, struct cv_error *err)
     return rc;
 }
 
+/* The plan's lists, and the start. */
+static int start_planned(pid_t *pid, struct plan *p, const struct cv_boot_settings *s,
+                         const char *path, struct cv_error *err)
+{
+    int rc = CV_ERR_NOMEM;
+    p->candidates = candidates(s->argv.item[0], path != NULL ? path : CV_DEFAULT_PATH);
+    p->argv = calloc(s->argv.count + 1, sizeof *p->argv);
+    if (p->candidates == NULL || p->argv == NULL) {
+        (void)cv_error_set(err, rc, "no memory for the application's command");
+    } else {
+        memcpy(p->argv, s->argv.item, s->argv.count * sizeof *p->argv);
+        rc = launch(pid, p, err);
+    }
+    free(p->argv);
+    free_candidates(p->candidates);
+    return rc;
+}
+
 int cv_application_start(pid_t *pid, const struct cv_application *a,
                          const struct cv_environment *env, struct cv_error *err)
 {
     const struct cv_boot_settings *s = a->settings;
-    const char *path = cv_environment_get(env, "PATH");
-    CV_CLEANUP(free_candidates) char **list = NULL;
     struct plan p = {.envp = env->v, .workdir = s->workdir != NULL ? s->workdir : "/",
                      .out = a->out, .err = a->err};
     *pid = -1;
@@ -211,16 +227,6 @@ int cv_application_start(pid_t *pid, const struct cv_application *a,
     int rc = cv_user_find(&p.user, "/", s->user, err);
     if (rc != 0)
         return rc;
-    list = candidates(s->argv.item[0], path != NULL ? path : CV_DEFAULT_PATH);
-    p.argv = calloc(s->argv.count + 1, sizeof *p.argv);
-    if (list == NULL || p.argv == NULL) {
-        free(p.argv);
-        return cv_error_set(err, CV_ERR_NOMEM, "no memory for the application's command");
-    }
-    memcpy(p.argv, s->argv.item, s->argv.count * sizeof *p.argv);
-    p.candidates = list;
     make_workdir(p.workdir);
-    rc = launch(pid, &p, err);
-    free(p.argv);
-    return rc;
+    return start_planned(pid, &p, s, cv_environment_get(env, "PATH"), err);
 }

@@ -120,6 +120,7 @@ class Parent:
     def control_lines(self, connection):
         with self.changed:
             self.control = connection
+            self.changed.notify_all()
         with connection.makefile("rb") as lines:
             for line in lines:
                 message = json.loads(line)
@@ -144,6 +145,7 @@ class Parent:
 
     def send(self, message):
         data = message if isinstance(message, bytes) else json.dumps(message).encode() + b"\n"
+        self.wait(lambda p: p.control is not None)
         self.control.sendall(data)
 
     # ---- logs ----
