@@ -447,6 +447,8 @@ void cv_gate_sync(struct cv_gate *gate)
 {
     struct cv_error err;
     cv_error_clear(&err);
+    /* Its writes under way come to their end, and tell those who wait. */
+    cv_gate_remote_close(&gate->remote);
     if (gate->store != NULL && cv_wm_sync(gate->store, &err) != CV_OK) {
         cv_log_error(CV_LOG_ERROR, "watermarks were not made durable", &err);
     }

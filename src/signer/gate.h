@@ -81,7 +81,8 @@ enum cv_gate_state cv_gate_settled(const struct cv_gate *gate, const struct cv_p
 bool cv_gate_failed(const struct cv_gate *gate, struct cv_error *err);
 /* What the store did so far; all zero for the driver mem. */
 void cv_gate_stats(const struct cv_gate *gate, struct cv_wm_stats *out);
-/* Waits until all that was reserved is settled: at the end. */
+/* Waits until all that was reserved is settled: at the end, when nothing more
+ * will be. */
 void cv_gate_sync(struct cv_gate *gate);
 
 /* Makes the records of new keys durable, and says so in their key stores: before
