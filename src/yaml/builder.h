@@ -32,7 +32,11 @@ struct cv_yaml_builder {
 };
 
 /* Each tells of its problem before it returns a code. */
-int cv_yaml_no_memory(struct cv_yaml_builder *b);
+static inline int cv_yaml_no_memory(struct cv_yaml_builder *b)
+{
+    cv_yaml_problem(b->problems, NULL, "out of memory");
+    return CV_ERR_NOMEM;
+}
 /* A node of the document, not yet in its place; NULL without memory. */
 struct cv_yaml_node *cv_yaml_new(struct cv_yaml_builder *b, enum cv_yaml_kind kind, unsigned line,
                                  unsigned column);

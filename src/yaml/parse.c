@@ -6,12 +6,6 @@
 #include "common/file.h"
 #include "yaml/builder.h"
 
-int cv_yaml_no_memory(struct cv_yaml_builder *b)
-{
-    cv_yaml_problem(b->problems, NULL, "out of memory");
-    return CV_ERR_NOMEM;
-}
-
 struct cv_yaml_node *cv_yaml_new(struct cv_yaml_builder *b, enum cv_yaml_kind kind, unsigned line,
                                  unsigned column)
 {
