@@ -378,6 +378,9 @@ void cv_gate_reserve(struct cv_gate *gate, const struct cv_pkh *pkh, const struc
         r = cv_gate_remote_advance(gate->remote, &mark, &ticket->write);
     } else if (gate->store != NULL) {
         r = cv_wm_reserve(gate->store, &mark, &ticket->seq);
+    } else if (gate->memory == NULL) {
+        refuse(verdict, 503, "the signer is stopping");
+        return;
     } else {
         r = reserve_in_memory(gate->memory, &mark);
     }
@@ -447,8 +450,6 @@ void cv_gate_sync(struct cv_gate *gate)
 {
     struct cv_error err;
     cv_error_clear(&err);
-    /* Its writes under way come to their end, and tell those who wait. */
-    cv_gate_remote_close(&gate->remote);
     if (gate->store != NULL && cv_wm_sync(gate->store, &err) != CV_OK) {
         cv_log_error(CV_LOG_ERROR, "watermarks were not made durable", &err);
     }
@@ -489,6 +490,8 @@ void cv_gate_key(struct cv_gate *gate, struct cv_keystore *store, const struct c
 
 void cv_gate_settle_new_keys(struct cv_gate *gate)
 {
+    /* Writes under way come to their end, and tell those who wait. */
+    cv_gate_remote_close(&gate->remote);
     if (gate->newborns != NULL) {
         cv_newborns_settle(gate->newborns);
     }

@@ -85,8 +85,9 @@ void cv_gate_stats(const struct cv_gate *gate, struct cv_wm_stats *out);
  * will be. */
 void cv_gate_sync(struct cv_gate *gate);
 
-/* Makes the records of new keys durable, and says so in their key stores: before
- * those are closed. */
+/* At the end, before the key stores are closed: makes the records of new keys
+ * durable and says so there; lets writes to a shared table end, and takes no
+ * more of them. */
 void cv_gate_settle_new_keys(struct cv_gate *gate);
 /* A key that a vault has picked up: a new one gets its first record. */
 void cv_gate_key(struct cv_gate *gate, struct cv_keystore *store, const struct cv_pkh *pkh, bool is_new);
