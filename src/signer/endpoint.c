@@ -29,13 +29,19 @@ static CV_PRINTF(2, 0) void on_log(void *cls, const char *fmt, va_list ap)
     }
 }
 
+static void run(struct cv_endpoint *e)
+{
+    (void)MHD_run(e->daemon);
+    cv_http_suspend(e);
+}
+
 static void on_ready(struct cv_loop_source *source, uint32_t events)
 {
     struct cv_endpoint *e =
         (struct cv_endpoint *)(void *)((char *)source - offsetof(struct cv_endpoint, source));
     (void)events;
     e->run = false;
-    (void)MHD_run(e->daemon);
+    run(e);
 }
 
 static int64_t before_wait(struct cv_loop_hook *hook)
@@ -46,7 +52,7 @@ static int64_t before_wait(struct cv_loop_hook *hook)
     for (int i = 0; i < 4; i++) {
         if (e->run) {
             e->run = false;
-            (void)MHD_run(e->daemon);
+            run(e);
         }
         if (MHD_get_timeout(e->daemon, &ms) != MHD_YES) {
             return CV_NO_DEADLINE;
@@ -172,7 +178,7 @@ void cv_endpoint_stop(struct cv_endpoint *e)
         return;
     }
     for (int i = 0; i < 16; i++) {
-        (void)MHD_run(e->daemon); /* sends what was answered */
+        run(e); /* sends what was answered */
     }
     cv_loop_remove(e->server->o.loop, &e->source);
     cv_loop_hook_remove(e->server->o.loop, &e->hook);

@@ -16,6 +16,18 @@
 
 /* ---- answers ---- */
 
+/* True when H was still to be suspended. */
+static bool unlist(struct cv_http *h)
+{
+    for (struct cv_http **at = &h->endpoint->to_suspend; *at != NULL; at = &(*at)->next_to_suspend) {
+        if (*at == h) {
+            *at = h->next_to_suspend;
+            return true;
+        }
+    }
+    return false;
+}
+
 void cv_http_answer(struct cv_http *h, unsigned status, const char *content_type)
 {
     h->answered = true;
@@ -28,8 +40,9 @@ void cv_http_answer(struct cv_http *h, unsigned status, const char *content_type
         h->suspended = false;
         h->server->waiting--;
         h->endpoint->run = true;
-        h->gone_out = cv_http_answer_half_closed(h);
-        MHD_resume_connection(h->connection);
+        if (!unlist(h)) {
+            MHD_resume_connection(h->connection);
+        }
     }
 }
 
@@ -78,7 +91,20 @@ void cv_http_wait(struct cv_http *h)
 {
     h->suspended = true;
     h->server->waiting++;
-    MHD_suspend_connection(h->connection);
+    h->next_to_suspend = h->endpoint->to_suspend;
+    h->endpoint->to_suspend = h;
+}
+
+/* Not from within the callback: libmicrohttpd (0.9.75) would remember that it
+ * was reading, read on when the answer is there, and drop the connection of a
+ * client that has closed its half. */
+void cv_http_suspend(struct cv_endpoint *e)
+{
+    while (e->to_suspend != NULL) {
+        struct cv_http *h = e->to_suspend;
+        e->to_suspend = h->next_to_suspend;
+        MHD_suspend_connection(h->connection);
+    }
 }
 
 static enum MHD_Result send_answer(struct cv_http *h)
@@ -226,7 +252,7 @@ enum MHD_Result cv_http_on_request(void *cls, struct MHD_Connection *connection,
         return MHD_YES;
     }
     if (h->answered) {
-        return h->gone_out ? MHD_NO : send_answer(h);
+        return send_answer(h);
     }
     if (*upload_data_size > 0) {
         if (!h->too_large && cv_buf_append(&h->body, upload_data, *upload_data_size) != 0) {
@@ -243,6 +269,9 @@ enum MHD_Result cv_http_on_request(void *cls, struct MHD_Connection *connection,
         *upload_data_size = 0;
         return MHD_YES;
     }
+    if (h->suspended) {
+        return MHD_YES;
+    }
     dispatch(h);
     return h->answered ? send_answer(h) : MHD_YES;
 }
@@ -255,6 +284,10 @@ void cv_http_on_completed(void *cls, struct MHD_Connection *connection, void **c
     (void)connection;
     (void)code;
     if (h != NULL) {
+        if (h->suspended) {
+            (void)unlist(h);
+            h->server->waiting--;
+        }
         cv_conn_answered(h->conn);
         cv_gate_release(&h->ticket);
         cv_buf_free(&h->body);

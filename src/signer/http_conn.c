@@ -194,11 +194,6 @@ struct cv_conn *cv_conn_of(struct MHD_Connection *connection)
     return info != NULL ? info->socket_context : NULL;
 }
 
-int cv_conn_fd(const struct cv_conn *c)
-{
-    return c != NULL ? c->fd : -1;
-}
-
 void cv_conn_request(struct cv_conn *c)
 {
     if (c != NULL) {

@@ -39,6 +39,7 @@ struct cv_endpoint {
     struct cv_addr addr;
     bool run; /* something was resumed: libmicrohttpd has work */
     struct cv_server_tls *tls;  /* NULL = plain HTTP */
+    struct cv_http *to_suspend; /* whose answers come later */
     struct cv_conn *conns, *conns_last; /* all that are open, the last used first */
     size_t conn_count;          /* of them, without those that were shut down */
     size_t conn_peak;           /* the most there were since memory was given back */
@@ -67,9 +68,9 @@ struct cv_http {
     char argument[128];
     bool too_large;
     size_t discarded; /* bytes of the body, then */
-    bool suspended;
+    bool suspended;         /* waits for its answer */
+    struct cv_http *next_to_suspend;
     bool answered; /* STATUS and REPLY are set */
-    bool gone_out; /* and sent, by cv_http_answer_half_closed() */
     unsigned status;
     const char *content_type;
     bool retry_later;
@@ -117,18 +118,12 @@ enum MHD_Result cv_http_on_request(void *cls, struct MHD_Connection *connection,
 void cv_http_on_completed(void *cls, struct MHD_Connection *connection, void **con_cls,
                           enum MHD_RequestTerminationCode code);
 
-/* The answer to a client that has closed its sending side: true when there is
- * one, and the answer has gone out. */
-bool cv_http_answer_half_closed(const struct cv_http *h);
-
 /* ---- connections: how long they may take, how often they may ask ---- */
 void cv_conn_start(struct cv_endpoint *e);
 void cv_conn_stop(struct cv_endpoint *e);
 void cv_conn_notify(void *cls, struct MHD_Connection *connection, void **socket_context,
                     enum MHD_ConnectionNotificationCode code);
 struct cv_conn *cv_conn_of(struct MHD_Connection *connection);
-/* Its socket; -1 for NULL. */
-int cv_conn_fd(const struct cv_conn *c);
 /* A request's headers have come; all of it has; its answer was sent. */
 void cv_conn_request(struct cv_conn *c);
 void cv_conn_complete(struct cv_conn *c);
@@ -163,8 +158,10 @@ void cv_http_fail(struct cv_http *h, unsigned status, const char *text);
 /* The same for an error of ours: 503 when it is for lack of room or the
  * program ends, else 500 with PREFIX before the chain. */
 void cv_http_fail_error(struct cv_http *h, const char *prefix, int code, const struct cv_error *err);
-/* The answer comes later: the connection sleeps until then. */
+/* The answer comes later: the connection sleeps until then, from the next
+ * cv_http_suspend() on, which each run of libmicrohttpd is followed by. */
 void cv_http_wait(struct cv_http *h);
+void cv_http_suspend(struct cv_endpoint *e);
 
 /* ---- steps that routes share; each is false when it has answered ---- */
 

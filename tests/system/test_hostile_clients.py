@@ -149,22 +149,21 @@ class Hostile(unittest.TestCase):
                     s.close()
 
     def test_half_closed(self):
-        """Who closes its half after a whole request gets the answer, or the
-        connection's end when the library took it for one who left: Go's server
-        does that too. Who closes its half earlier gets no signature."""
+        """Who closes its half after a whole request gets the answer; who
+        closes it earlier gets no signature."""
         head, body = self.post(amount=77)
         with self.served_meanwhile():
-            for cut in (None, len(head) // 2, len(head), len(head) + 9):
+            for cut in [None] * 60 + [len(head) // 2, len(head), len(head) + 9]:
                 with self.connect() as s:
                     s.sendall((head + body)[:cut])
                     s.shutdown(socket.SHUT_WR)
                     data = self.read_all(s)
-                if cut is None and data:
+                if cut is None:
                     self.assertIn(b" 200 ", data[:16])
                     signature = json.loads(data.split(b"\r\n\r\n", 1)[1])["signature"]
                     message = tezos.transaction(self.key["public_key_hash"], UNKNOWN, 77)
                     self.assertTrue(tezos.verify(self.key["public_key"], signature, message))
-                elif cut is not None:
+                else:
                     self.assertNotIn(b" 200 ", data[:16])
 
     def test_never_reading(self):
