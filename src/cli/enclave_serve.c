@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "aws/config.h"
@@ -26,7 +27,7 @@
 struct options {
     const char *cid, *dir, *vm, *region, *profile, *env_file, *log_dir;
     struct cv_option_list env, file, egress, expose, endpoint;
-    unsigned stop_seconds, connections;
+    unsigned stop_seconds, connections, rotate_seconds;
     bool no_heartbeat, no_credentials;
 };
 
@@ -237,6 +238,18 @@ static int signals(void)
     return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
+/* Sends ourselves SIGHUP every SECONDS: a rotation by the clock is one on
+ * request, at a time that nobody has to remember. */
+static bool rotate_every(unsigned seconds)
+{
+    timer_t timer;
+    struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGHUP};
+    struct itimerspec when = {.it_value.tv_sec = (time_t)seconds,
+                              .it_interval.tv_sec = (time_t)seconds};
+    return seconds == 0 || (timer_create(CLOCK_MONOTONIC, &event, &timer) == 0 &&
+                            timer_settime(timer, 0, &when, NULL) == 0);
+}
+
 /* Two descriptors for each connection of each port. */
 static void raise_descriptors(void)
 {
@@ -320,6 +333,7 @@ static enum cv_exit run(const struct cv_cli *cli, int argc, char **argv)
         {"aws-endpoint", 0, CV_OPT_LIST, &o.endpoint},
         {"log-dir", 0, CV_OPT_TEXT, &o.log_dir},
         {"stop-timeout", 0, CV_OPT_COUNT, &o.stop_seconds},
+        {"rotate-every", 0, CV_OPT_COUNT, &o.rotate_seconds},
         {"max-connections", 0, CV_OPT_COUNT, &o.connections},
         {"no-heartbeat", 0, CV_OPT_FLAG, &o.no_heartbeat},
         {"no-credentials", 0, CV_OPT_FLAG, &o.no_credentials},
@@ -332,7 +346,7 @@ static enum cv_exit run(const struct cv_cli *cli, int argc, char **argv)
         return CV_EXIT_USAGE;
     struct plan *p = calloc(1, sizeof *p);
     int signal_fd = signals();
-    if (p == NULL || signal_fd < 0) {
+    if (p == NULL || signal_fd < 0 || !rotate_every(o.rotate_seconds)) {
         free(p);
         return cv_cli_fail(NULL, "starting: %s", strerror(errno));
     }
@@ -369,6 +383,7 @@ const struct cv_command cv_cmd_enclave_serve = {
             "                                one more AWS endpoint, or where one really is\n"
             "                                (tcp:IP:PORT, unix:PATH)\n"
             "      --log-dir FOLDER          the log goes to FOLDER/enclave.log\n"
+            "      --rotate-every SECONDS    have the configurations fetched again by the clock\n"
             "      --stop-timeout SECONDS    from the stop signal to the kill (10)\n"
             "      --max-connections N       for each port (256); more are closed at once\n"
             "      --no-heartbeat            nitro-cli starts the enclave, and answers it\n"

@@ -406,6 +406,13 @@ class Control(Case):
         self.assertIsNone(init.hear())
         self.ends(program, 128 + 15)
 
+    def test_rotation_by_the_clock(self):
+        self.start("--rotate-every", "1")
+        init = self.init()
+        init.ask(1, "environment")
+        for _ in range(2):
+            self.assertEqual(init.hear(), {"type": "rotate"})
+
     def test_exit_status_and_the_last_lines_of_the_log(self):
         program = self.start()
         logs = self.open(9002)
