@@ -39,30 +39,34 @@ static int flush_some(struct cv_wm_flusher *f, const struct cv_mark *records, si
     return r;
 }
 
+/* The witness moves before anyone is told of more than a step beyond it. LAST
+ * is on the disk already. */
+static int follow_witness(struct cv_wm_flusher *f, uint64_t last, struct cv_error *err)
+{
+    if (f->keystore == NULL || last < f->witness.floor + CV_WM_WITNESS_STEP) {
+        return CV_OK;
+    }
+    f->witness.floor = last;
+    return cv_wm_witness_save(&f->witness, f->keystore, err);
+}
+
 static int flush_batch(struct cv_wm_flusher *f, const struct cv_wm_queue *batch, struct cv_error *err)
 {
     size_t most = f->spare * CV_WM_BLOCK_RECORDS < CV_WM_BATCH_RECORDS ? f->spare * CV_WM_BLOCK_RECORDS
                                                                        : CV_WM_BATCH_RECORDS;
     for (size_t i = 0; i < batch->n; i += most) {
         size_t n = batch->n - i < most ? batch->n - i : most;
+        uint64_t last = batch->records[i + n - 1].seq;
         int r = flush_some(f, &batch->records[i], n, err);
+        if (r == CV_OK) {
+            r = follow_witness(f, last, err);
+        }
         if (r != CV_OK) {
             return r;
         }
-        atomic_store_explicit(&f->durable, batch->records[i + n - 1].seq, memory_order_release);
+        atomic_store_explicit(&f->durable, last, memory_order_release);
     }
     return CV_OK;
-}
-
-/* The witness moves before anyone is told of more than a step beyond it. */
-static int follow_witness(struct cv_wm_flusher *f, struct cv_error *err)
-{
-    uint64_t durable = atomic_load_explicit(&f->durable, memory_order_relaxed);
-    if (f->keystore == NULL || durable < f->witness.floor + CV_WM_WITNESS_STEP) {
-        return CV_OK;
-    }
-    f->witness.floor = durable;
-    return cv_wm_witness_save(&f->witness, f->keystore, err);
 }
 
 static void poison(struct cv_wm_flusher *f, const struct cv_error *err)
@@ -81,7 +85,7 @@ static void run_batch(struct cv_wm_flusher *f)
     if (atomic_load(&f->poisoned)) {
         return;
     }
-    if (flush_batch(f, batch, &err) != CV_OK || follow_witness(f, &err) != CV_OK) {
+    if (flush_batch(f, batch, &err) != CV_OK) {
         poison(f, &err);
     }
     uint64_t took = (uint64_t)(cv_now_us() - began);
