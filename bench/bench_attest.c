@@ -37,7 +37,8 @@ static void raw_make(struct raw *r)
     EVP_MD_CTX *ctx = EVP_MD_CTX_new();
     r->key = EVP_EC_gen("P-384");
     r->n = sizeof r->sig;
-    if (ctx == NULL || r->key == NULL || EVP_DigestSignInit(ctx, NULL, EVP_sha384(), NULL, r->key) != 1 ||
+    if (ctx == NULL || r->key == NULL ||
+        EVP_DigestSignInit(ctx, NULL, EVP_sha384(), NULL, r->key) != 1 ||
         EVP_DigestSign(ctx, r->sig, &r->n, r->message, sizeof r->message) != 1) {
         exit(1);
     }
@@ -91,7 +92,8 @@ int main(int argc, char **argv)
     cv_buf_init(&document, CV_ATTEST_MAX_DOCUMENT);
     cv_buf_init(&root, 16384);
     cv_error_clear(&err);
-    if (argc != 3 || cv_file_read(&document, argv[1], &err) != 0 || cv_file_read(&root, argv[2], &err) != 0) {
+    if (argc != 3 || cv_file_read(&document, argv[1], &err) != 0 ||
+        cv_file_read(&root, argv[2], &err) != 0) {
         (void)fprintf(stderr, "usage: bench_attest DOCUMENT ROOT.pem\n");
         return 2;
     }
@@ -102,8 +104,9 @@ int main(int argc, char **argv)
     double one = raw_nanoseconds(&raw);
     double whole = document_nanoseconds(cv_buf_view(&document), &policy);
     EVP_PKEY_free(raw.key);
-    (void)printf("{\"p384_verify_ns\": %.0f, \"five_ns\": %.0f, \"document_ns\": %.0f, \"documents_per_second\": %.1f, "
-                 "\"over_raw\": %.3f}\n", one, RAW_VERIFICATIONS * one, whole, 1e9 / whole,
-                 whole / (RAW_VERIFICATIONS * one));
+    (void)printf(
+        "{\"p384_verify_ns\": %.0f, \"five_ns\": %.0f, \"document_ns\": %.0f, \"documents_per_second\": %.1f, "
+        "\"over_raw\": %.3f}\n",
+        one, RAW_VERIFICATIONS * one, whole, 1e9 / whole, whole / (RAW_VERIFICATIONS * one));
     return 0;
 }

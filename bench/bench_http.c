@@ -99,11 +99,14 @@ static void send_one(struct connection *c)
     uint8_t message[256];
     char hex[2 * sizeof message + 1];
     char request[1024];
-    size_t n = load.consensus ? attestation(message, sizeof message, c) : generic(message, sizeof message, c);
+    size_t n = load.consensus ? attestation(message, sizeof message, c)
+                              : generic(message, sizeof message, c);
     cv_hex_encode(hex, message, n);
-    int len = snprintf(request, sizeof request,
-                       "POST /keys/%s HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
-                       "Content-Length: %zu\r\n\r\n\"%s\"", c->key, 2 * n + 2, hex);
+    int len =
+        snprintf(request, sizeof request,
+                 "POST /keys/%s HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+                 "Content-Length: %zu\r\n\r\n\"%s\"",
+                 c->key, 2 * n + 2, hex);
     c->sent_us = cv_now_us();
     load.sent++;
     if (write(c->fd, request, (size_t)len) != len) {
@@ -148,7 +151,8 @@ static void readable(struct connection *c)
 
 static void open_connection(struct connection *c, unsigned port)
 {
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port),
+    struct sockaddr_in a = {.sin_family = AF_INET,
+                            .sin_port = htons((uint16_t)port),
                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int one = 1;
     struct epoll_event e = {.events = EPOLLIN, .data.ptr = c};
@@ -185,7 +189,8 @@ static void run(unsigned connections)
 int main(int argc, char **argv)
 {
     if (argc < 6) {
-        fprintf(stderr, "usage: bench_http PORT CONNECTIONS REQUESTS generic|attestation:LEVEL KEY...\n");
+        fprintf(stderr,
+                "usage: bench_http PORT CONNECTIONS REQUESTS generic|attestation:LEVEL KEY...\n");
         return 2;
     }
     unsigned port = (unsigned)strtoul(argv[1], NULL, 10);
@@ -195,7 +200,8 @@ int main(int argc, char **argv)
     load.consensus = strncmp(argv[4], "attestation:", 12) == 0;
     load.latency = calloc(load.wanted + 1, sizeof *load.latency);
     load.epoll = epoll_create1(EPOLL_CLOEXEC);
-    if (connections == 0 || connections > CONNECTIONS_MAX || load.latency == NULL || load.epoll < 0) {
+    if (connections == 0 || connections > CONNECTIONS_MAX || load.latency == NULL ||
+        load.epoll < 0) {
         die("starting");
     }
     uint32_t level = load.consensus ? (uint32_t)strtoul(argv[4] + 12, NULL, 10) : 0;
@@ -213,7 +219,9 @@ int main(int argc, char **argv)
     run(connections);
     double seconds = (double)(cv_now_us() - began) / 1e6;
     qsort(load.latency, load.done, sizeof *load.latency, compare);
-    printf("{\"requests\": %lu, \"failed\": %lu, \"per_second\": %.0f, \"p50_us\": %u, \"p99_us\": %u}\n", load.done,
-           load.failed, (double)load.done / seconds, load.latency[load.done / 2], load.latency[load.done * 99 / 100]);
+    printf(
+        "{\"requests\": %lu, \"failed\": %lu, \"per_second\": %.0f, \"p50_us\": %u, \"p99_us\": %u}\n",
+        load.done, load.failed, (double)load.done / seconds, load.latency[load.done / 2],
+        load.latency[load.done * 99 / 100]);
     return load.done == load.wanted && load.failed == 0 ? 0 : 1;
 }

@@ -30,7 +30,8 @@ static double nanoseconds(enum cv_scheme scheme)
     uint8_t message[80] = {0x13};
     struct cv_signing_key key = {.ready = false};
     struct cv_signature signature;
-    if (cv_private_key_generate(scheme, secret, NULL) != CV_OK || cv_signing_key_init(&key, scheme, secret) != CV_OK) {
+    if (cv_private_key_generate(scheme, secret, NULL) != CV_OK ||
+        cv_signing_key_init(&key, scheme, secret) != CV_OK) {
         exit(1);
     }
     unsigned long count = 0;
@@ -40,7 +41,8 @@ static double nanoseconds(enum cv_scheme scheme)
     int64_t counted_from = 0;
     do {
         message[79] = (uint8_t)count;
-        if (cv_sign(&key, CV_SIGN_VERSION_2, CV_BYTES(message, sizeof message), &signature) != CV_OK) {
+        if (cv_sign(&key, CV_SIGN_VERSION_2, CV_BYTES(message, sizeof message), &signature) !=
+            CV_OK) {
             exit(1);
         }
         now = cpu_us();

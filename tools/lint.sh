@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# ./dev lint: the clang build, clang-tidy, gcc's -fanalyzer, and the man pages.
+# ./dev lint: the clang build, the layout, clang-tidy, gcc's -fanalyzer, and the man pages.
 set -eu
 cd "$(dirname "$0")/.."
 status=0
@@ -8,6 +8,9 @@ status=0
 echo "== clang, warnings as errors"
 [ -f build/clang/build.ninja ] || cmake --preset clang >/dev/null
 cmake --build --preset clang || status=1
+
+echo "== layout"
+git ls-files -z '*.c' '*.h' | xargs -0 clang-format-14 --dry-run -Werror || status=1
 
 echo "== clang-tidy"
 find src -name '*.c' -print0 | xargs -0 -n 8 -P "$(nproc)" clang-tidy -quiet -p build/clang 2>/dev/null || status=1

@@ -59,15 +59,14 @@ extern "C" {
 #define CV_ATTEST_PCR_MAX 64           /* bytes of a register: 32, 48 or 64; AWS: 48 */
 
 /* SHA-256 of the DER of AWS's root certificate (commercial regions). */
-#define CV_ATTEST_AWS_ROOT_SHA256 \
-    "641a0321a3e244efe456463195d606317ed7cdcc3c1756e09893f3c68f79bb5b"
+#define CV_ATTEST_AWS_ROOT_SHA256 "641a0321a3e244efe456463195d606317ed7cdcc3c1756e09893f3c68f79bb5b"
 
 /* Why a document was refused. The numbers are part of the interface. */
 enum cv_attest_code {
     CV_ATTEST_OK = 0,
     /* The caller. */
-    CV_ATTEST_ERR_ARGUMENT = 1,  /* a wrong argument or policy, not a judgement of the document */
-    CV_ATTEST_ERR_INTERNAL = 2,  /* no memory, or the crypto library failed */
+    CV_ATTEST_ERR_ARGUMENT = 1, /* a wrong argument or policy, not a judgement of the document */
+    CV_ATTEST_ERR_INTERNAL = 2, /* no memory, or the crypto library failed */
     /* Malformed: not an attestation document at all. */
     CV_ATTEST_ERR_SIZE = 10,        /* empty, or larger than the format allows */
     CV_ATTEST_ERR_COSE = 11,        /* not a COSE_Sign1 of four members, or bytes after it */
@@ -79,9 +78,9 @@ enum cv_attest_code {
     CV_ATTEST_ERR_FIELD = 17,       /* a field of a wrong type, size or value */
     CV_ATTEST_ERR_CERTIFICATE = 18, /* a certificate that cannot be read */
     /* Untrusted chain. */
-    CV_ATTEST_ERR_ROOT = 30,        /* the chain does not start at the trusted root */
-    CV_ATTEST_ERR_CHAIN = 31,       /* names or certificate signatures do not follow on each other */
-    CV_ATTEST_ERR_CONSTRAINT = 32,  /* a certificate that may not do what the chain asks of it */
+    CV_ATTEST_ERR_ROOT = 30,       /* the chain does not start at the trusted root */
+    CV_ATTEST_ERR_CHAIN = 31,      /* names or certificate signatures do not follow on each other */
+    CV_ATTEST_ERR_CONSTRAINT = 32, /* a certificate that may not do what the chain asks of it */
     /* Time. */
     CV_ATTEST_ERR_NOT_YET_VALID = 40, /* a certificate is not valid yet */
     CV_ATTEST_ERR_EXPIRED = 41,       /* a certificate is no longer valid */
@@ -90,8 +89,8 @@ enum cv_attest_code {
     /* Signature. */
     CV_ATTEST_ERR_SIGNATURE = 50,
     /* A genuine document, but not the one that was asked for. */
-    CV_ATTEST_ERR_DEBUG = 60,      /* the enclave runs in debug mode: it proves nothing */
-    CV_ATTEST_ERR_PCR = 61,        /* a register is absent or has another value */
+    CV_ATTEST_ERR_DEBUG = 60, /* the enclave runs in debug mode: it proves nothing */
+    CV_ATTEST_ERR_PCR = 61,   /* a register is absent or has another value */
     CV_ATTEST_ERR_NONCE = 62,
     CV_ATTEST_ERR_USER_DATA = 63,
     CV_ATTEST_ERR_PUBLIC_KEY = 64,
@@ -113,10 +112,10 @@ struct cv_attest_span {
 /* A document taken apart. All views point into the bytes that were parsed and
  * live as long as these. */
 struct cv_attest_document {
-    struct cv_attest_span module_id;  /* UTF-8, without a NUL */
-    struct cv_attest_span digest;     /* "SHA384" */
-    uint64_t timestamp_ms;            /* since 1970-01-01 UTC */
-    uint32_t pcr_mask;                /* bit N: register N is in the document */
+    struct cv_attest_span module_id; /* UTF-8, without a NUL */
+    struct cv_attest_span digest;    /* "SHA384" */
+    uint64_t timestamp_ms;           /* since 1970-01-01 UTC */
+    uint32_t pcr_mask;               /* bit N: register N is in the document */
     struct cv_attest_span pcr[CV_ATTEST_PCRS];
     struct cv_attest_span certificate; /* DER of the leaf */
     size_t cabundle_count;
@@ -168,29 +167,33 @@ CV_ATTEST_API void cv_attest_policy_init(struct cv_attest_policy *policy);
 /* Asks that register INDEX holds the N bytes at VALUE (32, 48 or 64). Returns
  * CV_ATTEST_ERR_ARGUMENT for another index or length, or when another value is
  * expected of it already. */
-CV_ATTEST_API enum cv_attest_code cv_attest_expect_pcr(struct cv_attest_policy *policy, unsigned index,
-                                                       const void *value, size_t n) CV_ATTEST_CHECKED;
+CV_ATTEST_API enum cv_attest_code cv_attest_expect_pcr(struct cv_attest_policy *policy,
+                                                       unsigned index, const void *value,
+                                                       size_t n) CV_ATTEST_CHECKED;
 /* Set the fields of the same names. */
 CV_ATTEST_API void cv_attest_expect_nonce(struct cv_attest_policy *policy, const void *p, size_t n);
-CV_ATTEST_API void cv_attest_expect_user_data(struct cv_attest_policy *policy, const void *p, size_t n);
-CV_ATTEST_API void cv_attest_expect_public_key(struct cv_attest_policy *policy, const void *p, size_t n);
-CV_ATTEST_API void cv_attest_expect_module_id(struct cv_attest_policy *policy, const char *module_id);
+CV_ATTEST_API void cv_attest_expect_user_data(struct cv_attest_policy *policy, const void *p,
+                                              size_t n);
+CV_ATTEST_API void cv_attest_expect_public_key(struct cv_attest_policy *policy, const void *p,
+                                               size_t n);
+CV_ATTEST_API void cv_attest_expect_module_id(struct cv_attest_policy *policy,
+                                              const char *module_id);
 
 /* Parses and verifies LEN bytes at BYTES under POLICY (NULL: AWS's root, at the
  * document's own time, nothing else asked). Returns CV_ATTEST_OK and fills
  * *DOC, or the code of the first broken rule; *DOC is then all zeros. DOC and
  * ERR may be NULL. */
-CV_ATTEST_API enum cv_attest_code cv_attest_verify(struct cv_attest_document *doc, const void *bytes,
-                                                   size_t len, const struct cv_attest_policy *policy,
+CV_ATTEST_API enum cv_attest_code cv_attest_verify(struct cv_attest_document *doc,
+                                                   const void *bytes, size_t len,
+                                                   const struct cv_attest_policy *policy,
                                                    struct cv_attest_error *err) CV_ATTEST_CHECKED;
 
 /* Takes a document apart WITHOUT verifying it: for display and diagnosis only.
  * Shape, types, sizes, duplicates and trailing bytes are checked, certificates
  * and signature are not. STRICT as in the policy. */
-CV_ATTEST_API enum cv_attest_code cv_attest_parse_unverified(struct cv_attest_document *doc,
-                                                             const void *bytes, size_t len, bool strict,
-                                                             struct cv_attest_error *err)
-    CV_ATTEST_CHECKED;
+CV_ATTEST_API enum cv_attest_code cv_attest_parse_unverified(
+    struct cv_attest_document *doc, const void *bytes, size_t len, bool strict,
+    struct cv_attest_error *err) CV_ATTEST_CHECKED;
 
 /* True when PCR0 is all zeros or absent: an enclave started with --debug-mode,
  * whose memory and console the parent can read. */
@@ -200,7 +203,7 @@ CV_ATTEST_API bool cv_attest_is_debug(const struct cv_attest_document *doc);
 struct cv_attest_certificate {
     char subject[256]; /* RFC 2253 text, cut when longer */
     char issuer[256];
-    char serial[65];   /* lower-case hex */
+    char serial[65]; /* lower-case hex */
     int64_t not_before_ms;
     int64_t not_after_ms;
     uint8_t sha256[32]; /* of the DER */
@@ -208,10 +211,9 @@ struct cv_attest_certificate {
     int path_len; /* -1 = not limited */
 };
 /* Reads a DER certificate of at most CV_ATTEST_MAX_CERTIFICATE bytes. */
-CV_ATTEST_API enum cv_attest_code cv_attest_certificate_read(struct cv_attest_certificate *out,
-                                                             const void *der, size_t n,
-                                                             struct cv_attest_error *err)
-    CV_ATTEST_CHECKED;
+CV_ATTEST_API enum cv_attest_code cv_attest_certificate_read(
+    struct cv_attest_certificate *out, const void *der, size_t n,
+    struct cv_attest_error *err) CV_ATTEST_CHECKED;
 
 /* A short name of a code for programs: "expired", "pcr_mismatch"… */
 CV_ATTEST_API const char *cv_attest_code_name(enum cv_attest_code code);

@@ -48,8 +48,8 @@ static bool fill(struct cv_attest_certificate *out, X509 *cert)
            X509_digest(cert, EVP_sha256(), out->sha256, &len) == 1;
 }
 
-enum cv_attest_code cv_attest_certificate_read(struct cv_attest_certificate *out, const void *der, size_t n,
-                                               struct cv_attest_error *err)
+enum cv_attest_code cv_attest_certificate_read(struct cv_attest_certificate *out, const void *der,
+                                               size_t n, struct cv_attest_error *err)
 {
     X509 *cert = NULL;
     bool ok = false;

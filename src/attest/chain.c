@@ -19,7 +19,8 @@
 
 #define AUTH_LEVEL 2 /* no key under 112 bits of security, no SHA-1 */
 
-const char *cv_attest_chain_field(char out[48], const struct cv_attest_chain *chain, size_t position)
+const char *cv_attest_chain_field(char out[48], const struct cv_attest_chain *chain,
+                                  size_t position)
 {
     if (position == 0)
         snprintf(out, 48, "certificate");
@@ -57,7 +58,8 @@ void cv_attest_chain_free(struct cv_attest_chain *chain)
     memset(chain, 0, sizeof *chain);
 }
 
-enum cv_attest_code cv_attest_chain_read(struct cv_attest_chain *chain, const struct cv_attest_document *doc,
+enum cv_attest_code cv_attest_chain_read(struct cv_attest_chain *chain,
+                                         const struct cv_attest_document *doc,
                                          struct cv_attest_error *err)
 {
     size_t count = doc->cabundle_count + 1;
@@ -113,7 +115,8 @@ static bool root_digest(uint8_t out[32], const uint8_t *p, size_t n)
 }
 
 static enum cv_attest_code check_root(const struct cv_attest_document *doc,
-                                      const struct cv_attest_policy *policy, struct cv_attest_error *err)
+                                      const struct cv_attest_policy *policy,
+                                      struct cv_attest_error *err)
 {
     uint8_t found[32], wanted[32];
 
@@ -160,12 +163,13 @@ static enum cv_attest_code check_rules(const struct cv_attest_chain *chain, size
     /* Position 1 signs the leaf, and has no CA below itself. */
     if (path_len >= 0 && (size_t)path_len < i - 1)
         return cv_attest_fail(err, CV_ATTEST_ERR_CONSTRAINT, field,
-                              "allows a path of %ld certificates below it, and there are %zu", path_len, i - 1);
+                              "allows a path of %ld certificates below it, and there are %zu",
+                              path_len, i - 1);
     return CV_ATTEST_OK;
 }
 
-static enum cv_attest_code check_time(const struct cv_attest_chain *chain, size_t i, int64_t time_ms,
-                                      struct cv_attest_error *err)
+static enum cv_attest_code check_time(const struct cv_attest_chain *chain, size_t i,
+                                      int64_t time_ms, struct cv_attest_error *err)
 {
     int64_t from, to;
     char field[48];
@@ -173,7 +177,8 @@ static enum cv_attest_code check_time(const struct cv_attest_chain *chain, size_
     cv_attest_chain_field(field, chain, i);
     if (!cv_attest_asn1_time(&from, X509_get0_notBefore(chain->cert[i])) ||
         !cv_attest_asn1_time(&to, X509_get0_notAfter(chain->cert[i])))
-        return cv_attest_fail(err, CV_ATTEST_ERR_CERTIFICATE, field, "has a validity that cannot be read");
+        return cv_attest_fail(err, CV_ATTEST_ERR_CERTIFICATE, field,
+                              "has a validity that cannot be read");
     /* Both ends belong to the validity (RFC 5280 section 4.1.2.5), in seconds. */
     if (time_ms < from)
         return cv_attest_fail(err, CV_ATTEST_ERR_NOT_YET_VALID, field,
@@ -234,7 +239,8 @@ static bool same_path(X509_STORE_CTX *ctx, const struct cv_attest_chain *chain)
     return true;
 }
 
-static enum cv_attest_code verify_path(const struct cv_attest_chain *chain, struct cv_attest_error *err)
+static enum cv_attest_code verify_path(const struct cv_attest_chain *chain,
+                                       struct cv_attest_error *err)
 {
     X509_STORE *store = X509_STORE_new();
     X509_STORE_CTX *ctx = X509_STORE_CTX_new();
@@ -257,8 +263,9 @@ static enum cv_attest_code verify_path(const struct cv_attest_chain *chain, stru
     if (X509_verify_cert(ctx) != 1)
         code = openssl_refusal(ctx, chain, err);
     else if (!same_path(ctx, chain))
-        code = cv_attest_fail(err, CV_ATTEST_ERR_CHAIN, "cabundle",
-                              "holds other certificates than those of one path from the root to the leaf");
+        code = cv_attest_fail(
+            err, CV_ATTEST_ERR_CHAIN, "cabundle",
+            "holds other certificates than those of one path from the root to the leaf");
     else
         code = CV_ATTEST_OK;
 out:

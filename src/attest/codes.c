@@ -68,8 +68,8 @@ const char *cv_attest_version(void)
     return CV_VERSION;
 }
 
-enum cv_attest_code cv_attest_fail(struct cv_attest_error *err, enum cv_attest_code code, const char *field,
-                                   const char *fmt, ...)
+enum cv_attest_code cv_attest_fail(struct cv_attest_error *err, enum cv_attest_code code,
+                                   const char *field, const char *fmt, ...)
 {
     va_list args;
 

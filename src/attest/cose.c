@@ -21,13 +21,15 @@ static enum cv_attest_code read_protected(struct cv_bytes in, struct cv_attest_e
     while (cv_cbor_next(&r, &it)) {
         struct cv_cbor_head head;
         int64_t label = 0;
-        if (cv_cbor_peek(&r, &head) == 0 && (head.major == CV_CBOR_UINT || head.major == CV_CBOR_NINT))
+        if (cv_cbor_peek(&r, &head) == 0 &&
+            (head.major == CV_CBOR_UINT || head.major == CV_CBOR_NINT))
             cv_cbor_read_int(&r, &label);
         else
             cv_cbor_skip(&r, MAX_DEPTH, NULL);
         if (label == LABEL_CRIT)
-            return cv_attest_fail(err, CV_ATTEST_ERR_COSE, "protected",
-                                  "names critical header parameters, which attestation documents have not");
+            return cv_attest_fail(
+                err, CV_ATTEST_ERR_COSE, "protected",
+                "names critical header parameters, which attestation documents have not");
         if (label != LABEL_ALG) {
             cv_cbor_skip(&r, MAX_DEPTH, NULL);
             continue;
@@ -38,7 +40,8 @@ static enum cv_attest_code read_protected(struct cv_bytes in, struct cv_attest_e
                                   "the algorithm is not the number of ES384");
     }
     if (cv_reader_end(&r) != 0 || algs > 1)
-        return cv_attest_fail(err, CV_ATTEST_ERR_COSE, "protected", "is not a well-formed CBOR map");
+        return cv_attest_fail(err, CV_ATTEST_ERR_COSE, "protected",
+                              "is not a well-formed CBOR map");
     if (algs == 0 || alg != ALG_ES384)
         return cv_attest_fail(err, CV_ATTEST_ERR_ALGORITHM, "protected",
                               "the algorithm is not ES384 (-35), the only one that the NSM uses");
@@ -53,7 +56,8 @@ enum cv_attest_code cv_attest_read_cose(struct cv_attest_document *doc, struct c
 
     if (in.n == 0 || in.n > CV_ATTEST_MAX_DOCUMENT)
         return cv_attest_fail(err, CV_ATTEST_ERR_SIZE, "",
-                              "a document has 1 to %d bytes, and this has %zu", CV_ATTEST_MAX_DOCUMENT, in.n);
+                              "a document has 1 to %d bytes, and this has %zu",
+                              CV_ATTEST_MAX_DOCUMENT, in.n);
     cv_reader_init(&r, in);
     if (cv_peek_u8(&r) == 0xD2) { /* tag 18 */
         doc->tagged = true;
@@ -73,12 +77,14 @@ enum cv_attest_code cv_attest_read_cose(struct cv_attest_document *doc, struct c
     if (cv_cbor_read_bstr(&r, &payload) != 0)
         return cv_attest_fail(err, CV_ATTEST_ERR_COSE, "payload", "is not a whole byte string");
     if (payload.n == 0 || payload.n > CV_ATTEST_MAX_PAYLOAD)
-        return cv_attest_fail(err, CV_ATTEST_ERR_SIZE, "payload", "has %zu bytes; 1 to %d are allowed",
-                              payload.n, CV_ATTEST_MAX_PAYLOAD);
+        return cv_attest_fail(err, CV_ATTEST_ERR_SIZE, "payload",
+                              "has %zu bytes; 1 to %d are allowed", payload.n,
+                              CV_ATTEST_MAX_PAYLOAD);
     if (cv_cbor_read_bstr(&r, &signature) != 0)
         return cv_attest_fail(err, CV_ATTEST_ERR_COSE, "signature", "is not a whole byte string");
     if (signature.n != 96)
-        return cv_attest_fail(err, CV_ATTEST_ERR_COSE, "signature", "has %zu bytes, not 96", signature.n);
+        return cv_attest_fail(err, CV_ATTEST_ERR_COSE, "signature", "has %zu bytes, not 96",
+                              signature.n);
     if (cv_reader_end(&r) != 0)
         return cv_attest_fail(err, CV_ATTEST_ERR_COSE, "", "%zu bytes follow the document",
                               cv_reader_left(&r));

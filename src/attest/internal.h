@@ -10,16 +10,18 @@
 
 #define CV_ATTEST_HIDDEN __attribute__((visibility("hidden")))
 /* Fills ERR (may be NULL) and returns CODE. FIELD may be "". */
-CV_ATTEST_HIDDEN enum cv_attest_code cv_attest_fail(struct cv_attest_error *err, enum cv_attest_code code,
-                                                    const char *field, const char *fmt, ...)
-    CV_PRINTF(4, 5);
+CV_ATTEST_HIDDEN enum cv_attest_code cv_attest_fail(struct cv_attest_error *err,
+                                                    enum cv_attest_code code, const char *field,
+                                                    const char *fmt, ...) CV_PRINTF(4, 5);
 
 /* The COSE_Sign1 around the payload: fills tagged, protected_header, payload
  * and signature of DOC. */
-CV_ATTEST_HIDDEN enum cv_attest_code cv_attest_read_cose(struct cv_attest_document *doc, struct cv_bytes in,
+CV_ATTEST_HIDDEN enum cv_attest_code cv_attest_read_cose(struct cv_attest_document *doc,
+                                                         struct cv_bytes in,
                                                          struct cv_attest_error *err);
 /* The payload: fills the other fields. */
-CV_ATTEST_HIDDEN enum cv_attest_code cv_attest_read_payload(struct cv_attest_document *doc, bool strict,
+CV_ATTEST_HIDDEN enum cv_attest_code cv_attest_read_payload(struct cv_attest_document *doc,
+                                                            bool strict,
                                                             struct cv_attest_error *err);
 
 /* The certificates of a document, parsed: [0] is the leaf, [count-1] the root. */
@@ -36,11 +38,11 @@ CV_ATTEST_HIDDEN void cv_attest_chain_free(struct cv_attest_chain *chain);
 CV_ATTEST_HIDDEN enum cv_attest_code cv_attest_chain_verify(const struct cv_attest_chain *chain,
                                                             const struct cv_attest_document *doc,
                                                             const struct cv_attest_policy *policy,
-                                                            int64_t time_ms, struct cv_attest_error *err);
+                                                            int64_t time_ms,
+                                                            struct cv_attest_error *err);
 /* The COSE signature under the key of the leaf. */
-CV_ATTEST_HIDDEN enum cv_attest_code cv_attest_verify_signature(X509 *leaf,
-                                                                const struct cv_attest_document *doc,
-                                                                struct cv_attest_error *err);
+CV_ATTEST_HIDDEN enum cv_attest_code cv_attest_verify_signature(
+    X509 *leaf, const struct cv_attest_document *doc, struct cv_attest_error *err);
 /* Debug mode, registers, fields, age. */
 CV_ATTEST_HIDDEN enum cv_attest_code cv_attest_check_policy(const struct cv_attest_document *doc,
                                                             const struct cv_attest_policy *policy,
@@ -50,7 +52,8 @@ CV_ATTEST_HIDDEN enum cv_attest_code cv_attest_policy_sane(const struct cv_attes
                                                            struct cv_attest_error *err);
 
 /* "cabundle[N]", or "certificate" for the leaf; POSITION as in the chain. */
-CV_ATTEST_HIDDEN const char *cv_attest_chain_field(char out[48], const struct cv_attest_chain *chain,
+CV_ATTEST_HIDDEN const char *cv_attest_chain_field(char out[48],
+                                                   const struct cv_attest_chain *chain,
                                                    size_t position);
 /* A certificate's time in ms; false when it cannot be read. */
 CV_ATTEST_HIDDEN bool cv_attest_asn1_time(int64_t *ms, const ASN1_TIME *time);

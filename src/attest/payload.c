@@ -16,16 +16,31 @@
 #define MAX_UNKNOWN 16
 #define MAX_TIMESTAMP_MS UINT64_C(253402300799999) /* the end of the year 9999 */
 
-enum field { MODULE_ID, DIGEST, TIMESTAMP, PCRS, CERTIFICATE, CABUNDLE, PUBLIC_KEY, USER_DATA, NONCE, FIELDS };
+enum field {
+    MODULE_ID,
+    DIGEST,
+    TIMESTAMP,
+    PCRS,
+    CERTIFICATE,
+    CABUNDLE,
+    PUBLIC_KEY,
+    USER_DATA,
+    NONCE,
+    FIELDS
+};
 
 static const struct {
     const char *name;
     bool optional;
 } fields[FIELDS] = {
-    [MODULE_ID] = {"module_id", false},     [DIGEST] = {"digest", false},
-    [TIMESTAMP] = {"timestamp", false},     [PCRS] = {"pcrs", false},
-    [CERTIFICATE] = {"certificate", false}, [CABUNDLE] = {"cabundle", false},
-    [PUBLIC_KEY] = {"public_key", true},    [USER_DATA] = {"user_data", true},
+    [MODULE_ID] = {"module_id", false},
+    [DIGEST] = {"digest", false},
+    [TIMESTAMP] = {"timestamp", false},
+    [PCRS] = {"pcrs", false},
+    [CERTIFICATE] = {"certificate", false},
+    [CABUNDLE] = {"cabundle", false},
+    [PUBLIC_KEY] = {"public_key", true},
+    [USER_DATA] = {"user_data", true},
     [NONCE] = {"nonce", true},
 };
 
@@ -46,8 +61,8 @@ static enum cv_attest_code read_bytes(struct parser *p, const char *field, size_
     if (cv_cbor_read_bstr(&p->r, &b) != 0)
         return cv_attest_fail(p->err, CV_ATTEST_ERR_FIELD, field, "is not a whole byte string");
     if (b.n < min || b.n > max)
-        return cv_attest_fail(p->err, CV_ATTEST_ERR_FIELD, field, "has %zu bytes; %zu to %zu are allowed",
-                              b.n, min, max);
+        return cv_attest_fail(p->err, CV_ATTEST_ERR_FIELD, field,
+                              "has %zu bytes; %zu to %zu are allowed", b.n, min, max);
     *out = cv_attest_span(b);
     return CV_ATTEST_OK;
 }
@@ -60,7 +75,8 @@ static enum cv_attest_code read_module_id(struct parser *p)
         return cv_attest_fail(p->err, CV_ATTEST_ERR_FIELD, "module_id", "is not text");
     if (text.n == 0 || text.n > CV_ATTEST_MAX_MODULE_ID)
         return cv_attest_fail(p->err, CV_ATTEST_ERR_FIELD, "module_id",
-                              "has %zu bytes; 1 to %d are allowed", text.n, CV_ATTEST_MAX_MODULE_ID);
+                              "has %zu bytes; 1 to %d are allowed", text.n,
+                              CV_ATTEST_MAX_MODULE_ID);
     p->doc->module_id = cv_attest_span(text);
     return CV_ATTEST_OK;
 }
@@ -93,8 +109,8 @@ static enum cv_attest_code read_pcr(struct parser *p)
     char name[16];
 
     if (cv_cbor_read_uint(&p->r, &index) != 0 || index >= CV_ATTEST_PCRS)
-        return cv_attest_fail(p->err, CV_ATTEST_ERR_FIELD, "pcrs", "an index is not a number from 0 to %d",
-                              CV_ATTEST_PCRS - 1);
+        return cv_attest_fail(p->err, CV_ATTEST_ERR_FIELD, "pcrs",
+                              "an index is not a number from 0 to %d", CV_ATTEST_PCRS - 1);
     snprintf(name, sizeof name, "pcrs[%u]", (unsigned)index);
     if (doc->pcr_mask >> index & 1)
         return cv_attest_fail(p->err, CV_ATTEST_ERR_DUPLICATE, name, "occurs twice");
@@ -103,7 +119,8 @@ static enum cv_attest_code read_pcr(struct parser *p)
         return code;
     size_t n = doc->pcr[index].n;
     if (n != 32 && n != 48 && n != 64)
-        return cv_attest_fail(p->err, CV_ATTEST_ERR_FIELD, name, "has %zu bytes, not 32, 48 or 64", n);
+        return cv_attest_fail(p->err, CV_ATTEST_ERR_FIELD, name, "has %zu bytes, not 32, 48 or 64",
+                              n);
     doc->pcr_mask |= UINT32_C(1) << index;
     return CV_ATTEST_OK;
 }
@@ -161,16 +178,26 @@ static enum cv_attest_code read_field(struct parser *p, enum field field)
         return cv_attest_fail(p->err, CV_ATTEST_ERR_MISSING, name, "is null, but mandatory");
     }
     switch (field) {
-    case MODULE_ID: return read_module_id(p);
-    case DIGEST: return read_digest(p);
-    case TIMESTAMP: return read_timestamp(p);
-    case PCRS: return read_pcrs(p);
-    case CERTIFICATE: return read_bytes(p, name, 1, CV_ATTEST_MAX_CERTIFICATE, &doc->certificate);
-    case CABUNDLE: return read_cabundle(p);
-    case PUBLIC_KEY: return read_bytes(p, name, 1, CV_ATTEST_MAX_FIELD, &doc->public_key);
-    case USER_DATA: return read_bytes(p, name, 0, CV_ATTEST_MAX_FIELD, &doc->user_data);
-    case NONCE: return read_bytes(p, name, 0, CV_ATTEST_MAX_FIELD, &doc->nonce);
-    case FIELDS: break;
+    case MODULE_ID:
+        return read_module_id(p);
+    case DIGEST:
+        return read_digest(p);
+    case TIMESTAMP:
+        return read_timestamp(p);
+    case PCRS:
+        return read_pcrs(p);
+    case CERTIFICATE:
+        return read_bytes(p, name, 1, CV_ATTEST_MAX_CERTIFICATE, &doc->certificate);
+    case CABUNDLE:
+        return read_cabundle(p);
+    case PUBLIC_KEY:
+        return read_bytes(p, name, 1, CV_ATTEST_MAX_FIELD, &doc->public_key);
+    case USER_DATA:
+        return read_bytes(p, name, 0, CV_ATTEST_MAX_FIELD, &doc->user_data);
+    case NONCE:
+        return read_bytes(p, name, 0, CV_ATTEST_MAX_FIELD, &doc->nonce);
+    case FIELDS:
+        break;
     }
     return CV_ATTEST_ERR_INTERNAL;
 }
@@ -181,7 +208,8 @@ static enum cv_attest_code skip_unknown(struct parser *p, struct cv_bytes key)
 
     cv_error_quote(quoted, sizeof quoted, key.p, key.n);
     if (p->strict)
-        return cv_attest_fail(p->err, CV_ATTEST_ERR_UNKNOWN, quoted, "is not a field of attestation documents");
+        return cv_attest_fail(p->err, CV_ATTEST_ERR_UNKNOWN, quoted,
+                              "is not a field of attestation documents");
     for (unsigned i = 0; i < p->doc->unknown_fields; i++) {
         if (cv_bytes_equal(p->unknown[i], key))
             return cv_attest_fail(p->err, CV_ATTEST_ERR_DUPLICATE, quoted, "occurs twice");
@@ -200,7 +228,8 @@ static enum cv_attest_code read_entry(struct parser *p)
     unsigned i;
 
     if (cv_cbor_read_tstr(&p->r, &key) != 0)
-        return cv_attest_fail(p->err, CV_ATTEST_ERR_PAYLOAD, "payload", "a field's name is not text");
+        return cv_attest_fail(p->err, CV_ATTEST_ERR_PAYLOAD, "payload",
+                              "a field's name is not text");
     for (i = 0; i < FIELDS; i++) {
         if (cv_bytes_equal_str(key, fields[i].name))
             break;

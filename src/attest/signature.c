@@ -17,7 +17,8 @@ static bool is_p384(EVP_PKEY *key)
     char group[32];
 
     return key != NULL && EVP_PKEY_is_a(key, "EC") == 1 &&
-           EVP_PKEY_get_group_name(key, group, sizeof group, NULL) == 1 && strcmp(group, "secp384r1") == 0;
+           EVP_PKEY_get_group_name(key, group, sizeof group, NULL) == 1 &&
+           strcmp(group, "secp384r1") == 0;
 }
 
 /* r‖s as the DER that OpenSSL wants; its length, or 0. */
@@ -48,7 +49,8 @@ enum cv_attest_code cv_attest_verify_signature(X509 *leaf, const struct cv_attes
     struct cv_writer w;
 
     if (!is_p384(key))
-        return cv_attest_fail(err, CV_ATTEST_ERR_CERTIFICATE, "certificate", "does not hold a P-384 key");
+        return cv_attest_fail(err, CV_ATTEST_ERR_CERTIFICATE, "certificate",
+                              "does not hold a P-384 key");
     int n = to_der(der, doc->signature);
     EVP_MD_CTX *ctx = EVP_MD_CTX_new();
     /* Sig_structure, RFC 9052 section 4.4, up to the payload's bytes. */
@@ -63,7 +65,8 @@ enum cv_attest_code cv_attest_verify_signature(X509 *leaf, const struct cv_attes
         EVP_DigestVerifyUpdate(ctx, prefix, w.n) != 1 ||
         EVP_DigestVerifyUpdate(ctx, doc->payload.p, doc->payload.n) != 1) {
         EVP_MD_CTX_free(ctx);
-        return cv_attest_fail(err, CV_ATTEST_ERR_INTERNAL, "", "OpenSSL could not prepare the signature check");
+        return cv_attest_fail(err, CV_ATTEST_ERR_INTERNAL, "",
+                              "OpenSSL could not prepare the signature check");
     }
     int ok = EVP_DigestVerifyFinal(ctx, der, (size_t)n);
     EVP_MD_CTX_free(ctx);

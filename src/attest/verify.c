@@ -11,8 +11,8 @@ static void clear_error(struct cv_attest_error *err)
         memset(err, 0, sizeof *err);
 }
 
-enum cv_attest_code cv_attest_parse_unverified(struct cv_attest_document *doc, const void *bytes, size_t len,
-                                               bool strict, struct cv_attest_error *err)
+enum cv_attest_code cv_attest_parse_unverified(struct cv_attest_document *doc, const void *bytes,
+                                               size_t len, bool strict, struct cv_attest_error *err)
 {
     enum cv_attest_code code;
 
@@ -29,7 +29,8 @@ enum cv_attest_code cv_attest_parse_unverified(struct cv_attest_document *doc, c
 }
 
 static enum cv_attest_code verify_parsed(const struct cv_attest_document *doc,
-                                         const struct cv_attest_policy *policy, struct cv_attest_error *err)
+                                         const struct cv_attest_policy *policy,
+                                         struct cv_attest_error *err)
 {
     struct cv_attest_chain chain = {0};
     /* NOLINTNEXTLINE(clang-analyzer-core.uninitialized.Assign) */
@@ -45,7 +46,8 @@ static enum cv_attest_code verify_parsed(const struct cv_attest_document *doc,
 }
 
 enum cv_attest_code cv_attest_verify(struct cv_attest_document *doc, const void *bytes, size_t len,
-                                     const struct cv_attest_policy *policy, struct cv_attest_error *err)
+                                     const struct cv_attest_policy *policy,
+                                     struct cv_attest_error *err)
 {
     struct cv_attest_policy standard;
     struct cv_attest_document parsed = {0};

@@ -30,15 +30,16 @@ void cv_audit_close(struct cv_audit *audit);
 /* Adds one line to the buffer: EVENT and pairs (name, value) of strings, ended
  * by NULL; pairs whose value is NULL are left out. CV_ERR_LIMIT: the line is
  * too long, or too much is waiting. */
-int cv_audit_add(struct cv_audit *audit, const char *event, ...) CV_NODISCARD __attribute__((sentinel));
+int cv_audit_add(struct cv_audit *audit, const char *event, ...) CV_NODISCARD
+    __attribute__((sentinel));
 /* Writes what is buffered with one write(2); cheap when nothing is. After an
  * error every further call fails with the same: a log with a hole is none. */
 int cv_audit_flush(struct cv_audit *audit, struct cv_error *err) CV_NODISCARD;
 
 struct cv_audit_report {
     uint64_t lines;
-    uint64_t bad_line;               /* 1-based, 0 = none */
-    char reason[128];                /* of the first fault */
+    uint64_t bad_line;                         /* 1-based, 0 = none */
+    char reason[128];                          /* of the first fault */
     char last_hash[2 * CV_AUDIT_HASH_LEN + 1]; /* "" for an empty log */
 };
 /* Reads a whole log from FD. CV_OK with bad_line set or not; CV_ERR_IO. */

@@ -17,7 +17,8 @@ void cv_audit_hash(char out[CV_AUDIT_HEX_LEN + 1], struct cv_bytes head)
     cv_hex_encode(out, hash, sizeof hash);
 }
 
-int cv_audit_check_line(struct cv_bytes line, uint64_t seq, char prev[CV_AUDIT_HEX_LEN + 1], const char **reason)
+int cv_audit_check_line(struct cv_bytes line, uint64_t seq, char prev[CV_AUDIT_HEX_LEN + 1],
+                        const char **reason)
 {
     CV_JSON_AUTO json_t *doc = NULL;
     *reason = "it is not a line of an audit log";
@@ -71,7 +72,8 @@ int cv_audit_verify(struct cv_audit_report *report, int fd, struct cv_error *err
         const char *reason = "it has no end: writing it was cut off";
         bool whole = n > 0 && line[n - 1] == '\n';
         report->lines++;
-        if (!whole || cv_audit_check_line(CV_BYTES(line, n - 1), report->lines, prev, &reason) != CV_OK) {
+        if (!whole ||
+            cv_audit_check_line(CV_BYTES(line, n - 1), report->lines, prev, &reason) != CV_OK) {
             report->bad_line = report->lines;
             snprintf(report->reason, sizeof report->reason, "%s", reason);
             break;

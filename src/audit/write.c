@@ -43,9 +43,11 @@ static int resume(struct cv_audit *a, const char *path, struct cv_error *err)
     }
     size_t n = (size_t)got;
     if (tail[n - 1] != '\n') {
-        return cv_error_set(err, CV_ERR_INVALID,
-                            "the last line of %s has no end: writing it was cut off; see `claviger audit verify`, then "
-                            "move the file away to start a new one", path);
+        return cv_error_set(
+            err, CV_ERR_INVALID,
+            "the last line of %s has no end: writing it was cut off; see `claviger audit verify`, then "
+            "move the file away to start a new one",
+            path);
     }
     const char *start = n > 1 ? memrchr(tail, '\n', n - 1) : NULL;
     start = start != NULL ? start + 1 : tail;
@@ -56,16 +58,19 @@ static int resume(struct cv_audit *a, const char *path, struct cv_error *err)
     int64_t seq = 0;
     int r = cv_json_parse_object(&doc, line, CV_AUDIT_LINE_MAX, path, NULL);
     if (r == CV_OK && (r = cv_json_get_int(doc, "seq", 1, INT64_MAX, &seq, NULL)) == CV_OK &&
-        (r = cv_json_get_str(doc, "prev", &prev, NULL)) == CV_OK && strlen(prev) == CV_AUDIT_HEX_LEN) {
+        (r = cv_json_get_str(doc, "prev", &prev, NULL)) == CV_OK &&
+        strlen(prev) == CV_AUDIT_HEX_LEN) {
         memcpy(a->prev, prev, sizeof a->prev);
         a->seq = (uint64_t)seq;
         r = cv_audit_check_line(line, a->seq, a->prev, &reason);
     }
     return r == CV_OK && reason != NULL
                ? CV_OK
-               : cv_error_set(err, CV_ERR_INVALID,
-                              "the last line of %s is damaged: see `claviger audit verify`, then move the file away to "
-                              "start a new one", path);
+               : cv_error_set(
+                     err, CV_ERR_INVALID,
+                     "the last line of %s is damaged: see `claviger audit verify`, then move the file away to "
+                     "start a new one",
+                     path);
 }
 
 int cv_audit_open(struct cv_audit **out, const char *path, struct cv_error *err)

@@ -221,8 +221,11 @@ static enum verdict judge_reply(struct call *k)
     k->rc = cv_error_set(k->err, cv_aws_error_code(k->aws), "%s",
                          cv_aws_error_format(text, sizeof text, k->aws));
     switch (cv_aws_error_classify(k->aws)) {
-    case CV_AWS_THROTTLE: k->c->throttled++; return AGAIN;
-    case CV_AWS_TRANSIENT: return AGAIN;
+    case CV_AWS_THROTTLE:
+        k->c->throttled++;
+        return AGAIN;
+    case CV_AWS_TRANSIENT:
+        return AGAIN;
     case CV_AWS_CLOCK_SKEW:
         if (k->skew_done || header == NULL || cv_http_date_parse(&date, header) != 0)
             return GIVE_UP;
@@ -234,7 +237,8 @@ static enum verdict judge_reply(struct call *k)
             return GIVE_UP;
         k->renew_done = k->renew = true;
         return AGAIN;
-    case CV_AWS_FINAL: break;
+    case CV_AWS_FINAL:
+        break;
     }
     return GIVE_UP;
 }
@@ -247,8 +251,10 @@ static enum verdict judge_failure(struct call *k)
     case CV_ERR_CLOSED:
     case CV_ERR_TRUNCATED:
     case CV_ERR_IO:
-    case CV_ERR_NOT_FOUND: /* a name that does not resolve, perhaps for now */ return AGAIN;
-    default: return GIVE_UP;
+    case CV_ERR_NOT_FOUND: /* a name that does not resolve, perhaps for now */
+        return AGAIN;
+    default:
+        return GIVE_UP;
     }
 }
 

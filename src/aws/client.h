@@ -15,7 +15,7 @@
 
 #define CV_AWS_MAX_ATTEMPTS 3   /* in all, by default */
 #define CV_AWS_ATTEMPT_MS 10000 /* for one attempt, by default */
-#define CV_AWS_REPLY_MAX                                                                           \
+#define CV_AWS_REPLY_MAX \
     (4u << 20) /* bytes of a reply, by default; a page of DynamoDB has 1 MiB of data */
 
 struct cv_aws_client_config {

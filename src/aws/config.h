@@ -20,10 +20,10 @@
 
 struct cv_aws_config;
 
-struct cv_aws_options { /* every member may be NULL or 0 */
-    const char *profile;     /* NULL: AWS_PROFILE, then "default" */
-    const char *region;      /* NULL: AWS_REGION, AWS_DEFAULT_REGION, profile, IMDS */
-    const char *ca_file;     /* NULL: AWS_CA_BUNDLE, profile's ca_bundle, Mozilla's roots */
+struct cv_aws_options {  /* every member may be NULL or 0 */
+    const char *profile; /* NULL: AWS_PROFILE, then "default" */
+    const char *region;  /* NULL: AWS_REGION, AWS_DEFAULT_REGION, profile, IMDS */
+    const char *ca_file; /* NULL: AWS_CA_BUNDLE, profile's ca_bundle, Mozilla's roots */
     const struct cv_aws_credentials *credentials; /* explicit ones, copied */
 };
 
@@ -65,7 +65,7 @@ const char *cv_aws_config_profile(const struct cv_aws_config *config);
 /* Region, endpoint (URL may be NULL), transport, provider and attempts together:
  * a client of SERVICE. REGION NULL: cv_aws_config_region(). */
 int cv_aws_config_client(struct cv_aws_config *config, struct cv_aws_client **out,
-                         const char *service, const char *region, const char *url,
-                         int64_t deadline, struct cv_error *err) CV_NODISCARD;
+                         const char *service, const char *region, const char *url, int64_t deadline,
+                         struct cv_error *err) CV_NODISCARD;
 
 #endif

@@ -53,8 +53,8 @@ bool cv_aws_stamp_equal(const struct cv_aws_stamp a[2], const struct cv_aws_stam
  * Sources. 0; CV_ERR_NOT_FOUND: there is no such source here (the sentence
  * says why); every other code: it is there and broken.
  */
-typedef int cv_aws_source(struct cv_aws_config *c, struct cv_aws_credentials *out,
-                          int64_t deadline, struct cv_error *err);
+typedef int cv_aws_source(struct cv_aws_config *c, struct cv_aws_credentials *out, int64_t deadline,
+                          struct cv_error *err);
 cv_aws_source cv_aws_source_imds;
 cv_aws_source cv_aws_source_container;
 cv_aws_source cv_aws_source_web_identity_env;

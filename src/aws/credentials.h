@@ -18,9 +18,9 @@ struct cv_aws_credentials {
     char source[CV_AWS_SOURCE_MAX]; /* for people: "environment", "profile x", "IMDS role y" */
 };
 
-#define CV_AWS_CREDENTIALS_INIT                                                                    \
-    {                                                                                              \
-        .access_key_id = ""                                                                        \
+#define CV_AWS_CREDENTIALS_INIT \
+    {                           \
+        .access_key_id = ""     \
     }
 #define CV_AWS_CREDENTIALS_AUTO __attribute__((cleanup(cv_aws_credentials_free)))
 

@@ -296,8 +296,7 @@ int cv_aws_curl_new(struct cv_aws_transport **out, const char *ca_file, struct c
     return make(out, ca_file, false, err);
 }
 
-int cv_aws_curl_new_direct(struct cv_aws_transport **out, const char *ca_file,
-                           struct cv_error *err)
+int cv_aws_curl_new_direct(struct cv_aws_transport **out, const char *ca_file, struct cv_error *err)
 {
     return make(out, ca_file, true, err);
 }

@@ -187,12 +187,15 @@ enum cv_aws_error_class cv_aws_error_classify(const struct cv_aws_error *e)
     if (one_of(e->code, transients))
         return CV_AWS_TRANSIENT;
     switch (e->status) {
-    case 429: return CV_AWS_THROTTLE;
+    case 429:
+        return CV_AWS_THROTTLE;
     case 500:
     case 502:
     case 503:
-    case 504: return CV_AWS_TRANSIENT;
-    default: return CV_AWS_FINAL;
+    case 504:
+        return CV_AWS_TRANSIENT;
+    default:
+        return CV_AWS_FINAL;
     }
 }
 
@@ -213,10 +216,13 @@ int cv_aws_error_code(const struct cv_aws_error *e)
         NULL,
     };
     switch (cv_aws_error_classify(e)) {
-    case CV_AWS_THROTTLE: return CV_ERR_THROTTLED;
+    case CV_AWS_THROTTLE:
+        return CV_ERR_THROTTLED;
     case CV_AWS_CREDENTIALS:
-    case CV_AWS_CLOCK_SKEW: return CV_ERR_DENIED;
-    default: break;
+    case CV_AWS_CLOCK_SKEW:
+        return CV_ERR_DENIED;
+    default:
+        break;
     }
     if (one_of(e->code, absent) || (e->code[0] == '\0' && e->status == 404))
         return CV_ERR_NOT_FOUND;

@@ -92,12 +92,12 @@ struct parser {
     const char *name;
     unsigned line;
     struct cv_error *err;
-    bool in_section;         /* a heading was seen */
-    bool skip;               /* of a section that is none of ours */
+    bool in_section; /* a heading was seen */
+    bool skip;       /* of a section that is none of ours */
     enum cv_aws_ini_kind kind;
     char *section;
-    struct entry *last;      /* the property that an indented line belongs to */
-    char *parent;            /* its key, when its value was empty; else NULL */
+    struct entry *last; /* the property that an indented line belongs to */
+    char *parent;       /* its key, when its value was empty; else NULL */
 };
 
 static int bad(const struct parser *p, int code, const char *what)

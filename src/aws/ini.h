@@ -15,8 +15,8 @@
 
 #include "common/secret.h"
 
-#define CV_AWS_INI_MAX 1048576     /* bytes of a file */
-#define CV_AWS_INI_ENTRIES 16384   /* in both files */
+#define CV_AWS_INI_MAX 1048576   /* bytes of a file */
+#define CV_AWS_INI_ENTRIES 16384 /* in both files */
 
 enum cv_aws_ini_file { CV_AWS_INI_CONFIG, CV_AWS_INI_CREDENTIALS };
 enum cv_aws_ini_kind { CV_AWS_INI_PROFILE, CV_AWS_INI_SERVICES, CV_AWS_INI_SSO };

@@ -54,9 +54,9 @@ struct cv_kms_recipient {
 };
 
 struct cv_kms_result {
-    char
-        key_id[CV_KMS_KEY_ID_MAX + 1]; /* as KMS returned it: the key's ARN; the caller checks it */
-    struct cv_buf ciphertext;          /* CiphertextBlob */
+    /* as KMS returned it: the key's ARN; the caller checks it */
+    char key_id[CV_KMS_KEY_ID_MAX + 1];
+    struct cv_buf ciphertext; /* CiphertextBlob */
     struct cv_secret plaintext;
     struct cv_aws_error aws;          /* filled when KMS said no; aws.status 0 otherwise */
     char request_id[CV_AWS_CODE_MAX]; /* of the last reply, also when it was good */

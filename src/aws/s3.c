@@ -40,15 +40,18 @@ int cv_s3_uri_parse(struct cv_s3_uri *out, const char *text, struct cv_error *er
     if (id != NULL) {
         const char *value = id + sizeof version - 1;
         if (strlen(value) > CV_S3_VERSION_MAX || value[0] == 0) {
-            return cv_error_set(err, CV_ERR_INVALID, "the version in the S3 address is empty or "
-                                                     "too long");
+            return cv_error_set(err, CV_ERR_INVALID,
+                                "the version in the S3 address is empty or "
+                                "too long");
         }
         memcpy(out->version, value, strlen(value));
         end = id;
     }
     if (end == key || (size_t)(end - key) > CV_S3_KEY_MAX) {
-        return cv_error_set(err, CV_ERR_INVALID, "the key in the S3 address is empty or longer "
-                            "than %d bytes", CV_S3_KEY_MAX);
+        return cv_error_set(err, CV_ERR_INVALID,
+                            "the key in the S3 address is empty or longer "
+                            "than %d bytes",
+                            CV_S3_KEY_MAX);
     }
     memcpy(out->key, key, (size_t)(end - key));
     return 0;
@@ -152,8 +155,9 @@ int cv_s3_put(struct cv_aws_client *s3, const struct cv_s3_uri *uri, struct cv_b
     memset(aws, 0, sizeof *aws);
     int rc = locate(&w, s3, uri, err);
     if (rc == 0 && (count > MAX_METADATA || uri->version[0] != 0)) {
-        rc = cv_error_set(err, CV_ERR_INVALID, "too many metadata, or a version that is to be "
-                                               "written");
+        rc = cv_error_set(err, CV_ERR_INVALID,
+                          "too many metadata, or a version that is to be "
+                          "written");
     }
     if (rc != 0) {
         return rc;

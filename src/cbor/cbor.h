@@ -35,9 +35,9 @@ enum cv_cbor_major {
 /* The head of an item. */
 struct cv_cbor_head {
     enum cv_cbor_major major;
-    bool indefinite;  /* 0x5f 0x7f 0x9f 0xbf; with major SIMPLE: the break 0xff */
-    uint8_t info;     /* low five bits: tells a float (25..27) from a simple value */
-    uint64_t value;   /* argument: integer, length, count, tag, simple value, float bits */
+    bool indefinite; /* 0x5f 0x7f 0x9f 0xbf; with major SIMPLE: the break 0xff */
+    uint8_t info;    /* low five bits: tells a float (25..27) from a simple value */
+    uint64_t value;  /* argument: integer, length, count, tag, simple value, float bits */
 };
 
 /* Reads one head. CV_ERR_TRUNCATED, or CV_ERR_INVALID for reserved info

@@ -2,13 +2,15 @@
 #include "cbor/cbor.h"
 
 /* Puts the reader back to START, where the fault is, and records CODE. */
-static int fail_at(struct cv_reader *r, size_t start, int code) {
+static int fail_at(struct cv_reader *r, size_t start, int code)
+{
     r->off = start;
     cv_reader_fail(r, code);
     return r->err;
 }
 
-int cv_cbor_read_head(struct cv_reader *r, struct cv_cbor_head *head) {
+int cv_cbor_read_head(struct cv_reader *r, struct cv_cbor_head *head)
+{
     *head = (struct cv_cbor_head){0};
     if (r->err != 0)
         return r->err;
@@ -18,20 +20,30 @@ int cv_cbor_read_head(struct cv_reader *r, struct cv_cbor_head *head) {
     head->info = first & 31;
     /* RFC 8949 section 3: the low five bits are the argument or its width. */
     switch (head->info) {
-    case 24: head->value = cv_read_u8(r); break;
-    case 25: head->value = cv_read_be16(r); break;
-    case 26: head->value = cv_read_be32(r); break;
-    case 27: head->value = cv_read_be64(r); break;
+    case 24:
+        head->value = cv_read_u8(r);
+        break;
+    case 25:
+        head->value = cv_read_be16(r);
+        break;
+    case 26:
+        head->value = cv_read_be32(r);
+        break;
+    case 27:
+        head->value = cv_read_be64(r);
+        break;
     case 28:
     case 29:
-    case 30: return fail_at(r, start, CV_ERR_INVALID);
+    case 30:
+        return fail_at(r, start, CV_ERR_INVALID);
     case 31:
         if (head->major == CV_CBOR_UINT || head->major == CV_CBOR_NINT ||
             head->major == CV_CBOR_TAG)
             return fail_at(r, start, CV_ERR_INVALID);
         head->indefinite = true;
         break;
-    default: head->value = head->info;
+    default:
+        head->value = head->info;
     }
     if (r->err != 0)
         return fail_at(r, start, r->err);
@@ -41,14 +53,15 @@ int cv_cbor_read_head(struct cv_reader *r, struct cv_cbor_head *head) {
     return 0;
 }
 
-int cv_cbor_peek(const struct cv_reader *r, struct cv_cbor_head *head) {
+int cv_cbor_peek(const struct cv_reader *r, struct cv_cbor_head *head)
+{
     struct cv_reader copy = *r;
     return cv_cbor_read_head(&copy, head);
 }
 
 /* Reads a head that must be definite and of the type MAJOR. */
-static int read_definite(struct cv_reader *r, enum cv_cbor_major major,
-                         struct cv_cbor_head *head) {
+static int read_definite(struct cv_reader *r, enum cv_cbor_major major, struct cv_cbor_head *head)
+{
     size_t start = r->off;
     int rc = cv_cbor_read_head(r, head);
     if (rc != 0)
@@ -58,14 +71,16 @@ static int read_definite(struct cv_reader *r, enum cv_cbor_major major,
     return 0;
 }
 
-int cv_cbor_read_uint(struct cv_reader *r, uint64_t *v) {
+int cv_cbor_read_uint(struct cv_reader *r, uint64_t *v)
+{
     struct cv_cbor_head head;
     int rc = read_definite(r, CV_CBOR_UINT, &head);
     *v = rc == 0 ? head.value : 0;
     return rc;
 }
 
-int cv_cbor_read_int(struct cv_reader *r, int64_t *v) {
+int cv_cbor_read_int(struct cv_reader *r, int64_t *v)
+{
     struct cv_cbor_head head;
     size_t start = r->off;
     *v = 0;
@@ -81,7 +96,8 @@ int cv_cbor_read_int(struct cv_reader *r, int64_t *v) {
 }
 
 /* A simple value in one byte, as 0xf4 to 0xf7 are. */
-static int read_simple(struct cv_reader *r, uint64_t *value) {
+static int read_simple(struct cv_reader *r, uint64_t *value)
+{
     struct cv_cbor_head head;
     size_t start = r->off;
     int rc = read_definite(r, CV_CBOR_SIMPLE, &head);
@@ -93,7 +109,8 @@ static int read_simple(struct cv_reader *r, uint64_t *value) {
     return 0;
 }
 
-int cv_cbor_read_bool(struct cv_reader *r, bool *v) {
+int cv_cbor_read_bool(struct cv_reader *r, bool *v)
+{
     size_t start = r->off;
     uint64_t value = 0;
     *v = false;
@@ -106,7 +123,8 @@ int cv_cbor_read_bool(struct cv_reader *r, bool *v) {
     return 0;
 }
 
-int cv_cbor_read_null(struct cv_reader *r) {
+int cv_cbor_read_null(struct cv_reader *r)
+{
     size_t start = r->off;
     uint64_t value = 0;
     int rc = read_simple(r, &value);
@@ -115,14 +133,16 @@ int cv_cbor_read_null(struct cv_reader *r) {
     return value == CV_CBOR_NULL ? 0 : fail_at(r, start, CV_ERR_INVALID);
 }
 
-bool cv_cbor_take_null(struct cv_reader *r) {
+bool cv_cbor_take_null(struct cv_reader *r)
+{
     if (cv_reader_left(r) == 0 || cv_peek_u8(r) != 0xf6)
         return false;
     cv_read_skip(r, 1);
     return true;
 }
 
-static int read_string(struct cv_reader *r, enum cv_cbor_major major, struct cv_bytes *v) {
+static int read_string(struct cv_reader *r, enum cv_cbor_major major, struct cv_bytes *v)
+{
     struct cv_cbor_head head;
     size_t start = r->off;
     *v = (struct cv_bytes){NULL, 0};
@@ -138,15 +158,18 @@ static int read_string(struct cv_reader *r, enum cv_cbor_major major, struct cv_
     return 0;
 }
 
-int cv_cbor_read_bstr(struct cv_reader *r, struct cv_bytes *v) {
+int cv_cbor_read_bstr(struct cv_reader *r, struct cv_bytes *v)
+{
     return read_string(r, CV_CBOR_BSTR, v);
 }
 
-int cv_cbor_read_tstr(struct cv_reader *r, struct cv_bytes *v) {
+int cv_cbor_read_tstr(struct cv_reader *r, struct cv_bytes *v)
+{
     return read_string(r, CV_CBOR_TSTR, v);
 }
 
-static int enter(struct cv_reader *r, enum cv_cbor_major major, struct cv_cbor_iter *it) {
+static int enter(struct cv_reader *r, enum cv_cbor_major major, struct cv_cbor_iter *it)
+{
     struct cv_cbor_head head;
     size_t start = r->off;
     *it = (struct cv_cbor_iter){.map = major == CV_CBOR_MAP};
@@ -163,15 +186,18 @@ static int enter(struct cv_reader *r, enum cv_cbor_major major, struct cv_cbor_i
     return 0;
 }
 
-int cv_cbor_enter_array(struct cv_reader *r, struct cv_cbor_iter *it) {
+int cv_cbor_enter_array(struct cv_reader *r, struct cv_cbor_iter *it)
+{
     return enter(r, CV_CBOR_ARRAY, it);
 }
 
-int cv_cbor_enter_map(struct cv_reader *r, struct cv_cbor_iter *it) {
+int cv_cbor_enter_map(struct cv_reader *r, struct cv_cbor_iter *it)
+{
     return enter(r, CV_CBOR_MAP, it);
 }
 
-bool cv_cbor_next(struct cv_reader *r, struct cv_cbor_iter *it) {
+bool cv_cbor_next(struct cv_reader *r, struct cv_cbor_iter *it)
+{
     if (r->err != 0)
         return false;
     if (!it->indefinite) {

@@ -9,12 +9,14 @@ struct level {
     enum shape shape;
 };
 
-static int fail(struct cv_reader *r, int code) {
+static int fail(struct cv_reader *r, int code)
+{
     cv_reader_fail(r, code);
     return r->err;
 }
 
-static int skip_string(struct cv_reader *r, const struct cv_cbor_head *head) {
+static int skip_string(struct cv_reader *r, const struct cv_cbor_head *head)
+{
     if (head->value > cv_reader_left(r))
         return fail(r, CV_ERR_TRUNCATED);
     struct cv_bytes text = cv_read_bytes(r, (size_t)head->value);
@@ -24,8 +26,9 @@ static int skip_string(struct cv_reader *r, const struct cv_cbor_head *head) {
 }
 
 /* The level that HEAD opens, if it opens one: *NESTED. */
-static int open_level(struct cv_reader *r, const struct cv_cbor_head *head,
-                      struct level *level, bool *nested) {
+static int open_level(struct cv_reader *r, const struct cv_cbor_head *head, struct level *level,
+                      bool *nested)
+{
     *nested = true;
     *level = (struct level){.shape = COUNTED};
     switch (head->major) {
@@ -56,14 +59,16 @@ static int open_level(struct cv_reader *r, const struct cv_cbor_head *head,
         return 0;
     case CV_CBOR_UINT:
     case CV_CBOR_NINT:
-    case CV_CBOR_SIMPLE: break;
+    case CV_CBOR_SIMPLE:
+        break;
     }
     *nested = false;
     return 0;
 }
 
 /* What may not stand inside the level that is open. */
-static bool allowed(const struct level *level, const struct cv_cbor_head *head) {
+static bool allowed(const struct level *level, const struct cv_cbor_head *head)
+{
     if (level->shape == OPEN_BSTR)
         return head->major == CV_CBOR_BSTR && !head->indefinite;
     if (level->shape == OPEN_TSTR)
@@ -72,7 +77,8 @@ static bool allowed(const struct level *level, const struct cv_cbor_head *head) 
 }
 
 /* An item of LEVEL was read. */
-static void count(struct level *level) {
+static void count(struct level *level)
+{
     if (level->shape == COUNTED)
         level->left--;
     else if (level->shape == OPEN_MAP)
@@ -81,7 +87,8 @@ static void count(struct level *level) {
         level->shape = OPEN_MAP;
 }
 
-int cv_cbor_skip(struct cv_reader *r, unsigned max_depth, struct cv_bytes *raw) {
+int cv_cbor_skip(struct cv_reader *r, unsigned max_depth, struct cv_bytes *raw)
+{
     struct level stack[CV_CBOR_MAX_DEPTH];
     size_t depth = 0, start = r->off;
     if (raw != NULL)

@@ -94,8 +94,9 @@ static const char *instance_meaning(char *out, size_t size, const struct cv_atte
     if (!instance_of(id, sizeof id, doc) || cv_eif_pcr_of_text(pcr, id, NULL) != 0)
         return "the parent instance's id: hash of 48 zero bytes and the id";
     (void)snprintf(out, size, "the parent instance's id: %s %s",
-                   doc->pcr[4].n == sizeof pcr && memcmp(doc->pcr[4].p, pcr, sizeof pcr) == 0 ? "it is"
-                                                                                           : "it is not",
+                   doc->pcr[4].n == sizeof pcr && memcmp(doc->pcr[4].p, pcr, sizeof pcr) == 0
+                       ? "it is"
+                       : "it is not",
                    cv_error_quote(quoted, sizeof quoted, id, strlen(id)));
     return out;
 }
@@ -130,8 +131,10 @@ const char *cv_cli_pcr_meaning(char *out, size_t size, const struct cv_attest_do
 
 void cv_cli_warn_debug(void)
 {
-    (void)fputs("WARNING: this enclave runs in DEBUG MODE: its memory and console are open to the parent, "
-                "and its document proves nothing.\n", stderr);
+    (void)fputs(
+        "WARNING: this enclave runs in DEBUG MODE: its memory and console are open to the parent, "
+        "and its document proves nothing.\n",
+        stderr);
 }
 
 /* ---- JSON ---- */
@@ -214,9 +217,9 @@ static json_t *statement_json(struct cv_bytes user_data)
     cv_pkh_of(&pkh, &st.public_key);
     cv_pkh_format(pkh_text, &pkh);
     cv_public_key_format(pk_text, &st.public_key);
-    return json_pack("{s:s,s:s,s:s%,s:s%,s:b}", "public_key_hash", pkh_text, "public_key", pk_text, "origin",
-                     (const char *)st.origin.p, st.origin.n, "cmk", (const char *)st.cmk.p, st.cmk.n,
-                     "pinned", st.pinned);
+    return json_pack("{s:s,s:s,s:s%,s:s%,s:b}", "public_key_hash", pkh_text, "public_key", pk_text,
+                     "origin", (const char *)st.origin.p, st.origin.n, "cmk",
+                     (const char *)st.cmk.p, st.cmk.n, "pinned", st.pinned);
 }
 
 static void add_pcrs(json_t *o, const struct cv_attest_document *doc)
@@ -310,9 +313,9 @@ static void print_statement(struct cv_bytes user_data)
     cv_pkh_of(&pkh, &st.public_key);
     cv_pkh_format(text, &pkh);
     cv_public_key_format(pk, &st.public_key);
-    (void)printf("key          %s (%s)\n             %.*s, sealed under %.*s, which the image %s\n", text, pk,
-                 (int)st.origin.n, (const char *)st.origin.p, (int)st.cmk.n, (const char *)st.cmk.p,
-                 st.pinned ? "is pinned to" : "is NOT pinned to");
+    (void)printf("key          %s (%s)\n             %.*s, sealed under %.*s, which the image %s\n",
+                 text, pk, (int)st.origin.n, (const char *)st.origin.p, (int)st.cmk.n,
+                 (const char *)st.cmk.p, st.pinned ? "is pinned to" : "is NOT pinned to");
 }
 
 void cv_cli_document_print(const struct cv_attest_document *doc)
@@ -320,7 +323,8 @@ void cv_cli_document_print(const struct cv_attest_document *doc)
     char time[CV_RFC3339_LEN], quoted[4 * CV_ATTEST_MAX_MODULE_ID];
 
     if (cv_attest_is_debug(doc))
-        (void)puts("DEBUG MODE: the parent reads this enclave's memory. The document proves nothing.\n");
+        (void)puts(
+            "DEBUG MODE: the parent reads this enclave's memory. The document proves nothing.\n");
     cv_rfc3339_format(time, (int64_t)doc->timestamp_ms);
     (void)printf("module       %s\ntime         %s\n",
                  cv_error_quote(quoted, sizeof quoted, doc->module_id.p, doc->module_id.n), time);

@@ -18,8 +18,8 @@ static int expect(struct cv_attest_policy *policy, unsigned index, const void *p
 {
     if (cv_attest_expect_pcr(policy, index, p, n) == CV_ATTEST_OK)
         return 0;
-    return cv_error_set(err, CV_ERR_CONFIG, "%s says another value of PCR%u than was given before it",
-                        source, index);
+    return cv_error_set(err, CV_ERR_CONFIG,
+                        "%s says another value of PCR%u than was given before it", source, index);
 }
 
 static int expect_hex(struct cv_attest_policy *policy, unsigned index, struct cv_bytes hex,
@@ -38,11 +38,13 @@ int cv_expect_pcr_text(struct cv_attest_policy *policy, const char *text, struct
     char *end = NULL, quoted[64];
     if (strncasecmp(text, "PCR", 3) == 0)
         text += 3; /* as nitro-cli and policies write it */
-    unsigned long index = text[0] >= '0' && text[0] <= '9' ? strtoul(text, &end, 10) : CV_ATTEST_PCRS;
+    unsigned long index =
+        text[0] >= '0' && text[0] <= '9' ? strtoul(text, &end, 10) : CV_ATTEST_PCRS;
 
     if (end == NULL || *end != '=' || index >= CV_ATTEST_PCRS)
         return cv_error_set(err, CV_ERR_CONFIG, "--pcr %s: wanted is N=HEX with N from 0 to %d",
-                            cv_error_quote(quoted, sizeof quoted, text, strlen(text)), CV_ATTEST_PCRS - 1);
+                            cv_error_quote(quoted, sizeof quoted, text, strlen(text)),
+                            CV_ATTEST_PCRS - 1);
     return expect_hex(policy, (unsigned)index, cv_bytes_str(end + 1), "--pcr", err);
 }
 
@@ -74,12 +76,15 @@ int cv_expect_pcrs_json(struct cv_attest_policy *policy, struct cv_bytes text, c
             continue;
         if (!json_is_string(value))
             return cv_error_set(err, CV_ERR_CONFIG, "%s: %s is not a string", name, key);
-        rc = expect_hex(policy, i, CV_BYTES(json_string_value(value), json_string_length(value)), name, err);
+        rc = expect_hex(policy, i, CV_BYTES(json_string_value(value), json_string_length(value)),
+                        name, err);
         if (rc != 0)
             return rc;
         found++;
     }
-    return found > 0 ? 0 : cv_error_set(err, CV_ERR_CONFIG, "%s names no register (PCR0, PCR1 …)", name);
+    return found > 0
+               ? 0
+               : cv_error_set(err, CV_ERR_CONFIG, "%s names no register (PCR0, PCR1 …)", name);
 }
 
 static int expect_pcrs_file(struct cv_attest_policy *policy, const char *path, struct cv_error *err)

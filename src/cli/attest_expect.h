@@ -12,25 +12,27 @@ struct cv_expect_options {
     struct cv_option_list pcr; /* N=HEX */
     const char *pcrs;          /* file with nitro-cli's JSON */
     const char *eif;
-    const char *role_arn;      /* PCR3 */
-    const char *instance_id;   /* PCR4 */
-    const char *root;          /* PEM or DER file */
+    const char *role_arn;    /* PCR3 */
+    const char *instance_id; /* PCR4 */
+    const char *root;        /* PEM or DER file */
     bool allow_debug;
 };
 
-#define CV_EXPECT_OPTIONS(o)                                                                          \
-    {"pcr", 0, CV_OPT_LIST, &(o)->pcr}, {"pcrs", 0, CV_OPT_TEXT, &(o)->pcrs},                         \
-        {"eif", 0, CV_OPT_TEXT, &(o)->eif}, {"role-arn", 0, CV_OPT_TEXT, &(o)->role_arn},             \
-        {"instance-id", 0, CV_OPT_TEXT, &(o)->instance_id}, {"root", 0, CV_OPT_TEXT, &(o)->root},     \
-        {"allow-debug", 0, CV_OPT_FLAG, &(o)->allow_debug}
+#define CV_EXPECT_OPTIONS(o)                                                                      \
+    {"pcr", 0, CV_OPT_LIST, &(o)->pcr}, {"pcrs", 0, CV_OPT_TEXT, &(o)->pcrs},                     \
+        {"eif", 0, CV_OPT_TEXT, &(o)->eif}, {"role-arn", 0, CV_OPT_TEXT, &(o)->role_arn},         \
+        {"instance-id", 0, CV_OPT_TEXT, &(o)->instance_id}, {"root", 0, CV_OPT_TEXT, &(o)->root}, \
+    {                                                                                             \
+        "allow-debug", 0, CV_OPT_FLAG, &(o)->allow_debug                                          \
+    }
 
-#define CV_EXPECT_HELP                                                                                \
-    "  --pcr N=HEX         register N must have this value (may be repeated)\n"                       \
-    "  --pcrs FILE         registers as nitro-cli prints them: build-enclave, describe-eif\n"         \
-    "  --eif IMAGE         registers of this image\n"                                                 \
-    "  --role-arn ARN      the parent's IAM role (PCR3)\n"                                            \
-    "  --instance-id ID    the parent instance (PCR4)\n"                                              \
-    "  --root FILE         trust this root certificate (PEM or DER) instead of AWS's\n"               \
+#define CV_EXPECT_HELP                                                                        \
+    "  --pcr N=HEX         register N must have this value (may be repeated)\n"               \
+    "  --pcrs FILE         registers as nitro-cli prints them: build-enclave, describe-eif\n" \
+    "  --eif IMAGE         registers of this image\n"                                         \
+    "  --role-arn ARN      the parent's IAM role (PCR3)\n"                                    \
+    "  --instance-id ID    the parent instance (PCR4)\n"                                      \
+    "  --root FILE         trust this root certificate (PEM or DER) instead of AWS's\n"       \
     "  --allow-debug       accept an enclave in debug mode, which proves nothing\n"
 
 /* Puts it all into POLICY, which was initialised. ROOT (initialised here) keeps
@@ -43,6 +45,7 @@ int cv_expect_apply(struct cv_attest_policy *policy, struct cv_buf *root,
 int cv_expect_pcrs_json(struct cv_attest_policy *policy, struct cv_bytes text, const char *name,
                         struct cv_error *err) CV_NODISCARD;
 /* "N=HEX" */
-int cv_expect_pcr_text(struct cv_attest_policy *policy, const char *text, struct cv_error *err) CV_NODISCARD;
+int cv_expect_pcr_text(struct cv_attest_policy *policy, const char *text,
+                       struct cv_error *err) CV_NODISCARD;
 
 #endif

@@ -78,7 +78,8 @@ static int take_age(int64_t *ms, const char *text, struct cv_error *err)
     return 0;
 }
 
-static int take_times(struct cv_attest_policy *policy, const struct verify_options *o, struct cv_error *err)
+static int take_times(struct cv_attest_policy *policy, const struct verify_options *o,
+                      struct cv_error *err)
 {
     policy->now_ms = cv_unix_ms();
     if (o->max_age != NULL && take_age(&policy->max_age_ms, o->max_age, err) != 0)
@@ -86,21 +87,23 @@ static int take_times(struct cv_attest_policy *policy, const struct verify_optio
     if (o->time == NULL)
         return 0;
     if (strcmp(o->time, "now") != 0 && cv_rfc3339_parse(&policy->now_ms, o->time) != 0)
-        return cv_error_set(err, CV_ERR_CONFIG, "--time wants \"now\" or a time like 2026-11-29T06:25:12Z");
+        return cv_error_set(err, CV_ERR_CONFIG,
+                            "--time wants \"now\" or a time like 2026-11-29T06:25:12Z");
     if (policy->now_ms <= 0)
         policy->now_ms = 1; /* 1970 and before: no certificate was valid */
     policy->time_ms = policy->now_ms;
     return 0;
 }
 
-static int make_policy(struct cv_attest_policy *policy, struct inputs *in, const struct verify_options *o,
-                       struct cv_error *err)
+static int make_policy(struct cv_attest_policy *policy, struct inputs *in,
+                       const struct verify_options *o, struct cv_error *err)
 {
     int rc;
 
     cv_attest_policy_init(policy);
     policy->strict = o->strict;
-    if ((rc = cv_expect_apply(policy, &in->root, &o->expect, err)) != 0 || (rc = take_times(policy, o, err)) != 0)
+    if ((rc = cv_expect_apply(policy, &in->root, &o->expect, err)) != 0 ||
+        (rc = take_times(policy, o, err)) != 0)
         return rc;
     if (o->nonce != NULL) {
         if ((rc = take_hex(&in->nonce, o->nonce, "--nonce", err)) != 0)
@@ -123,7 +126,8 @@ static int make_policy(struct cv_attest_policy *policy, struct inputs *in, const
 }
 
 /* --key: the document speaks of this key, and cannot serve for anything else. */
-static int check_key(const struct cv_attest_document *doc, const struct cv_pkh *want, struct cv_error *err)
+static int check_key(const struct cv_attest_document *doc, const struct cv_pkh *want,
+                     struct cv_error *err)
 {
     struct cv_key_statement st;
     struct cv_pkh found;
@@ -138,11 +142,13 @@ static int check_key(const struct cv_attest_document *doc, const struct cv_pkh *
         return cv_error_set(err, CV_ERR_DENIED, "the document is about another key, %s", text);
     }
     if (doc->public_key.p != NULL)
-        return cv_error_set(err, CV_ERR_DENIED, "a document about a key has no public_key, and this has one");
+        return cv_error_set(err, CV_ERR_DENIED,
+                            "a document about a key has no public_key, and this has one");
     return 0;
 }
 
-static enum cv_exit refuse(const struct cv_cli *cli, const char *code, const char *field, const char *message)
+static enum cv_exit refuse(const struct cv_cli *cli, const char *code, const char *field,
+                           const char *message)
 {
     if (cli->json) {
         cv_eif_show_json(json_pack("{s:b,s:s,s:s,s:s}", "verified", 0, "code", code, "field", field,
@@ -153,13 +159,15 @@ static enum cv_exit refuse(const struct cv_cli *cli, const char *code, const cha
 }
 
 static enum cv_exit accepted(const struct cv_cli *cli, const struct cv_attest_document *doc,
-                           const struct cv_attest_policy *policy)
+                             const struct cv_attest_policy *policy)
 {
     if (cv_attest_is_debug(doc))
         cv_cli_warn_debug();
     if (policy->pcr_mask == 0)
-        (void)fputs("Note: no register was compared: the document is genuine, but of which image is open "
-                    "(--pcr, --pcrs, --eif).\n", stderr);
+        (void)fputs(
+            "Note: no register was compared: the document is genuine, but of which image is open "
+            "(--pcr, --pcrs, --eif).\n",
+            stderr);
     if (cli->json) {
         json_t *o = cv_cli_document_json(doc);
         if (o == NULL)
@@ -173,8 +181,8 @@ static enum cv_exit accepted(const struct cv_cli *cli, const struct cv_attest_do
     return cv_cli_finish();
 }
 
-static enum cv_exit verify(const struct cv_cli *cli, const char *path, const struct verify_options *o,
-                           struct inputs *in)
+static enum cv_exit verify(const struct cv_cli *cli, const char *path,
+                           const struct verify_options *o, struct inputs *in)
 {
     CV_CLEANUP(cv_buf_free) struct cv_buf bytes = {0};
     struct cv_attest_policy policy;
@@ -218,8 +226,8 @@ static enum cv_exit run(const struct cv_cli *cli, int argc, char **argv)
     };
     int operands;
 
-    if (!cv_options_parse(&cv_cmd_attest_verify, options, sizeof options / sizeof options[0], argc, argv,
-                          &operands))
+    if (!cv_options_parse(&cv_cmd_attest_verify, options, sizeof options / sizeof options[0], argc,
+                          argv, &operands))
         return CV_EXIT_USAGE;
     if (operands != 1)
         return cv_cli_usage(&cv_cmd_attest_verify, "name one document");
@@ -238,18 +246,18 @@ const struct cv_command cv_cmd_attest_verify = {
     .name = "attest verify",
     .summary = "verify an attestation document, offline",
     .usage = "[--pcr N=HEX]... [--pcrs FILE] [--eif IMAGE] [--nonce HEX] [--time now|RFC3339] FILE",
-    .help = "Exit status 0 only when FILE is genuine and as expected; otherwise 1, and the rule\n"
-            "that it breaks. FILE is the document, or its base64 or hex; '-' is standard input.\n\n"
-            CV_EXPECT_HELP
-            "  --nonce HEX         the nonce that was sent\n"
-            "  --user-data HEX     expected user data\n"
-            "  --public-key FILE   expected public key (PEM, or the bytes themselves)\n"
-            "  --module-id ID      expected module id\n"
-            "  --key PKH           the document is the signer's statement about this key\n"
-            "  --max-age SECONDS   refuse an older document; measured at --time, or now\n"
-            "  --time TIME         when the certificates have to be valid: now, or RFC 3339\n"
-            "                      (default: the document's own time)\n"
-            "  --strict            refuse fields that are not known\n\n"
-            "Example: claviger attest verify --eif signer.eif --nonce 00aa --max-age 300 document.cbor\n",
+    .help =
+        "Exit status 0 only when FILE is genuine and as expected; otherwise 1, and the rule\n"
+        "that it breaks. FILE is the document, or its base64 or hex; '-' is standard input.\n\n" CV_EXPECT_HELP
+        "  --nonce HEX         the nonce that was sent\n"
+        "  --user-data HEX     expected user data\n"
+        "  --public-key FILE   expected public key (PEM, or the bytes themselves)\n"
+        "  --module-id ID      expected module id\n"
+        "  --key PKH           the document is the signer's statement about this key\n"
+        "  --max-age SECONDS   refuse an older document; measured at --time, or now\n"
+        "  --time TIME         when the certificates have to be valid: now, or RFC 3339\n"
+        "                      (default: the document's own time)\n"
+        "  --strict            refuse fields that are not known\n\n"
+        "Example: claviger attest verify --eif signer.eif --nonce 00aa --max-age 300 document.cbor\n",
     .run = run,
 };

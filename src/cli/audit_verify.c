@@ -25,22 +25,25 @@ static int path_of(char out[PATH_MAX], const struct cv_cli *cli, int operands, c
     return cv_path_join(out, PATH_MAX, config->base_dir, "audit.log");
 }
 
-static enum cv_exit report(const struct cv_cli *cli, const struct cv_audit_report *r, const char *path,
-                           const char *expected)
+static enum cv_exit report(const struct cv_cli *cli, const struct cv_audit_report *r,
+                           const char *path, const char *expected)
 {
     bool head_differs = expected != NULL && r->bad_line == 0 && strcmp(expected, r->last_hash) != 0;
     if (cli->json) {
         json_t *doc = json_pack("{s:I, s:I, s:s, s:s}", "lines", (json_int_t)r->lines, "bad_line",
                                 (json_int_t)r->bad_line, "reason",
-                                head_differs ? "the last hash is another one" : r->reason, "last_hash", r->last_hash);
+                                head_differs ? "the last hash is another one" : r->reason,
+                                "last_hash", r->last_hash);
         json_dumpf(doc, stdout, JSON_COMPACT);
         printf("\n");
         json_decref(doc);
     } else if (r->bad_line != 0) {
-        fprintf(stderr, "Error: %s: line %llu: %s\n", path, (unsigned long long)r->bad_line, r->reason);
+        fprintf(stderr, "Error: %s: line %llu: %s\n", path, (unsigned long long)r->bad_line,
+                r->reason);
     } else if (head_differs) {
-        fprintf(stderr, "Error: %s: the last hash is %s, not the one given: lines were cut off or added\n", path,
-                r->last_hash);
+        fprintf(stderr,
+                "Error: %s: the last hash is %s, not the one given: lines were cut off or added\n",
+                path, r->last_hash);
     } else {
         printf("%llu lines, unbroken; last hash %s\n", (unsigned long long)r->lines,
                r->last_hash[0] != '\0' ? r->last_hash : "(none)");
@@ -66,7 +69,8 @@ static enum cv_exit run(const struct cv_cli *cli, int argc, char **argv)
     }
     int rc = path_of(path, cli, operands, argv);
     if (rc != CV_OK) {
-        return rc == CV_ERR_CONFIG ? CV_EXIT_FAILURE : cv_cli_fail(NULL, "the path of the audit log is too long");
+        return rc == CV_ERR_CONFIG ? CV_EXIT_FAILURE
+                                   : cv_cli_fail(NULL, "the path of the audit log is too long");
     }
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) {
@@ -75,7 +79,8 @@ static enum cv_exit run(const struct cv_cli *cli, int argc, char **argv)
     }
     rc = cv_audit_verify(&r, fd, &err);
     close(fd);
-    return rc == CV_OK ? report(cli, &r, path, expected) : cv_cli_fail(&err, "verifying the audit log");
+    return rc == CV_OK ? report(cli, &r, path, expected)
+                       : cv_cli_fail(&err, "verifying the audit log");
 }
 
 const struct cv_command cv_cmd_audit_verify = {

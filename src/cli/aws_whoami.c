@@ -23,11 +23,11 @@ static enum cv_exit print_json(const struct answer *a)
 {
     CV_CLEANUP(cv_buf_free) struct cv_buf out;
     cv_buf_init(&out, 65536);
-    CV_JSON_AUTO json_t *doc = json_pack(
-        "{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s?}", "account", a->who.account, "arn", a->who.arn,
-        "user_id", a->who.user_id, "region", a->region, "access_key_id", a->creds.access_key_id,
-        "source", a->creds.source, "sts_endpoint", a->endpoint, "expires",
-        a->expires[0] != 0 ? a->expires : NULL);
+    CV_JSON_AUTO json_t *doc =
+        json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s?}", "account", a->who.account, "arn",
+                  a->who.arn, "user_id", a->who.user_id, "region", a->region, "access_key_id",
+                  a->creds.access_key_id, "source", a->creds.source, "sts_endpoint", a->endpoint,
+                  "expires", a->expires[0] != 0 ? a->expires : NULL);
     if (doc == NULL || cv_json_dump(&out, doc) != 0)
         return cv_cli_fail(NULL, "no memory");
     (void)printf("%s\n", (const char *)out.p);

@@ -19,13 +19,16 @@ static enum cv_exit generate(const struct cv_cli *cli, const struct cv_config *c
     }
     cv_error_clear(&err);
     while (made < num && rc == CV_EXIT_OK) {
-        size_t batch = num - made < CV_VAULT_GENERATE_MAX ? num - made : CV_VAULT_GENERATE_MAX, n = 0;
-        if (cv_vault_generate(v->vault, scheme, batch, keys + made, &n, cv_deadline(CV_VAULT_KMS_MS), &err) != 0) {
+        size_t batch = num - made < CV_VAULT_GENERATE_MAX ? num - made : CV_VAULT_GENERATE_MAX,
+               n = 0;
+        if (cv_vault_generate(v->vault, scheme, batch, keys + made, &n,
+                              cv_deadline(CV_VAULT_KMS_MS), &err) != 0) {
             rc = cv_cli_fail(&err, "generating key %zu of %u in vault %s", made + n + 1, num,
                              cv_vault_name(v->vault));
         }
         for (size_t end = made + n; made < end; made++) {
-            cv_log(CV_LOG_INFO, "key generated", "pkh", keys[made]->pkh_text, "vault", cv_vault_name(v->vault), NULL);
+            cv_log(CV_LOG_INFO, "key generated", "pkh", keys[made]->pkh_text, "vault",
+                   cv_vault_name(v->vault), NULL);
             if (!cli->json) {
                 cv_cli_print_key(config, keys[made]);
             }
@@ -58,9 +61,10 @@ static enum cv_exit run(const struct cv_cli *cli, int argc, char **argv)
     }
     if (cv_scheme_parse(&scheme, type) != 0) {
         char quoted[40];
-        return cv_cli_usage(&cv_cmd_generate,
-                            "unknown key type: %s (tz1, tz2, tz3, tz4, ed25519, secp256k1, p256, bls)",
-                            cv_error_quote(quoted, sizeof(quoted), type, cv_bytes_str(type).n));
+        return cv_cli_usage(
+            &cv_cmd_generate,
+            "unknown key type: %s (tz1, tz2, tz3, tz4, ed25519, secp256k1, p256, bls)",
+            cv_error_quote(quoted, sizeof(quoted), type, cv_bytes_str(type).n));
     }
     if (!cv_cli_configuration(cli, &config) || !cv_cli_vault_open(&v, config, vault, false)) {
         return CV_EXIT_FAILURE;

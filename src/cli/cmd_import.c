@@ -66,11 +66,12 @@ static int take_key(struct cv_secret *key, enum cv_scheme *scheme, const char *f
 static enum cv_exit refuse_arguments(int count)
 {
     return cv_cli_usage(&cv_cmd_import,
-                        count > 0 ? "a key on the command line is seen by every user of this machine, "
-                                    "and kept in the shell's history: use --from FILE, a pipe, or the "
-                                    "prompt"
-                                  : "a password on the command line is seen by every user of this "
-                                    "machine: use --password-file FILE, or the prompt");
+                        count > 0
+                            ? "a key on the command line is seen by every user of this machine, "
+                              "and kept in the shell's history: use --from FILE, a pipe, or the "
+                              "prompt"
+                            : "a password on the command line is seen by every user of this "
+                              "machine: use --password-file FILE, or the prompt");
 }
 
 struct how {
@@ -98,11 +99,13 @@ static int hand_in(struct cv_vault *vault, const struct how *how, enum cv_scheme
     }
     if (!cv_vault_takes_sealed(vault)) {
         if (verify) {
-            return cv_error_set(err, CV_ERR_UNSUPPORTED,
-                                "this enclave takes keys in clear only, so it cannot be verified first; "
-                                "--plain hands the key in all the same");
+            return cv_error_set(
+                err, CV_ERR_UNSUPPORTED,
+                "this enclave takes keys in clear only, so it cannot be verified first; "
+                "--plain hands the key in all the same");
         }
-        cv_log(CV_LOG_WARN, "the key goes to the enclave in clear: the parent instance sees it", NULL);
+        cv_log(CV_LOG_WARN, "the key goes to the enclave in clear: the parent instance sees it",
+               NULL);
         return cv_vault_import(vault, scheme, key, made, deadline, err);
     }
     cv_attest_policy_init(&policy);
@@ -111,11 +114,13 @@ static int hand_in(struct cv_vault *vault, const struct how *how, enum cv_scheme
         return rc;
     }
     if (!verify) {
-        cv_log(CV_LOG_WARN, "the enclave is not verified before it gets the key: say what is expected of "
-               "it (--eif, --pcrs, --pcr)", NULL);
-    } else if (policy.pcr_mask == 0) {
-        cv_log(CV_LOG_WARN, "no register is compared: any image may get the key (--eif, --pcrs, --pcr)",
+        cv_log(CV_LOG_WARN,
+               "the enclave is not verified before it gets the key: say what is expected of "
+               "it (--eif, --pcrs, --pcr)",
                NULL);
+    } else if (policy.pcr_mask == 0) {
+        cv_log(CV_LOG_WARN,
+               "no register is compared: any image may get the key (--eif, --pcrs, --pcr)", NULL);
     }
     return cv_vault_import_sealed(vault, scheme, key, verify ? &policy : NULL, made, deadline, err);
 }
@@ -185,16 +190,17 @@ const struct cv_command cv_cmd_import = {
     .name = "import",
     .summary = "hand an existing key to an enclave",
     .usage = "-v VAULT [-f FILE] [--password-file FILE] [--eif IMAGE] [--pcr N=HEX]...",
-    .help = "  -v, --vault VAULT   the vault's name in the configuration\n"
-            "  -f, --from FILE     file with the key (\"-\": standard input); without it a pipe\n"
-            "                      or a prompt that shows nothing\n"
-            "      --password-file FILE  password of an encrypted key; else a prompt\n"
-            "      --plain         hand the key in clear to the parent instance, unverified\n" CV_EXPECT_HELP
-            "\nThe key is sealed to the enclave where it offers that, so that the parent instance\n"
-            "never sees it. Whether that enclave is the right one is known only when it is told\n"
-            "what to expect: then its attestation document is verified before the key leaves.\n\n"
-            "Reads PEM and DER (PKCS#8, SEC1) and Base58 (edsk, spsk, p2sk, BLsk, and encrypted\n"
-            "edesk, spesk, p2esk, BLesk).\n\n"
-            "Example: claviger import -v nitro --from key.pem --eif signer.eif\n",
+    .help =
+        "  -v, --vault VAULT   the vault's name in the configuration\n"
+        "  -f, --from FILE     file with the key (\"-\": standard input); without it a pipe\n"
+        "                      or a prompt that shows nothing\n"
+        "      --password-file FILE  password of an encrypted key; else a prompt\n"
+        "      --plain         hand the key in clear to the parent instance, unverified\n" CV_EXPECT_HELP
+        "\nThe key is sealed to the enclave where it offers that, so that the parent instance\n"
+        "never sees it. Whether that enclave is the right one is known only when it is told\n"
+        "what to expect: then its attestation document is verified before the key leaves.\n\n"
+        "Reads PEM and DER (PKCS#8, SEC1) and Base58 (edsk, spsk, p2sk, BLsk, and encrypted\n"
+        "edesk, spesk, p2esk, BLesk).\n\n"
+        "Example: claviger import -v nitro --from key.pem --eif signer.eif\n",
     .run = run,
 };

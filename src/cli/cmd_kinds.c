@@ -50,7 +50,8 @@ const struct cv_command cv_cmd_list_ops = {
     .name = "list-ops",
     .summary = "show the operation kinds that a policy may allow",
     .usage = "",
-    .help = "They go under `allow.generic`; ballots also as ballot:yay, ballot:nay, ballot:pass.\n\n"
-            "Example: claviger list-ops --json\n",
+    .help =
+        "They go under `allow.generic`; ballots also as ballot:yay, ballot:nay, ballot:pass.\n\n"
+        "Example: claviger list-ops --json\n",
     .run = run_ops,
 };

@@ -8,8 +8,8 @@
 #include "cli/vaults.h"
 
 /* Keys of one vault; those that cannot be used are told on standard error. */
-static enum cv_exit list(const struct cv_cli *cli, const struct cv_config *config, struct cv_vault *v,
-                         struct cv_vault_key ***all, size_t *count)
+static enum cv_exit list(const struct cv_cli *cli, const struct cv_config *config,
+                         struct cv_vault *v, struct cv_vault_key ***all, size_t *count)
 {
     enum cv_exit rc = CV_EXIT_OK;
     size_t n = cv_vault_key_count(v);
@@ -25,8 +25,8 @@ static enum cv_exit list(const struct cv_cli *cli, const struct cv_config *confi
             cv_cli_print_key(config, k);
         }
         if (!k->active) {
-            rc = cv_cli_fail(NULL, "vault %s: key %s is not usable: %s", cv_vault_name(v), k->pkh_text,
-                             k->fault);
+            rc = cv_cli_fail(NULL, "vault %s: key %s is not usable: %s", cv_vault_name(v),
+                             k->pkh_text, k->fault);
         }
     }
     return rc;
@@ -55,7 +55,8 @@ static enum cv_exit run(const struct cv_cli *cli, int argc, char **argv)
             rc = CV_EXIT_FAILURE;
         }
     }
-    enum cv_exit printed = cli->json ? cv_cli_print_keys_json(config, keys, count) : cv_cli_finish();
+    enum cv_exit printed =
+        cli->json ? cv_cli_print_keys_json(config, keys, count) : cv_cli_finish();
     free(keys);
     for (size_t i = 0; i < opened; i++) {
         cv_cli_vault_close(&v[i]);

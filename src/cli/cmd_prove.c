@@ -15,7 +15,8 @@ struct proving {
     struct cv_error *err;
 };
 
-static void on_proved(struct cv_sign *sign, int code, const struct cv_signature *sig, const struct cv_error *err)
+static void on_proved(struct cv_sign *sign, int code, const struct cv_signature *sig,
+                      const struct cv_error *err)
 {
     struct proving *p = (struct proving *)(void *)sign;
     p->done = true;
@@ -51,8 +52,8 @@ static int prove(struct cv_cli_vault *v, struct cv_vault_key *key, struct provin
 }
 
 /* The vault that stores PKH; opens it with its keys. NULL, and said why. */
-static struct cv_vault_key *find(struct cv_cli_vault *v, const struct cv_config *config, const struct cv_pkh *pkh,
-                                 const char *text)
+static struct cv_vault_key *find(struct cv_cli_vault *v, const struct cv_config *config,
+                                 const struct cv_pkh *pkh, const char *text)
 {
     bool opened = true;
     for (size_t i = 0; i < config->vault_count; i++) {
@@ -85,7 +86,8 @@ static enum cv_exit run(const struct cv_cli *cli, int argc, char **argv)
     if (!cv_options_parse(&cv_cmd_prove, NULL, 0, argc, argv, &operands)) {
         return CV_EXIT_USAGE;
     }
-    if (operands != 1 || cv_pkh_parse(&pkh, cv_bytes_str(argv[1])) != 0 || pkh.scheme != CV_SCHEME_BLS) {
+    if (operands != 1 || cv_pkh_parse(&pkh, cv_bytes_str(argv[1])) != 0 ||
+        pkh.scheme != CV_SCHEME_BLS) {
         return cv_cli_usage(&cv_cmd_prove, "one tz4 public key hash is wanted");
     }
     if (!cv_cli_configuration(cli, &config)) {
@@ -102,8 +104,9 @@ static enum cv_exit run(const struct cv_cli *cli, int argc, char **argv)
     } else {
         cv_signature_format(text, &p.proof, false);
         if (cli->json) {
-            (void)printf("{\"public_key_hash\":\"%s\",\"public_key\":\"%s\",\"bls_prove_possession\":\"%s\"}\n",
-                         key->pkh_text, key->public_key_text, text);
+            (void)printf(
+                "{\"public_key_hash\":\"%s\",\"public_key\":\"%s\",\"bls_prove_possession\":\"%s\"}\n",
+                key->pkh_text, key->public_key_text, text);
         } else {
             (void)printf("%s\n", text);
         }
@@ -117,7 +120,8 @@ const struct cv_command cv_cmd_prove = {
     .name = "prove",
     .summary = "prove possession of a tz4 key",
     .usage = "PUBLIC_KEY_HASH",
-    .help = "The proof is a BLS signature of the public key, as a reveal of a tz4 key carries it.\n\n"
-            "Example: claviger prove tz4Qv3fhfDBQoNewnsLr93aim77Ty3EXAn2j\n",
+    .help =
+        "The proof is a BLS signature of the public key, as a reveal of a tz4 key carries it.\n\n"
+        "Example: claviger prove tz4Qv3fhfDBQoNewnsLr93aim77Ty3EXAn2j\n",
     .run = run,
 };

@@ -85,7 +85,8 @@ struct cv_option {
 bool cv_options_parse(const struct cv_command *cmd, const struct cv_option *options, size_t count,
                       int argc, char **argv, int *operands) CV_NODISCARD;
 
-/* "Error: <formatted>: <chain of ERR>" on standard error; ERR may be NULL. Returns CV_EXIT_FAILURE. */
+/* "Error: <formatted>: <chain of ERR>" on standard error; ERR may be NULL.
+ * Returns CV_EXIT_FAILURE. */
 enum cv_exit cv_cli_fail(const struct cv_error *err, const char *fmt, ...) CV_PRINTF(2, 3);
 /* The same with the command's usage line. Returns CV_EXIT_USAGE. */
 enum cv_exit cv_cli_usage(const struct cv_command *cmd, const char *fmt, ...) CV_PRINTF(2, 3);

@@ -99,8 +99,7 @@ static bool set_modules(struct request *r, char *copies[CV_OPTION_LIST_MAX])
         for (char *one = copies[i] != NULL ? strtok_r(copies[i], between, &save) : NULL;
              one != NULL; one = strtok_r(NULL, between, &save)) {
             if (r->build.module_count == CV_BUILD_MAX_MODULES) {
-                (void)cv_cli_usage(&cv_cmd_eif_build, "more than %u modules",
-                                   CV_BUILD_MAX_MODULES);
+                (void)cv_cli_usage(&cv_cmd_eif_build, "more than %u modules", CV_BUILD_MAX_MODULES);
                 return false;
             }
             r->build.modules[r->build.module_count++] = one;
@@ -148,7 +147,8 @@ static bool check(struct request *r, int operands, char **argv)
         (void)cv_cli_usage(&cv_cmd_eif_build, "name a SOURCE, or --signer");
         return false;
     } else if (cv_eif_signer_given(&r->signer_options)) {
-        (void)cv_cli_usage(&cv_cmd_eif_build, "--cmk, --unpinned, --region, --endpoint, "
+        (void)cv_cli_usage(&cv_cmd_eif_build,
+                           "--cmk, --unpinned, --region, --endpoint, "
                            "and --set belong to --signer; enclave.yaml has settings of its own");
         return false;
     } else {
@@ -162,7 +162,7 @@ static bool check(struct request *r, int operands, char **argv)
     }
     if ((r->certificate == NULL) != (r->key == NULL)) {
         (void)cv_cli_usage(&cv_cmd_eif_build, "--signing-certificate and --private-key belong "
-                           "together");
+                                              "together");
         return false;
     }
     return true;
@@ -248,8 +248,10 @@ static int prepare(struct request *r, const struct cv_enclave_config *config,
     }
     if (rc == 0 && source->xattrs != 0) {
         char text[160];
-        snprintf(text, sizeof text, "%llu files lose extended attributes (such as capabilities), "
-                 "which a ramdisk cannot hold", (unsigned long long)source->xattrs);
+        snprintf(text, sizeof text,
+                 "%llu files lose extended attributes (such as capabilities), "
+                 "which a ramdisk cannot hold",
+                 (unsigned long long)source->xattrs);
         warn(text);
     }
     return rc;
@@ -266,7 +268,8 @@ static int build(struct request *r, struct cv_build_result *result, struct cv_er
     char dir[4096];
     bool terminal = isatty(STDERR_FILENO) == 1;
     static const char *const types[] = {"auto", "directory", "tar", "container"};
-    struct cv_source_options options = {.path = r->source, .image = r->image,
+    struct cv_source_options options = {.path = r->source,
+                                        .image = r->image,
                                         .arch = r->build.arm64 ? "arm64" : "amd64",
                                         .spool_dir = dir,
                                         .max_bytes = (uint64_t)r->max_mib << 20,
@@ -309,8 +312,10 @@ static int build(struct request *r, struct cv_build_result *result, struct cv_er
 static enum cv_exit report(const struct cv_cli *cli, const struct request *r,
                            const struct cv_build_result *result)
 {
-    (void)fprintf(stderr, "Enclave Image successfully created: %s, %llu KiB (%llu KiB without "
-                  "the kernel)\n", r->out, (unsigned long long)(result->size + 1023) >> 10,
+    (void)fprintf(stderr,
+                  "Enclave Image successfully created: %s, %llu KiB (%llu KiB without "
+                  "the kernel)\n",
+                  r->out, (unsigned long long)(result->size + 1023) >> 10,
                   (unsigned long long)(result->size - result->kernel_size + 1023) >> 10);
     cv_eif_show_measurements(cli, &result->pcrs);
     return cv_cli_finish();

@@ -44,7 +44,7 @@ static void print_text(const struct cv_eif *eif, const json_t *o)
     print_sections(eif);
     const char *name;
     json_t *v;
-    json_object_foreach(json_object_get(o, "Measurements"), name, v) {
+    json_object_foreach (json_object_get(o, "Measurements"), name, v) {
         if (name[0] == 'P') {
             (void)printf("%s           %s\n", name, json_string_value(v));
         }

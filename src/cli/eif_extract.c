@@ -56,7 +56,8 @@ static int write_file(int dir, const char *name, const struct cv_eif *eif,
 /* WRITTEN gets the files that were written. */
 static int extract(const struct cv_eif *eif, int dir, json_t *written, struct cv_error *err)
 {
-    static const char *const names[] = {[CV_EIF_KERNEL] = "kernel", [CV_EIF_CMDLINE] = "cmdline",
+    static const char *const names[] = {[CV_EIF_KERNEL] = "kernel",
+                                        [CV_EIF_CMDLINE] = "cmdline",
                                         [CV_EIF_SIGNATURE] = "signature.cbor",
                                         [CV_EIF_METADATA] = "metadata.json"};
     unsigned ramdisks = 0;
@@ -134,7 +135,7 @@ static enum cv_exit run(const struct cv_cli *cli, int argc, char **argv)
     } else {
         size_t i;
         json_t *name;
-        json_array_foreach(written, i, name) {
+        json_array_foreach (written, i, name) {
             (void)printf("%s\n", json_string_value(name));
         }
         json_decref(written);

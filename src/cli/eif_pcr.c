@@ -56,9 +56,9 @@ static enum cv_exit run(const struct cv_cli *cli, int argc, char **argv)
     bool no_check = false;
     int operands;
     const struct cv_option options[] = {
-        {"eif-path", 0, CV_OPT_TEXT, &option},     {"input", 0, CV_OPT_TEXT, &input},
+        {"eif-path", 0, CV_OPT_TEXT, &option},          {"input", 0, CV_OPT_TEXT, &input},
         {"signing-certificate", 0, CV_OPT_TEXT, &cert}, {"role-arn", 0, CV_OPT_TEXT, &role},
-        {"instance-id", 0, CV_OPT_TEXT, &instance}, {"no-check", 0, CV_OPT_FLAG, &no_check},
+        {"instance-id", 0, CV_OPT_TEXT, &instance},     {"no-check", 0, CV_OPT_FLAG, &no_check},
     };
     if (!cv_options_parse(&cv_cmd_eif_pcr, options, sizeof options / sizeof options[0], argc, argv,
                           &operands)) {
@@ -68,7 +68,7 @@ static enum cv_exit run(const struct cv_cli *cli, int argc, char **argv)
                 (instance != NULL);
     if (asked != 1) {
         return cv_cli_usage(&cv_cmd_eif_pcr, "name one image, or one of --input, "
-                            "--signing-certificate, --role-arn, --instance-id");
+                                             "--signing-certificate, --role-arn, --instance-id");
     }
     if (input != NULL) {
         return single(cli, "PCR", cv_eif_pcr_of_file, input);

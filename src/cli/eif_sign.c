@@ -23,8 +23,7 @@ static int make_section(struct cv_buf *section, const uint8_t *pcr0, const struc
     CV_CLEANUP(cv_buf_free) struct cv_buf sig;
     cv_buf_init(&sig, MAX_SIGNATURE_FILE);
     int rc = cv_file_read(&sig, r->attach, err);
-    return rc == 0 ? cv_eif_sign_attach(section, pcr0, r->certificate, cv_buf_view(&sig), err)
-                   : rc;
+    return rc == 0 ? cv_eif_sign_attach(section, pcr0, r->certificate, cv_buf_view(&sig), err) : rc;
 }
 
 static int write_tbs(const uint8_t *pcr0, const struct request *r, struct cv_error *err)
@@ -45,8 +44,9 @@ static int sign(const struct request *r, struct cv_eif_pcrs *pcrs, struct cv_err
     bool good = false;
     rc = cv_eif_check_crc(&eif, &good, err);
     if (rc == 0 && !good) {
-        rc = cv_error_set(err, CV_ERR_INVALID, "the checksum (CRC-32) is wrong: the image is "
-                                               "damaged");
+        rc = cv_error_set(err, CV_ERR_INVALID,
+                          "the checksum (CRC-32) is wrong: the image is "
+                          "damaged");
     }
     if (rc == 0) {
         rc = cv_eif_measure(&eif, pcrs, err);
@@ -81,18 +81,19 @@ static enum cv_exit run(const struct cv_cli *cli, int argc, char **argv)
         {"attach", 0, CV_OPT_TEXT, &r.attach},
         {"to-be-signed", 0, CV_OPT_TEXT, &r.tbs},
     };
-    if (!cv_options_parse(&cv_cmd_eif_sign, options, sizeof options / sizeof options[0], argc,
-                          argv, &operands) ||
+    if (!cv_options_parse(&cv_cmd_eif_sign, options, sizeof options / sizeof options[0], argc, argv,
+                          &operands) ||
         !cv_eif_show_path(&cv_cmd_eif_sign, &r.path, option, operands, argv)) {
         return CV_EXIT_USAGE;
     }
     if ((r.certificate == NULL && r.attach == NULL) ||
         (r.key != NULL) + (r.attach != NULL) + (r.tbs != NULL) != 1) {
         return cv_cli_usage(&cv_cmd_eif_sign, "--signing-certificate is needed, and one of "
-                            "--private-key, --to-be-signed, --attach");
+                                              "--private-key, --to-be-signed, --attach");
     }
     if (r.key != NULL && strncmp(r.key, "arn:", 4) == 0) {
-        return cv_cli_usage(&cv_cmd_eif_sign, "a key in KMS signs in two steps: --to-be-signed "
+        return cv_cli_usage(&cv_cmd_eif_sign,
+                            "a key in KMS signs in two steps: --to-be-signed "
                             "FILE, \"aws kms sign --message-type RAW\", --attach SIGNATURE");
     }
     if (r.out == NULL) {
@@ -116,17 +117,18 @@ const struct cv_command cv_cmd_eif_sign = {
     .summary = "sign an enclave image, again too, or attach a signature made elsewhere",
     .usage = "--signing-certificate PEM (--private-key PEM | --to-be-signed FILE | --attach FILE) "
              "[-o OUT.eif] IMAGE.eif",
-    .help = "Signs PCR0 of an image as nitro-cli does; an existing signature is replaced. PCR8\n"
-            "is that of the certificate. PCR0, 1 and 2 do not change.\n"
-            "\n"
-            "  --signing-certificate FILE  certificate in PEM, of an EC key on P-256, P-384, P-521\n"
-            "  --private-key FILE          its key in PEM, without a passphrase\n"
-            "  --to-be-signed FILE         write the bytes that an offline key, an HSM or KMS has\n"
-            "                              to sign (ECDSA with SHA-256, 384 or 512 by the curve)\n"
-            "  --attach FILE               that signature: DER, r||s, a COSE_Sign1, or a whole\n"
-            "                              signature section (signature.cbor of eif extract)\n"
-            "  -o, --output FILE           where to write (default: the image itself)\n"
-            "\n"
-            "Example: claviger eif sign --signing-certificate c.pem --private-key k.pem app.eif\n",
+    .help =
+        "Signs PCR0 of an image as nitro-cli does; an existing signature is replaced. PCR8\n"
+        "is that of the certificate. PCR0, 1 and 2 do not change.\n"
+        "\n"
+        "  --signing-certificate FILE  certificate in PEM, of an EC key on P-256, P-384, P-521\n"
+        "  --private-key FILE          its key in PEM, without a passphrase\n"
+        "  --to-be-signed FILE         write the bytes that an offline key, an HSM or KMS has\n"
+        "                              to sign (ECDSA with SHA-256, 384 or 512 by the curve)\n"
+        "  --attach FILE               that signature: DER, r||s, a COSE_Sign1, or a whole\n"
+        "                              signature section (signature.cbor of eif extract)\n"
+        "  -o, --output FILE           where to write (default: the image itself)\n"
+        "\n"
+        "Example: claviger eif sign --signing-certificate c.pem --private-key k.pem app.eif\n",
     .run = run,
 };

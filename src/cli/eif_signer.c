@@ -21,8 +21,9 @@ static int find_program(char path[4096], const struct cv_eif_signer *o, const ch
 {
     char *found = o->program != NULL ? strdup(o->program) : cv_build_program(program_dir, PROGRAM);
     if (found == NULL) {
-        return cv_error_set(err, CV_ERR_NOT_FOUND, PROGRAM " is neither beside this program nor in "
-                            "/usr/libexec/claviger: name it with --program");
+        return cv_error_set(err, CV_ERR_NOT_FOUND,
+                            PROGRAM " is neither beside this program nor in "
+                                    "/usr/libexec/claviger: name it with --program");
     }
     int n = snprintf(path, 4096, "%s", found);
     free(found);
@@ -55,7 +56,8 @@ int cv_eif_signer_fill(const struct cv_eif_signer *o, const char *program_dir,
                        struct cv_error *err)
 {
     if ((o->cmk.count != 0) == o->unpinned) {
-        return cv_error_set(err, CV_ERR_CONFIG, "say with --cmk ARN which KMS keys the signer may "
+        return cv_error_set(err, CV_ERR_CONFIG,
+                            "say with --cmk ARN which KMS keys the signer may "
                             "use, or --unpinned when the parent is to choose");
     }
     char path[4096];

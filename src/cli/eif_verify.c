@@ -20,18 +20,22 @@ static int compare(const struct cv_eif_pcrs *pcrs, long index, const char *hex,
                    struct cv_error *err)
 {
     const uint8_t *const have[] = {pcrs->pcr0, pcrs->pcr1, pcrs->pcr2};
-    const uint8_t *is = index >= 0 && index <= 2 ? have[index]
-                        : index == 8 && pcrs->has_pcr8 ? pcrs->pcr8 : NULL;
+    const uint8_t *is = index >= 0 && index <= 2       ? have[index]
+                        : index == 8 && pcrs->has_pcr8 ? pcrs->pcr8
+                                                       : NULL;
     uint8_t want[CV_EIF_PCR_LEN];
     size_t n;
     if (cv_hex_decode(want, sizeof want, &n, cv_bytes_str(hex)) != 0 || n != sizeof want) {
-        return cv_error_set(err, CV_ERR_INVALID, "the expected PCR%ld is not 96 hexadecimal "
-                                                 "digits", index);
+        return cv_error_set(err, CV_ERR_INVALID,
+                            "the expected PCR%ld is not 96 hexadecimal "
+                            "digits",
+                            index);
     }
     if (is == NULL) {
-        return cv_error_set(err, CV_ERR_DENIED, index == 8
-                            ? "a PCR8 is expected, and the image is not signed"
-                            : "an image has no PCR%ld of its own", index);
+        return cv_error_set(err, CV_ERR_DENIED,
+                            index == 8 ? "a PCR8 is expected, and the image is not signed"
+                                       : "an image has no PCR%ld of its own",
+                            index);
     }
     if (memcmp(is, want, sizeof want) != 0) {
         char got[2 * CV_EIF_PCR_LEN + 1];
@@ -104,8 +108,8 @@ static int check_signature(const struct cv_eif *eif, const struct cv_eif_pcrs *p
     return rc;
 }
 
-static int verify(const char *path, int64_t at, const struct wanted *want,
-                  struct cv_eif_pcrs *pcrs, struct cv_error *err)
+static int verify(const char *path, int64_t at, const struct wanted *want, struct cv_eif_pcrs *pcrs,
+                  struct cv_error *err)
 {
     struct cv_eif eif;
     int rc = cv_eif_open(&eif, path, err);
@@ -115,8 +119,9 @@ static int verify(const char *path, int64_t at, const struct wanted *want,
     bool good = false;
     rc = cv_eif_check_crc(&eif, &good, err);
     if (rc == 0 && !good) {
-        rc = cv_error_set(err, CV_ERR_INVALID, "the checksum (CRC-32) is wrong: the image is "
-                                               "damaged");
+        rc = cv_error_set(err, CV_ERR_INVALID,
+                          "the checksum (CRC-32) is wrong: the image is "
+                          "damaged");
     }
     if (rc == 0) {
         rc = cv_eif_measure(&eif, pcrs, err);

@@ -286,9 +286,9 @@ static enum cv_exit serve(struct plan *p, const char *log_dir, bool json, int si
     if (rc == 0) {
         cv_log(CV_LOG_INFO, "waiting for the enclave", "at",
                p->config.dir != NULL  ? p->config.dir
-                : p->config.vm != NULL ? p->config.vm
-                                       : cv_logf("CID %u", p->config.cid),
-                NULL);
+               : p->config.vm != NULL ? p->config.vm
+                                      : cv_logf("CID %u", p->config.cid),
+               NULL);
         cv_notify("READY=1");
         rc = cv_parent_run(side, signal_fd, &outcome, &err);
         cv_notify("STOPPING=1");
@@ -352,7 +352,7 @@ static enum cv_exit run(const struct cv_cli *cli, int argc, char **argv)
     }
     raise_descriptors();
     enum cv_exit result = make_plan(p, &o, &err) != 0 ? cv_cli_fail(&err, "%s", "")
-                                                       : serve(p, o.log_dir, cli->json, signal_fd);
+                                                      : serve(p, o.log_dir, cli->json, signal_fd);
     free_plan(p);
     close(signal_fd);
     return result;
@@ -362,32 +362,33 @@ const struct cv_command cv_cmd_enclave_serve = {
     .name = "enclave serve",
     .summary = "the parent's side of one enclave: network, credentials, logs",
     .usage = "--cid CID|--vm PATH|--dir FOLDER [--region REGION] [--egress HOST:PORT] ...",
-    .help = "Serves an enclave that `claviger eif build` made: it reaches KMS, S3 and what is\n"
-            "allowed here, gets AWS credentials and their renewals, and its log, the stages of\n"
-            "its boot and the end of its application come out here. Start it before the\n"
-            "enclave. Ends with the application's exit status (128 + signal), or 1 when the\n"
-            "boot fails. SIGHUP: have the encrypted configurations fetched again. SIGTERM: stop\n"
-            "the application; a second one ends at once.\n\n"
-            "      --cid CID                 of the enclave (nitro-cli --enclave-cid)\n"
-            "      --vm PATH                 of a virtual machine (claviger-local vm): DIR/vm.vsock\n"
-            "      --dir FOLDER              UNIX sockets instead of vsock, for claviger-init-dev\n"
-            "      --region REGION           of KMS and S3 (default: as every command finds it)\n"
-            "      --profile NAME            of ~/.aws, for the credentials\n"
-            "  -e, --env NAME=VALUE          a variable; the image decides which it takes\n"
-            "      --env-file FILE           such lines\n"
-            "      --file NAME=PATH          an encrypted configuration on this machine\n"
-            "      --egress [*.]HOST:PORT    where the application may connect to\n"
-            "  -p, --expose [HOST:]PORT:INSIDE\n"
-            "                                a TCP port here for a port of the enclave\n"
-            "      --aws-endpoint [*.]HOST:PORT[=ADDRESS]\n"
-            "                                one more AWS endpoint, or where one really is\n"
-            "                                (tcp:IP:PORT, unix:PATH)\n"
-            "      --log-dir FOLDER          the log goes to FOLDER/enclave.log\n"
-            "      --rotate-every SECONDS    have the configurations fetched again by the clock\n"
-            "      --stop-timeout SECONDS    from the stop signal to the kill (10)\n"
-            "      --max-connections N       for each port (256); more are closed at once\n"
-            "      --no-heartbeat            nitro-cli starts the enclave, and answers it\n"
-            "      --no-credentials          the enclave gets none\n\n"
-            "Example: claviger enclave serve --cid 16 --no-heartbeat -p 443:8443\n",
+    .help =
+        "Serves an enclave that `claviger eif build` made: it reaches KMS, S3 and what is\n"
+        "allowed here, gets AWS credentials and their renewals, and its log, the stages of\n"
+        "its boot and the end of its application come out here. Start it before the\n"
+        "enclave. Ends with the application's exit status (128 + signal), or 1 when the\n"
+        "boot fails. SIGHUP: have the encrypted configurations fetched again. SIGTERM: stop\n"
+        "the application; a second one ends at once.\n\n"
+        "      --cid CID                 of the enclave (nitro-cli --enclave-cid)\n"
+        "      --vm PATH                 of a virtual machine (claviger-local vm): DIR/vm.vsock\n"
+        "      --dir FOLDER              UNIX sockets instead of vsock, for claviger-init-dev\n"
+        "      --region REGION           of KMS and S3 (default: as every command finds it)\n"
+        "      --profile NAME            of ~/.aws, for the credentials\n"
+        "  -e, --env NAME=VALUE          a variable; the image decides which it takes\n"
+        "      --env-file FILE           such lines\n"
+        "      --file NAME=PATH          an encrypted configuration on this machine\n"
+        "      --egress [*.]HOST:PORT    where the application may connect to\n"
+        "  -p, --expose [HOST:]PORT:INSIDE\n"
+        "                                a TCP port here for a port of the enclave\n"
+        "      --aws-endpoint [*.]HOST:PORT[=ADDRESS]\n"
+        "                                one more AWS endpoint, or where one really is\n"
+        "                                (tcp:IP:PORT, unix:PATH)\n"
+        "      --log-dir FOLDER          the log goes to FOLDER/enclave.log\n"
+        "      --rotate-every SECONDS    have the configurations fetched again by the clock\n"
+        "      --stop-timeout SECONDS    from the stop signal to the kill (10)\n"
+        "      --max-connections N       for each port (256); more are closed at once\n"
+        "      --no-heartbeat            nitro-cli starts the enclave, and answers it\n"
+        "      --no-credentials          the enclave gets none\n\n"
+        "Example: claviger enclave serve --cid 16 --no-heartbeat -p 443:8443\n",
     .run = run,
 };

@@ -89,8 +89,10 @@ static enum cv_exit reseal(const struct cv_cli *cli, struct cv_cli_vault *v,
     struct cv_reseal_report report;
     enum cv_exit rc = CV_EXIT_OK;
     CV_JSON_AUTO json_t *failures = json_array();
-    struct show s = {.json = cli->json, .terminal = isatty(STDERR_FILENO) == 1,
-                     .next = cv_now_ms() + 1000, .failures = failures};
+    struct show s = {.json = cli->json,
+                     .terminal = isatty(STDERR_FILENO) == 1,
+                     .next = cv_now_ms() + 1000,
+                     .failures = failures};
     o->ctx = &s;
     o->progress = progress;
     o->failed = failed;
@@ -98,8 +100,9 @@ static enum cv_exit reseal(const struct cv_cli *cli, struct cv_cli_vault *v,
     int code = cv_reseal_store(v->vault, o, &report, &err);
     clear(&s);
     if (code != 0 && report.resealed > 0) {
-        rc = cv_cli_fail(&err, "sealing the keys of vault %s anew: %zu are stored, the same command goes on",
-                         cv_vault_name(v->vault), report.resealed);
+        rc = cv_cli_fail(
+            &err, "sealing the keys of vault %s anew: %zu are stored, the same command goes on",
+            cv_vault_name(v->vault), report.resealed);
     } else if (code != 0) {
         rc = cv_cli_fail(&err, "sealing the keys of vault %s anew", cv_vault_name(v->vault));
     }
@@ -117,8 +120,8 @@ static enum cv_exit run(const struct cv_cli *cli, int argc, char **argv)
     const char *vault = NULL;
     struct cv_reseal_options o = {.version = 0};
     const struct cv_option options[] = {
-        {"vault", 'v', CV_OPT_TEXT, &vault},         {"sealed-version", 0, CV_OPT_COUNT, &o.version},
-        {"cmk", 0, CV_OPT_TEXT, &o.cmk},             {"dry-run", 0, CV_OPT_FLAG, &o.dry_run},
+        {"vault", 'v', CV_OPT_TEXT, &vault},   {"sealed-version", 0, CV_OPT_COUNT, &o.version},
+        {"cmk", 0, CV_OPT_TEXT, &o.cmk},       {"dry-run", 0, CV_OPT_FLAG, &o.dry_run},
         {"afresh", 0, CV_OPT_FLAG, &o.afresh},
     };
     struct cv_cli_vault v;
@@ -133,9 +136,10 @@ static enum cv_exit run(const struct cv_cli *cli, int argc, char **argv)
         return cv_cli_usage(&cv_cmd_keys_reseal, "--sealed-version is 1 or 2");
     }
     if (o.version == 1 && o.cmk != NULL) {
-        return cv_cli_usage(&cv_cmd_keys_reseal,
-                            "a version 1 blob opens under the vault's encryption_key_id alone: reseal to "
-                            "version 2 under --cmk, change encryption_key_id, then reseal to version 1");
+        return cv_cli_usage(
+            &cv_cmd_keys_reseal,
+            "a version 1 blob opens under the vault's encryption_key_id alone: reseal to "
+            "version 2 under --cmk, change encryption_key_id, then reseal to version 1");
     }
     if (!cv_cli_configuration(cli, &config) || !cv_cli_vault_open(&v, config, vault, false)) {
         return CV_EXIT_FAILURE;

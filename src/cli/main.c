@@ -78,8 +78,9 @@ static int global_value(const char **value, const char *name, char letter, int a
 
 static enum cv_exit bad_global(const char *text, const char *program)
 {
-    (void)fprintf(stderr, "Error: %s\nUsage: %s [global options] COMMAND [options]; see %s --help\n",
-                  text, program, program);
+    (void)fprintf(stderr,
+                  "Error: %s\nUsage: %s [global options] COMMAND [options]; see %s --help\n", text,
+                  program, program);
     return CV_EXIT_USAGE;
 }
 

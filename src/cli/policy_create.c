@@ -27,8 +27,10 @@ static void warn_about_images(const struct inputs *in)
     const uint32_t about_image = 0x107;
     for (size_t i = 0; i < in->spec.n_images; i++)
         if (!(in->images[i].mask & about_image)) {
-            (void)fputs("Note: no register of an image is demanded (PCR0, 1, 2 or 8): every enclave "
-                        "of that role or instance may use the key.\n", stderr);
+            (void)fputs(
+                "Note: no register of an image is demanded (PCR0, 1, 2 or 8): every enclave "
+                "of that role or instance may use the key.\n",
+                stderr);
             return;
         }
 }
@@ -120,29 +122,30 @@ const struct cv_command cv_cmd_policy_create = {
     .name = "policy create",
     .summary = "write a KMS key policy that binds a key to enclaves",
     .usage = "--principal ROLE-ARN (--eif IMAGE | --pcrs FILE | --pcr N=HEX | …)…",
-    .help = "The principal may Decrypt and GenerateDataKey from these enclaves alone; everybody is\n"
-            "denied Decrypt, GenerateDataKey* and DeriveSharedSecret without that attestation, and\n"
-            "ReEncryptFrom, CreateGrant and Encrypt altogether. Administrators keep the key.\n"
-            "\n"
-            "  --principal ARN      role whose credentials the enclave uses (may be repeated);\n"
-            "                       default: that of --role-arn\n"
-            "  --eif IMAGE          registers of this image (may be repeated: any one of them)\n"
-            "  --pcrs FILE          registers as nitro-cli prints them (may be repeated)\n"
-            "  --use LIST           registers that are taken from images (default 0; 0,8 …)\n"
-            "  --pcr N=HEX          of every image (may be repeated)\n"
-            "  --role-arn ARN       of every image: the parent's IAM role (PCR3)\n"
-            "  --instance-id ID     of every image: the parent instance (PCR4)\n"
-            "  --certificate FILE   of every image: the signing certificate (PCR8)\n"
-            "  --context NAME=VALUE encryption context that every call must carry (may be repeated)\n"
-            "  --admin ARN          administrator, or an account (may be repeated); default: the\n"
-            "                       account of the principal\n"
-            "  --publisher ARN      who encrypts configurations for claviger-init: may GenerateDataKey\n"
-            "                       without attestation, and the enclaves only Decrypt (repeatable)\n"
-            "  --allow-encrypt      the principal may Encrypt, for version 1 sealing\n"
-            "  --allow-debug        accept registers of zeros, which protect nothing\n"
-            "  -o, --output FILE    default: standard output\n"
-            "\n"
-            "Example: claviger policy create --principal arn:aws:iam::111122223333:role/Signer "
-            "--eif signer.eif\n",
+    .help =
+        "The principal may Decrypt and GenerateDataKey from these enclaves alone; everybody is\n"
+        "denied Decrypt, GenerateDataKey* and DeriveSharedSecret without that attestation, and\n"
+        "ReEncryptFrom, CreateGrant and Encrypt altogether. Administrators keep the key.\n"
+        "\n"
+        "  --principal ARN      role whose credentials the enclave uses (may be repeated);\n"
+        "                       default: that of --role-arn\n"
+        "  --eif IMAGE          registers of this image (may be repeated: any one of them)\n"
+        "  --pcrs FILE          registers as nitro-cli prints them (may be repeated)\n"
+        "  --use LIST           registers that are taken from images (default 0; 0,8 …)\n"
+        "  --pcr N=HEX          of every image (may be repeated)\n"
+        "  --role-arn ARN       of every image: the parent's IAM role (PCR3)\n"
+        "  --instance-id ID     of every image: the parent instance (PCR4)\n"
+        "  --certificate FILE   of every image: the signing certificate (PCR8)\n"
+        "  --context NAME=VALUE encryption context that every call must carry (may be repeated)\n"
+        "  --admin ARN          administrator, or an account (may be repeated); default: the\n"
+        "                       account of the principal\n"
+        "  --publisher ARN      who encrypts configurations for claviger-init: may GenerateDataKey\n"
+        "                       without attestation, and the enclaves only Decrypt (repeatable)\n"
+        "  --allow-encrypt      the principal may Encrypt, for version 1 sealing\n"
+        "  --allow-debug        accept registers of zeros, which protect nothing\n"
+        "  -o, --output FILE    default: standard output\n"
+        "\n"
+        "Example: claviger policy create --principal arn:aws:iam::111122223333:role/Signer "
+        "--eif signer.eif\n",
     .run = run,
 };

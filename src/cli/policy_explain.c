@@ -47,7 +47,8 @@ static int load(struct cv_policy **out, enum cv_policy_kind kind, const char *pa
 
 /* The registers of a document, which is not verified here: a policy speaks of
  * what a genuine one with these values may do. */
-static int document_registers(struct cv_attest_policy *policy, const char *path, struct cv_error *err)
+static int document_registers(struct cv_attest_policy *policy, const char *path,
+                              struct cv_error *err)
 {
     CV_CLEANUP(cv_buf_free) struct cv_buf bytes = {0};
     struct cv_attest_document doc;
@@ -56,12 +57,15 @@ static int document_registers(struct cv_attest_policy *policy, const char *path,
     if (rc != 0)
         return rc;
     if (cv_attest_parse_unverified(&doc, bytes.p, bytes.n, false, &why) != CV_ATTEST_OK)
-        return cv_error_set(err, CV_ERR_INVALID, "%s is no attestation document: %s", path, why.message);
+        return cv_error_set(err, CV_ERR_INVALID, "%s is no attestation document: %s", path,
+                            why.message);
     for (unsigned r = 0; r < CV_ATTEST_PCRS; r++)
         if ((doc.pcr_mask & (UINT32_C(1) << r)) != 0 &&
             cv_attest_expect_pcr(policy, r, doc.pcr[r].p, doc.pcr[r].n) != CV_ATTEST_OK)
-            return cv_error_set(err, CV_ERR_CONFIG, "the document and the options name different values "
-                                "of register %u", r);
+            return cv_error_set(err, CV_ERR_CONFIG,
+                                "the document and the options name different values "
+                                "of register %u",
+                                r);
     return 0;
 }
 
@@ -75,8 +79,8 @@ static void set_caller(struct inquiry *q, const char *arn)
         return;
     }
     (void)snprintf(q->role, sizeof q->role, "%.255s", arn);
-    (void)snprintf(q->principal, sizeof q->principal, "arn:aws:sts::%.12s:assumed-role/%.128s/session",
-                   account + 2, name + 1);
+    (void)snprintf(q->principal, sizeof q->principal,
+                   "arn:aws:sts::%.12s:assumed-role/%.128s/session", account + 2, name + 1);
 }
 
 static int prepare(struct inquiry *q, struct cv_error *err)
@@ -101,8 +105,10 @@ static int prepare(struct inquiry *q, struct cv_error *err)
     if (o->key != NULL)
         (void)snprintf(q->key, sizeof q->key, "%.255s", o->key);
     else
-        (void)snprintf(q->key, sizeof q->key, "arn:aws:kms:us-east-1:%.12s:key/"
-                       "00000000-0000-0000-0000-000000000000", account != NULL ? account + 2 : "");
+        (void)snprintf(q->key, sizeof q->key,
+                       "arn:aws:kms:us-east-1:%.12s:key/"
+                       "00000000-0000-0000-0000-000000000000",
+                       account != NULL ? account + 2 : "");
     return 0;
 }
 
@@ -116,8 +122,9 @@ static enum cv_exit say_statements(struct inquiry *q)
         if (cv_policy_say(&text, q->policy, i) != 0)
             return cv_cli_fail(NULL, "no memory");
         if (q->json)
-            json_array_append_new(q->statements, json_pack("{s:s, s:s}", "sid",
-                                  cv_policy_sid(q->policy, i), "text", (const char *)text.p));
+            json_array_append_new(q->statements,
+                                  json_pack("{s:s, s:s}", "sid", cv_policy_sid(q->policy, i),
+                                            "text", (const char *)text.p));
         else
             (void)printf("%3zu. %s%s%s\n", i + 1, cv_policy_sid(q->policy, i),
                          *cv_policy_sid(q->policy, i) != '\0' ? ": " : "", (const char *)text.p);
@@ -129,8 +136,8 @@ static void say_trap(void *ctx, const struct cv_policy_trap *t)
 {
     struct inquiry *q = ctx;
     if (q->json)
-        json_array_append_new(q->warnings, json_pack("{s:s, s:i, s:s}", "code", t->code, "statement",
-                                                     t->statement, "text", t->text));
+        json_array_append_new(q->warnings, json_pack("{s:s, s:i, s:s}", "code", t->code,
+                                                     "statement", t->statement, "text", t->text));
     else
         (void)printf("  ! %s [%s]\n", t->text, t->code);
 }
@@ -171,8 +178,9 @@ static void say_trace(void *ctx, const struct cv_policy_trace *t)
                  t->allow ? "Allow" : "Deny", t->conditions ? " applies" : " does not apply");
     for (size_t i = 0; i < t->n_notes; i++) {
         const struct cv_policy_condition_note *n = &t->notes[i];
-        (void)printf("             %s %s %s: expected %s, %s%s\n", n->satisfied ? "holds:" : "fails:",
-                     n->op, n->key, n->expected, n->absent ? "the request has none" : "the request has ",
+        (void)printf("             %s %s %s: expected %s, %s%s\n",
+                     n->satisfied ? "holds:" : "fails:", n->op, n->key, n->expected,
+                     n->absent ? "the request has none" : "the request has ",
                      n->absent ? "" : n->actual);
     }
 }
@@ -196,8 +204,12 @@ static int ask(struct inquiry *q, const char *action, bool attested, bool trace,
     cv_policy_context_init(c);
     int rc = fill_context(c, q, attested, err);
     struct cv_policy_request req = {
-        .action = action, .resource = q->key, .principal_arn = q->principal,
-        .role_arn = *q->role != '\0' ? q->role : NULL, .attrs = c->attrs, .n_attrs = c->n,
+        .action = action,
+        .resource = q->key,
+        .principal_arn = q->principal,
+        .role_arn = *q->role != '\0' ? q->role : NULL,
+        .attrs = c->attrs,
+        .n_attrs = c->n,
     };
     if (rc == 0) {
         cv_policy_evaluate(&key, q->policy, &req);
@@ -208,8 +220,9 @@ static int ask(struct inquiry *q, const char *action, bool attested, bool trace,
         q->refused = q->refused || (!allowed && attested == (q->image.mask != 0));
         cv_policy_sentence(sentence, sizeof sentence, &key);
         if (q->json)
-            json_array_append_new(q->requests, json_pack("{s:s, s:b, s:s, s:s}", "action", action,
-                                  "attested", attested, "decision", verdict, "reason", sentence));
+            json_array_append_new(q->requests,
+                                  json_pack("{s:s, s:b, s:s, s:s}", "action", action, "attested",
+                                            attested, "decision", verdict, "reason", sentence));
         else
             (void)printf("    %-40s %s\n        %s\n", action, verdict, sentence);
         if (trace && !q->json)
@@ -222,9 +235,9 @@ static int ask(struct inquiry *q, const char *action, bool attested, bool trace,
 
 static int ask_all(struct inquiry *q, bool attested, struct cv_error *err)
 {
-    static const char *const usual[] = {"kms:Decrypt", "kms:GenerateDataKey", "kms:Encrypt",
-                                        "kms:GenerateDataKeyWithoutPlaintext", "kms:CreateGrant",
-                                        "kms:PutKeyPolicy"};
+    static const char *const usual[] = {"kms:Decrypt",     "kms:GenerateDataKey",
+                                        "kms:Encrypt",     "kms:GenerateDataKeyWithoutPlaintext",
+                                        "kms:CreateGrant", "kms:PutKeyPolicy"};
     const struct cv_option_list *named = &q->o->actions;
     size_t n = named->count ? named->count : sizeof usual / sizeof usual[0];
     int rc = 0;
@@ -260,7 +273,8 @@ static enum cv_exit report(struct inquiry *q)
         cv_eif_show_json(json_pack("{s:O, s:O, s:O}", "statements", q->statements, "warnings",
                                    q->warnings, "requests", q->requests));
     status = cv_cli_finish();
-    return status == CV_EXIT_OK && q->o->actions.count != 0 && q->refused ? CV_EXIT_FAILURE : status;
+    return status == CV_EXIT_OK && q->o->actions.count != 0 && q->refused ? CV_EXIT_FAILURE
+                                                                          : status;
 }
 
 static enum cv_exit explain(const struct cv_cli *cli, const struct explain_options *o,
@@ -318,8 +332,9 @@ static enum cv_exit run(const struct cv_cli *cli, int argc, char **argv)
         return cv_cli_usage(&cv_cmd_policy_explain, "name one policy file");
     if (o.expect.role_arn != NULL && o.principal == NULL)
         o.principal = o.expect.role_arn;
-    if (o.principal == NULL && (o.actions.count != 0 || o.document != NULL || o.expect.eif != NULL ||
-                                o.expect.pcrs != NULL || o.expect.pcr.count != 0))
+    if (o.principal == NULL &&
+        (o.actions.count != 0 || o.document != NULL || o.expect.eif != NULL ||
+         o.expect.pcrs != NULL || o.expect.pcr.count != 0))
         return cv_cli_usage(&cv_cmd_policy_explain, "who asks? --principal ARN");
     return explain(cli, &o, argv[1]);
 }
@@ -328,21 +343,21 @@ const struct cv_command cv_cmd_policy_explain = {
     .name = "policy explain",
     .summary = "say what a KMS key policy allows, to whom, and why; warn of its traps",
     .usage = "POLICY [--principal ARN [--document DOC | --eif IMAGE | --pcrs FILE | --pcr N=HEX…]]",
-    .help = "Reads a key policy (JSON, '-' = standard input), says statement by statement who may do\n"
-            "what, and warns of what voids a binding to enclaves. With a principal it decides\n"
-            "requests as KMS would: from the enclave described, and without attestation.\n"
-            "\n"
-            "  --principal ARN     who asks: a role, a user, an account root\n"
-            "  --action kms:NAME   what is asked (may be repeated); then every statement that\n"
-            "                      speaks of it is shown, and the exit status is 1 when it is\n"
-            "                      not allowed\n"
-            "  --document FILE     registers of this attestation document (not verified here)\n"
-            CV_EXPECT_HELP
-            "  --context NAME=VALUE encryption context of the request (may be repeated)\n"
-            "  --key ARN           the key, where statements name one\n"
-            "  --identity-policy FILE  the principal's own policy\n"
-            "\n"
-            "Example: claviger policy explain policy.json --principal "
-            "arn:aws:iam::111122223333:role/Signer --eif signer.eif\n",
+    .help =
+        "Reads a key policy (JSON, '-' = standard input), says statement by statement who may do\n"
+        "what, and warns of what voids a binding to enclaves. With a principal it decides\n"
+        "requests as KMS would: from the enclave described, and without attestation.\n"
+        "\n"
+        "  --principal ARN     who asks: a role, a user, an account root\n"
+        "  --action kms:NAME   what is asked (may be repeated); then every statement that\n"
+        "                      speaks of it is shown, and the exit status is 1 when it is\n"
+        "                      not allowed\n"
+        "  --document FILE     registers of this attestation document (not verified here)\n" CV_EXPECT_HELP
+        "  --context NAME=VALUE encryption context of the request (may be repeated)\n"
+        "  --key ARN           the key, where statements name one\n"
+        "  --identity-policy FILE  the principal's own policy\n"
+        "\n"
+        "Example: claviger policy explain policy.json --principal "
+        "arn:aws:iam::111122223333:role/Signer --eif signer.eif\n",
     .run = run,
 };

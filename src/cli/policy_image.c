@@ -13,7 +13,7 @@
 static int read_use(uint32_t *mask, const char *text, struct cv_error *err)
 {
     *mask = 0;
-    for (const char *s = text; *s; ) {
+    for (const char *s = text; *s;) {
         char *end;
         unsigned long r = isdigit((unsigned char)*s) ? strtoul(s, &end, 10) : CV_POLICY_REGISTERS;
         if (r >= CV_POLICY_REGISTERS || (*end != ',' && *end != '\0'))
@@ -32,13 +32,16 @@ int cv_cli_image_from(struct cv_policy_image *out, const struct cv_attest_policy
         if (!(policy->pcr_mask & use & (UINT32_C(1) << r)))
             continue;
         if (policy->pcr_len[r] != CV_EIF_PCR_LEN)
-            return cv_error_set(err, CV_ERR_CONFIG, "register %u is not of %u bytes", r, CV_EIF_PCR_LEN);
+            return cv_error_set(err, CV_ERR_CONFIG, "register %u is not of %u bytes", r,
+                                CV_EIF_PCR_LEN);
         cv_hex_encode(out->pcr[r], policy->pcr[r], CV_EIF_PCR_LEN);
         out->mask |= UINT32_C(1) << r;
         if (!allow_zero && out->pcr[r][strspn(out->pcr[r], "0")] == '\0')
-            return cv_error_set(err, CV_ERR_CONFIG, "register %u is zero: every enclave in debug mode "
+            return cv_error_set(err, CV_ERR_CONFIG,
+                                "register %u is zero: every enclave in debug mode "
                                 "has that value, so anybody on the parent could use the key "
-                                "(--allow-debug if that is meant)", r);
+                                "(--allow-debug if that is meant)",
+                                r);
     }
     return 0;
 }
@@ -47,8 +50,10 @@ int cv_cli_image_from(struct cv_policy_image *out, const struct cv_attest_policy
 static int common_registers(struct cv_attest_policy *base, const struct cv_image_options *o,
                             struct cv_error *err)
 {
-    struct cv_expect_options expect = {.pcr = o->pcr, .role_arn = o->role_arn,
-                                       .instance_id = o->instance_id, .allow_debug = o->allow_debug};
+    struct cv_expect_options expect = {.pcr = o->pcr,
+                                       .role_arn = o->role_arn,
+                                       .instance_id = o->instance_id,
+                                       .allow_debug = o->allow_debug};
     struct cv_buf CV_CLEANUP(cv_buf_free) root;
     uint8_t pcr8[CV_EIF_PCR_LEN];
     cv_buf_init(&root, 1);
@@ -58,7 +63,8 @@ static int common_registers(struct cv_attest_policy *base, const struct cv_image
         return rc;
     rc = cv_eif_pcr_of_certificate(pcr8, o->certificate, err);
     if (!rc && cv_attest_expect_pcr(base, 8, pcr8, sizeof pcr8) != CV_ATTEST_OK)
-        rc = cv_error_set(err, CV_ERR_CONFIG, "--certificate and --pcr name different values of "
+        rc = cv_error_set(err, CV_ERR_CONFIG,
+                          "--certificate and --pcr name different values of "
                           "register 8");
     return rc;
 }
@@ -73,9 +79,9 @@ static int add_image(struct cv_policy_image *out, const struct cv_attest_policy 
     cv_buf_init(&root, 1);
     int rc = cv_expect_apply(&policy, &root, file, err);
     if (!rc && (use & ~policy.pcr_mask) != 0)
-        rc = cv_error_set(err, CV_ERR_CONFIG, "%s does not name register %d, which --use wants",
-                          file->eif ? file->eif : file->pcrs,
-                          __builtin_ctz(use & ~policy.pcr_mask));
+        rc =
+            cv_error_set(err, CV_ERR_CONFIG, "%s does not name register %d, which --use wants",
+                         file->eif ? file->eif : file->pcrs, __builtin_ctz(use & ~policy.pcr_mask));
     return rc ? rc : cv_cli_image_from(out, &policy, use | base->pcr_mask, allow_zero, err);
 }
 
@@ -94,12 +100,13 @@ int cv_cli_images(struct cv_policy_image *out, size_t *n, const struct cv_image_
         rc = add_image(&out[(*n)++], &base, &(struct cv_expect_options){.eif = o->eif.item[i]}, use,
                        o->allow_debug, err);
     for (size_t i = 0; i < o->pcrs.count && !rc; i++)
-        rc = add_image(&out[(*n)++], &base, &(struct cv_expect_options){.pcrs = o->pcrs.item[i]}, use,
-                       o->allow_debug, err);
+        rc = add_image(&out[(*n)++], &base, &(struct cv_expect_options){.pcrs = o->pcrs.item[i]},
+                       use, o->allow_debug, err);
     if (rc || *n)
         return rc;
     if (!base.pcr_mask)
-        return cv_error_set(err, CV_ERR_CONFIG, "nothing says which enclave is meant: --eif, --pcrs, "
+        return cv_error_set(err, CV_ERR_CONFIG,
+                            "nothing says which enclave is meant: --eif, --pcrs, "
                             "--pcr, --role-arn, --instance-id or --certificate");
     *n = 1;
     return cv_cli_image_from(out, &base, UINT32_MAX, o->allow_debug, err);

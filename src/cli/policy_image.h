@@ -18,12 +18,14 @@ struct cv_image_options {
     bool allow_debug;           /* zero registers are meant */
 };
 
-#define CV_IMAGE_OPTIONS(o)                                                                          \
-    {"eif", 0, CV_OPT_LIST, &(o)->eif}, {"pcrs", 0, CV_OPT_LIST, &(o)->pcrs},                         \
-        {"pcr", 0, CV_OPT_LIST, &(o)->pcr}, {"role-arn", 0, CV_OPT_TEXT, &(o)->role_arn},             \
-        {"instance-id", 0, CV_OPT_TEXT, &(o)->instance_id},                                           \
-        {"certificate", 0, CV_OPT_TEXT, &(o)->certificate}, {"use", 0, CV_OPT_TEXT, &(o)->use},       \
-        {"allow-debug", 0, CV_OPT_FLAG, &(o)->allow_debug}
+#define CV_IMAGE_OPTIONS(o)                                                                     \
+    {"eif", 0, CV_OPT_LIST, &(o)->eif}, {"pcrs", 0, CV_OPT_LIST, &(o)->pcrs},                   \
+        {"pcr", 0, CV_OPT_LIST, &(o)->pcr}, {"role-arn", 0, CV_OPT_TEXT, &(o)->role_arn},       \
+        {"instance-id", 0, CV_OPT_TEXT, &(o)->instance_id},                                     \
+        {"certificate", 0, CV_OPT_TEXT, &(o)->certificate}, {"use", 0, CV_OPT_TEXT, &(o)->use}, \
+    {                                                                                           \
+        "allow-debug", 0, CV_OPT_FLAG, &(o)->allow_debug                                        \
+    }
 
 #define CV_IMAGES_MAX 32
 
@@ -35,6 +37,7 @@ int cv_cli_images(struct cv_policy_image *out, size_t *n, const struct cv_image_
 int cv_cli_image_from(struct cv_policy_image *out, const struct cv_attest_policy *policy,
                       uint32_t use, bool allow_zero, struct cv_error *err) CV_NODISCARD;
 /* "K=V" of an argument; the two texts are the caller's, freed with free(). */
-int cv_cli_context_pair(struct cv_policy_attr *out, const char *text, struct cv_error *err) CV_NODISCARD;
+int cv_cli_context_pair(struct cv_policy_attr *out, const char *text,
+                        struct cv_error *err) CV_NODISCARD;
 
 #endif

@@ -75,7 +75,8 @@ static int read_line(struct cv_secret *out, int fd, size_t limit, struct cv_erro
     }
 }
 
-int cv_prompt_secret(struct cv_secret *out, const char *question, size_t limit, struct cv_error *err)
+int cv_prompt_secret(struct cv_secret *out, const char *question, size_t limit,
+                     struct cv_error *err)
 {
     struct termios old, quiet;
     struct sigaction act = {.sa_handler = on_signal}, old_int, old_term;

@@ -11,6 +11,7 @@
 int cv_prompt_secret(struct cv_secret *out, const char *question, size_t limit,
                      struct cv_error *err) CV_NODISCARD;
 /* Everything from FD, at most LIMIT bytes. */
-int cv_prompt_read_all(struct cv_secret *out, int fd, size_t limit, struct cv_error *err) CV_NODISCARD;
+int cv_prompt_read_all(struct cv_secret *out, int fd, size_t limit,
+                       struct cv_error *err) CV_NODISCARD;
 
 #endif

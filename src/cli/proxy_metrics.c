@@ -28,9 +28,9 @@ static const struct {
     const char *name, *type, *help;
     size_t offset;
 } families[] = {
-#define ROW(name, type, member, help)                                                              \
-    {                                                                                              \
-        name, type, help, offsetof(struct cv_proxy_stats, member)                                  \
+#define ROW(name, type, member, help)                             \
+    {                                                             \
+        name, type, help, offsetof(struct cv_proxy_stats, member) \
     }
     ROW("claviger_proxy_connections_total", "counter", accepted, "Connections taken."),
     ROW("claviger_proxy_refused_total", "counter", refused,

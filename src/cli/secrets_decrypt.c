@@ -47,8 +47,7 @@ static int to_json(struct cv_buf *out, const struct cv_secrets *secrets, struct 
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < secrets->env_count; i++) {
         struct cv_bytes v = secrets->env[i].value;
-        rc = json_object_set_new(env, secrets->env[i].name,
-                                 json_stringn((const char *)v.p, v.n));
+        rc = json_object_set_new(env, secrets->env[i].name, json_stringn((const char *)v.p, v.n));
     }
     for (size_t i = 0; rc == 0 && i < secrets->file_count; i++) {
         const struct cv_secret_file *f = &secrets->file[i];
@@ -63,11 +62,12 @@ static int to_json(struct cv_buf *out, const struct cv_secrets *secrets, struct 
                                                         text.n != 0 ? (const char *)text.p : ""));
         }
     }
-    CV_JSON_AUTO json_t *doc = rc == 0 ? json_pack("{s:O, s:O}", "environment", env, "files", files)
-                                       : NULL;
+    CV_JSON_AUTO json_t *doc =
+        rc == 0 ? json_pack("{s:O, s:O}", "environment", env, "files", files) : NULL;
     if (doc == NULL || cv_json_dump_indent(out, doc, 2) != 0 || cv_buf_append_str(out, "\n") != 0) {
-        return cv_error_set(err, CV_ERR_UNSUPPORTED, "a value or a path is no text that JSON could "
-                                                     "hold");
+        return cv_error_set(err, CV_ERR_UNSUPPORTED,
+                            "a value or a path is no text that JSON could "
+                            "hold");
     }
     return 0;
 }
@@ -174,8 +174,7 @@ static bool same_file(const struct cv_secret_file *a, const struct cv_secret_fil
            cv_bytes_equal(a->content, b->content);
 }
 
-static void compare_files(struct changes *c, const struct cv_secrets *a,
-                          const struct cv_secrets *b)
+static void compare_files(struct changes *c, const struct cv_secrets *a, const struct cv_secrets *b)
 {
     size_t i = 0, k = 0;
     while (i < a->file_count || k < b->file_count) {
@@ -200,7 +199,7 @@ static void print_list(char mark, const json_t *list)
 {
     size_t i;
     json_t *v;
-    json_array_foreach(list, i, v) {
+    json_array_foreach (list, i, v) {
         (void)printf("%c %s\n", mark, json_string_value(v));
     }
 }

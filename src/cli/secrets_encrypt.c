@@ -35,9 +35,9 @@ static int read_input(struct cv_secret *plain, const struct request *r, struct c
     CV_SECRET_AUTO struct cv_secret text = CV_SECRET_INIT;
     char dir[4096];
     const char *slash = strrchr(r->input, '/');
-    int n = slash == NULL ? snprintf(dir, sizeof dir, ".")
-                          : snprintf(dir, sizeof dir, "%.*s", (int)(slash - r->input) + 1,
-                                     r->input);
+    int n = slash == NULL
+                ? snprintf(dir, sizeof dir, ".")
+                : snprintf(dir, sizeof dir, "%.*s", (int)(slash - r->input) + 1, r->input);
     if (n < 0 || (size_t)n >= sizeof dir) {
         return cv_error_set(err, CV_ERR_LIMIT, "the file's name is too long");
     }
@@ -71,7 +71,7 @@ static int make_context(struct cv_s3ec_meta *m, const struct request *r, struct 
             rc = cv_s3ec_pairs_add(&user, pair, equals + 1, false);
             if (rc != 0) {
                 (void)cv_error_set(err, rc, "--context names \"%.60s\" twice, or is too large",
-                 pair);
+                                   pair);
             }
         }
         free(pair);
@@ -149,9 +149,9 @@ static enum cv_exit report(const struct cv_cli *cli, const struct request *r,
         CV_CLEANUP(cv_buf_free) struct cv_buf out;
         cv_buf_init(&out, 65536);
         CV_JSON_AUTO json_t *doc = json_pack(
-            "{s:s, s:i, s:s, s:b, s:s?, s:s?}", "location", r->save.where, "format",
-            (int)m->format, "key_arn", arn, "signed", r->key != NULL, "version", r->version,
-            "s3_version_id", r->save.version_id[0] != 0 ? r->save.version_id : NULL);
+            "{s:s, s:i, s:s, s:b, s:s?, s:s?}", "location", r->save.where, "format", (int)m->format,
+            "key_arn", arn, "signed", r->key != NULL, "version", r->version, "s3_version_id",
+            r->save.version_id[0] != 0 ? r->save.version_id : NULL);
         if (doc == NULL || cv_json_dump(&out, doc) != 0) {
             return cv_cli_fail(NULL, "no memory");
         }
@@ -201,8 +201,8 @@ static enum cv_exit run(const struct cv_cli *cli, int argc, char **argv)
         return cv_cli_usage(cmd, "--instruction-file belongs to --to");
     }
     r.input = argv[1];
-    struct cv_s3ec_meta m = {.format = r.format != NULL && r.format[0] == '2' ? CV_S3EC_V2
-                                                                              : CV_S3EC_V3};
+    struct cv_s3ec_meta m = {.format =
+                                 r.format != NULL && r.format[0] == '2' ? CV_S3EC_V2 : CV_S3EC_V3};
     cv_buf_init(&m.edk, CV_S3EC_MAX_EDK);
     struct cv_error err;
     cv_error_clear(&err);

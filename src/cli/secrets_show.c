@@ -15,11 +15,10 @@ static json_t *describe(const struct cv_secrets_object *o, uint64_t version)
                                   json_string(o->meta.context.pair[i].value));
     }
     return json_pack("{s:i, s:b, s:I, s:b, s:o, s:I, s:I}", "format", (int)o->meta.format,
-                     "key_commitment", o->meta.format == CV_S3EC_V3, "version",
-                     (json_int_t)version, "signed",
-                     cv_s3ec_pairs_get(&o->pairs, CV_CONFIG_SIGNATURE) != NULL,
-                     "encryption_context", context, "wrapped_key_bytes",
-                     (json_int_t)o->meta.edk.n, "body_bytes", (json_int_t)o->body.n);
+                     "key_commitment", o->meta.format == CV_S3EC_V3, "version", (json_int_t)version,
+                     "signed", cv_s3ec_pairs_get(&o->pairs, CV_CONFIG_SIGNATURE) != NULL,
+                     "encryption_context", context, "wrapped_key_bytes", (json_int_t)o->meta.edk.n,
+                     "body_bytes", (json_int_t)o->body.n);
 }
 
 static void print_text(const struct cv_secrets_object *o, uint64_t version)
@@ -39,8 +38,8 @@ static void print_text(const struct cv_secrets_object *o, uint64_t version)
     for (size_t i = 0; i < o->meta.context.n; i++) {
         const struct cv_s3ec_pair *p = &o->meta.context.pair[i];
         char name[160], value[160];
-        (void)printf("context    %s=%s\n", cv_error_quote(name, sizeof name, p->name,
-         strlen(p->name)),
+        (void)printf("context    %s=%s\n",
+                     cv_error_quote(name, sizeof name, p->name, strlen(p->name)),
                      cv_error_quote(value, sizeof value, p->value, strlen(p->value)));
     }
     (void)printf("data key   wrapped, %zu bytes\n", o->meta.edk.n);

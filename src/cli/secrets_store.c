@@ -72,8 +72,9 @@ static int take_headers(struct cv_s3ec_pairs *pairs, const struct cv_http_messag
         int rc = cv_s3ec_pairs_add(pairs, m->headers[i].name + strlen(CV_S3EC_PREFIX),
                                    m->headers[i].value, true);
         if (rc != 0) {
-            return cv_error_set(err, rc, "the object's metadata are too large, or hold a name "
-                                         "twice");
+            return cv_error_set(err, rc,
+                                "the object's metadata are too large, or hold a name "
+                                "twice");
         }
     }
     return 0;
@@ -158,8 +159,10 @@ static int put(struct cv_aws_client *s3, const struct cv_s3_uri *uri, struct cv_
         total += strlen(CV_S3EC_PREFIX) + strlen(metadata[i].name) + strlen(metadata[i].value);
     }
     if (total > S3_METADATA_MAX) {
-        return cv_error_set(err, CV_ERR_LIMIT, "the metadata take %zu bytes, and S3 takes %u: use "
-                            "--instruction-file", total, S3_METADATA_MAX);
+        return cv_error_set(err, CV_ERR_LIMIT,
+                            "the metadata take %zu bytes, and S3 takes %u: use "
+                            "--instruction-file",
+                            total, S3_METADATA_MAX);
     }
     return cv_s3_put(s3, uri, body, metadata, pairs->n, s->create, s->version_id, NULL,
                      cv_deadline(CV_SECRETS_DEADLINE_MS), err);
@@ -275,8 +278,7 @@ static void context_of(struct cv_kms_context *out, struct cv_aws_param pairs[CV_
 }
 
 int cv_secrets_new_key(struct cv_secrets_aws *aws, const char *cmk, struct cv_s3ec_meta *meta,
-                       struct cv_secret *key, char arn[CV_KMS_KEY_ID_MAX + 1],
-                       struct cv_error *err)
+                       struct cv_secret *key, char arn[CV_KMS_KEY_ID_MAX + 1], struct cv_error *err)
 {
     struct cv_kms *kms = NULL;
     struct cv_kms_result r;
@@ -303,10 +305,9 @@ int cv_secrets_new_key(struct cv_secrets_aws *aws, const char *cmk, struct cv_s3
     return rc;
 }
 
-int cv_secrets_open(struct cv_secrets_aws *aws, const char *cmk,
-                    const struct cv_secrets_object *o, struct cv_secret *plain,
-                    struct cv_secrets *secrets, char arn[CV_KMS_KEY_ID_MAX + 1],
-                    struct cv_error *err)
+int cv_secrets_open(struct cv_secrets_aws *aws, const char *cmk, const struct cv_secrets_object *o,
+                    struct cv_secret *plain, struct cv_secrets *secrets,
+                    char arn[CV_KMS_KEY_ID_MAX + 1], struct cv_error *err)
 {
     struct cv_kms *kms = NULL;
     struct cv_kms_result r;

@@ -22,8 +22,8 @@ void cv_secrets_aws_free(struct cv_secrets_aws *aws);
 struct cv_secrets_object {
     struct cv_s3ec_pairs pairs; /* metadata, the signature among them */
     struct cv_s3ec_meta meta;
-    struct cv_buf file;         /* what was read */
-    struct cv_bytes body;       /* view into it */
+    struct cv_buf file;   /* what was read */
+    struct cv_bytes body; /* view into it */
 };
 void cv_secrets_object_free(struct cv_secrets_object *o);
 
@@ -32,8 +32,8 @@ int cv_secrets_load(struct cv_secrets_object *o, struct cv_secrets_aws *aws, con
                     struct cv_error *err) CV_NODISCARD;
 struct cv_secrets_save {
     const char *where;
-    bool instruction; /* S3: metadata in an instruction file */
-    bool create;      /* never replace what is there */
+    bool instruction;                       /* S3: metadata in an instruction file */
+    bool create;                            /* never replace what is there */
     char version_id[CV_S3_VERSION_MAX + 1]; /* filled by S3 */
 };
 /* META and SIGNATURE (or NULL) become the metadata. */
@@ -47,9 +47,8 @@ int cv_secrets_new_key(struct cv_secrets_aws *aws, const char *cmk, struct cv_s3
                        struct cv_error *err) CV_NODISCARD;
 /* Opens O with KMS and decodes it. CMK may be NULL: the key that the blob names.
  * ARN gets the key that KMS used. PLAIN must outlive SECRETS. */
-int cv_secrets_open(struct cv_secrets_aws *aws, const char *cmk,
-                    const struct cv_secrets_object *o, struct cv_secret *plain,
-                    struct cv_secrets *secrets, char arn[CV_KMS_KEY_ID_MAX + 1],
-                    struct cv_error *err) CV_NODISCARD;
+int cv_secrets_open(struct cv_secrets_aws *aws, const char *cmk, const struct cv_secrets_object *o,
+                    struct cv_secret *plain, struct cv_secrets *secrets,
+                    char arn[CV_KMS_KEY_ID_MAX + 1], struct cv_error *err) CV_NODISCARD;
 
 #endif

@@ -141,19 +141,24 @@ static int check_names(const struct request *r, const struct cv_secrets *s, stru
         return 0;
     }
     if (source == NULL) {
-        return cv_error_set(err, CV_ERR_DENIED, "the enclave's settings name no such "
-                                                "configuration");
+        return cv_error_set(err, CV_ERR_DENIED,
+                            "the enclave's settings name no such "
+                            "configuration");
     }
     for (size_t i = 0; i < s->env_count; i++) {
         if (!cv_boot_allows_env(&r->settings, source, s->env[i].name)) {
-            return cv_error_set(err, CV_ERR_DENIED, "the enclave does not let a configuration set "
-                                "the variable %s", s->env[i].name);
+            return cv_error_set(err, CV_ERR_DENIED,
+                                "the enclave does not let a configuration set "
+                                "the variable %s",
+                                s->env[i].name);
         }
     }
     for (size_t i = 0; i < s->file_count; i++) {
         if (!cv_boot_allows_path(&r->settings, source, s->file[i].path)) {
-            return cv_error_set(err, CV_ERR_DENIED, "the enclave does not let a configuration "
-                                "write the file %.200s", s->file[i].path);
+            return cv_error_set(err, CV_ERR_DENIED,
+                                "the enclave does not let a configuration "
+                                "write the file %.200s",
+                                s->file[i].path);
         }
     }
     return 0;
@@ -169,8 +174,10 @@ static int check_key(const struct request *r, const char *arn, struct cv_error *
     }
     return r->settings.cmk.count == 0
                ? 0
-               : cv_error_set(err, CV_ERR_DENIED, "it is encrypted under %s, which the enclave's "
-                              "settings do not list", arn);
+               : cv_error_set(err, CV_ERR_DENIED,
+                              "it is encrypted under %s, which the enclave's "
+                              "settings do not list",
+                              arn);
 }
 
 static int check_content(struct request *r, const struct cv_secrets_object *o,
@@ -178,7 +185,7 @@ static int check_content(struct request *r, const struct cv_secrets_object *o,
 {
     CV_SECRET_AUTO struct cv_secret plain = CV_SECRET_INIT;
     struct cv_secrets secrets;
-    const char *cmk = r->cmk != NULL ? r->cmk
+    const char *cmk = r->cmk != NULL               ? r->cmk
                       : r->settings.cmk.count == 1 ? r->settings.cmk.item[0]
                                                    : NULL;
     int rc = cv_secrets_open(&r->aws, cmk, o, &plain, &secrets, result->arn, err);
@@ -226,12 +233,11 @@ static enum cv_exit report(const struct cv_cli *cli, const struct request *r,
 {
     bool signature = r->settings.publisher_key != NULL;
     if (cli->json) {
-        CV_JSON_AUTO json_t *doc =
-            json_pack("{s:b, s:I, s:b, s:b, s:s?, s:I, s:I}", "good", 1, "version",
-                      (json_int_t)result->version, "signature_checked", signature, "decrypted",
-                      !r->no_decrypt, "key_arn", result->arn[0] != 0 ? result->arn : NULL,
-                      "variables", (json_int_t)result->variables, "files",
-                      (json_int_t)result->files);
+        CV_JSON_AUTO json_t *doc = json_pack(
+            "{s:b, s:I, s:b, s:b, s:s?, s:I, s:I}", "good", 1, "version",
+            (json_int_t)result->version, "signature_checked", signature, "decrypted",
+            !r->no_decrypt, "key_arn", result->arn[0] != 0 ? result->arn : NULL, "variables",
+            (json_int_t)result->variables, "files", (json_int_t)result->files);
         (void)json_dumpf(doc, stdout, JSON_INDENT(2));
         (void)putchar('\n');
         return cv_cli_finish();
@@ -261,21 +267,21 @@ static enum cv_exit run(const struct cv_cli *cli, int argc, char **argv)
         {"profile", 0, CV_OPT_TEXT, &r.aws.profile},
         {"region", 0, CV_OPT_TEXT, &r.aws.region},
     };
-    if (!cv_options_parse(&cv_cmd_secrets_verify, options, sizeof options / sizeof options[0],
-                          argc, argv, &operands)) {
+    if (!cv_options_parse(&cv_cmd_secrets_verify, options, sizeof options / sizeof options[0], argc,
+                          argv, &operands)) {
         return CV_EXIT_USAGE;
     }
     if (operands != 1 || (r.eif != NULL && r.config != NULL)) {
         return cv_cli_usage(&cv_cmd_secrets_verify, "name one configuration, and at most one of "
-                            "--eif and --enclave-config-file");
+                                                    "--eif and --enclave-config-file");
     }
     r.where = argv[1];
     struct cv_error err;
     cv_error_clear(&err);
     struct result result = {.version = 0};
     int rc = verify(&r, &result, &err);
-    enum cv_exit status = rc == 0 ? report(cli, &r, &result)
-                                  : cv_cli_fail(&err, "%s is refused", r.where);
+    enum cv_exit status =
+        rc == 0 ? report(cli, &r, &result) : cv_cli_fail(&err, "%s is refused", r.where);
     cv_boot_free(&r.settings);
     cv_secrets_aws_free(&r.aws);
     return status;
@@ -285,19 +291,20 @@ const struct cv_command cv_cmd_secrets_verify = {
     .name = "secrets verify",
     .summary = "check that an enclave would take an encrypted configuration",
     .usage = "[--eif IMAGE.eif | --enclave-config-file YAML] [options] (FILE | s3://BUCKET/KEY)",
-    .help = "Checks what the enclave checks: signature, version, encryption context; then decrypts\n"
-            "with your credentials and checks the key and the allow lists. Values are not shown.\n"
-            "Exit status 1 on any refusal.\n"
-            "\n"
-            "  --eif FILE                  the image whose measured settings decide\n"
-            "  --enclave-config-file FILE  the same from its enclave.yaml\n"
-            "  --publisher-key FILE        public key in PEM that must have signed it\n"
-            "  --context NAME=VALUE        pair that the encryption context must hold\n"
-            "  --minimum-version N         lowest version\n"
-            "  --cmk ARN                   the KMS key that it must be encrypted under\n"
-            "  --no-decrypt                check what can be checked without the key\n"
-            "  --profile, --region         of the AWS credentials\n"
-            "\n"
-            "Example: claviger secrets verify --eif web.eif s3://secrets/web\n",
+    .help =
+        "Checks what the enclave checks: signature, version, encryption context; then decrypts\n"
+        "with your credentials and checks the key and the allow lists. Values are not shown.\n"
+        "Exit status 1 on any refusal.\n"
+        "\n"
+        "  --eif FILE                  the image whose measured settings decide\n"
+        "  --enclave-config-file FILE  the same from its enclave.yaml\n"
+        "  --publisher-key FILE        public key in PEM that must have signed it\n"
+        "  --context NAME=VALUE        pair that the encryption context must hold\n"
+        "  --minimum-version N         lowest version\n"
+        "  --cmk ARN                   the KMS key that it must be encrypted under\n"
+        "  --no-decrypt                check what can be checked without the key\n"
+        "  --profile, --region         of the AWS credentials\n"
+        "\n"
+        "Example: claviger secrets verify --eif web.eif s3://secrets/web\n",
     .run = run,
 };

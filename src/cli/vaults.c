@@ -55,8 +55,8 @@ bool cv_cli_vault_open(struct cv_cli_vault *v, const struct cv_config *config, c
         return false;
     }
     if (c->cid_defaulted) {
-        cv_log(CV_LOG_WARN, "no enclave_cid is configured and ENCLAVE_CID is not set: using 16", "vault",
-               c->name, NULL);
+        cv_log(CV_LOG_WARN, "no enclave_cid is configured and ENCLAVE_CID is not set: using 16",
+               "vault", c->name, NULL);
     }
     int rc = cv_daemon_prepare_base_dir(config->base_dir, &err);
     if (rc == 0) {
@@ -106,7 +106,8 @@ static void print_operations(const struct cv_config_key *k)
     for (size_t i = 0; cv_operation_names[i] != NULL; i++) {
         set |= (k->operations >> i & 1) << n;
         names[n++] = cv_operation_names[i];
-        for (size_t b = 0; strcmp(cv_operation_names[i], "ballot") == 0 && b < CV_BALLOT_NAME_COUNT; b++) {
+        for (size_t b = 0; strcmp(cv_operation_names[i], "ballot") == 0 && b < CV_BALLOT_NAME_COUNT;
+             b++) {
             set |= (k->operations >> (cv_operation_name_count() + b) & 1) << n;
             names[n++] = cv_ballot_names[b];
         }
@@ -125,24 +126,24 @@ void cv_cli_print_key(const struct cv_config *config, const struct cv_vault_key 
     if (k != NULL) {
         print_set("Allowed Requests:", cv_request_names, CV_REQUEST_NAME_COUNT, k->requests);
         print_operations(k);
-        (void)printf("%-26s %s\n", "Allow Proof of Possession:",
-                     k->allow_proof_of_possession ? "true" : "false");
+        (void)printf("%-26s %s\n",
+                     "Allow Proof of Possession:", k->allow_proof_of_possession ? "true" : "false");
     }
     (void)printf("\n");
 }
 
-enum cv_exit cv_cli_print_keys_json(const struct cv_config *config, struct cv_vault_key *const *keys,
-                                    size_t count)
+enum cv_exit cv_cli_print_keys_json(const struct cv_config *config,
+                                    struct cv_vault_key *const *keys, size_t count)
 {
     CV_JSON_AUTO json_t *array = json_array();
     CV_CLEANUP(cv_buf_free) struct cv_buf text;
     cv_buf_init(&text, 64u * 1024 * 1024);
     for (size_t i = 0; i < count; i++) {
         const struct cv_vault_key *k = keys[i];
-        json_t *item = json_pack("{s:s, s:s, s:s, s:b}", "public_key_hash", k->pkh_text, "public_key",
-                                 k->known ? k->public_key_text : "", "vault",
-                                 cv_vault_name(k->vault), "active",
-                                 cv_config_key_find(config, &k->pkh) != NULL);
+        json_t *item =
+            json_pack("{s:s, s:s, s:s, s:b}", "public_key_hash", k->pkh_text, "public_key",
+                      k->known ? k->public_key_text : "", "vault", cv_vault_name(k->vault),
+                      "active", cv_config_key_find(config, &k->pkh) != NULL);
         if (array == NULL || item == NULL || json_array_append_new(array, item) != 0) {
             return cv_cli_fail(NULL, "no memory for the result");
         }

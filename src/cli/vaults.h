@@ -25,7 +25,7 @@ void cv_cli_vault_close(struct cv_cli_vault *v);
 /* One key as people read it (`list`, `generate`), or COUNT of them as a JSON
  * array. CONFIG tells what is listed under `tezos`. */
 void cv_cli_print_key(const struct cv_config *config, const struct cv_vault_key *key);
-enum cv_exit cv_cli_print_keys_json(const struct cv_config *config, struct cv_vault_key *const *keys,
-                                    size_t count);
+enum cv_exit cv_cli_print_keys_json(const struct cv_config *config,
+                                    struct cv_vault_key *const *keys, size_t count);
 
 #endif

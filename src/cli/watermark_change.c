@@ -39,7 +39,8 @@ static int open_marks(struct session *s, enum cv_marks_open how)
     case CV_CONFIG_WATERMARK_AWS:
         return how == CV_MARKS_OPEN
                    ? open_table(s)
-                   : cv_error_set(&s->err, CV_ERR_UNSUPPORTED, "a table in DynamoDB is neither replaced nor adopted");
+                   : cv_error_set(&s->err, CV_ERR_UNSUPPORTED,
+                                  "a table in DynamoDB is neither replaced nor adopted");
     case CV_CONFIG_WATERMARK_MEM:
         return cv_error_set(&s->err, CV_ERR_UNSUPPORTED, "the watermark driver mem keeps nothing");
     case CV_CONFIG_WATERMARK_FILE:
@@ -77,7 +78,8 @@ static enum cv_exit close_store(struct session *s, const struct cv_cli *cli, int
     if (cli->json) {
         printf("{\"raised\":%u,\"kept\":%u}\n", s->raised, s->kept);
     } else {
-        printf("%u record%s written, %u kept (not smaller already)\n", s->raised, s->raised == 1 ? "" : "s", s->kept);
+        printf("%u record%s written, %u kept (not smaller already)\n", s->raised,
+               s->raised == 1 ? "" : "s", s->kept);
     }
     return cv_cli_finish();
 }
@@ -131,7 +133,8 @@ static enum cv_exit init_run(const struct cv_cli *cli, int argc, char **argv)
 {
     bool replace = false;
     bool adopt = false;
-    const struct cv_option options[] = {{"replace", 0, CV_OPT_FLAG, &replace}, {"adopt", 0, CV_OPT_FLAG, &adopt}};
+    const struct cv_option options[] = {{"replace", 0, CV_OPT_FLAG, &replace},
+                                        {"adopt", 0, CV_OPT_FLAG, &adopt}};
     int operands = 0;
     struct session s;
     if (!cv_options_parse(&cv_cmd_watermark_init, options, 2, argc, argv, &operands)) {
@@ -143,7 +146,8 @@ static enum cv_exit init_run(const struct cv_cli *cli, int argc, char **argv)
     if (operands == 0 && !replace && !adopt) {
         return cv_cli_usage(&cv_cmd_watermark_init, "name the keys that have signed nothing yet");
     }
-    enum cv_exit rc = open_store(&s, cli, replace ? CV_MARKS_REPLACE : (adopt ? CV_MARKS_ADOPT : CV_MARKS_OPEN));
+    enum cv_exit rc =
+        open_store(&s, cli, replace ? CV_MARKS_REPLACE : (adopt ? CV_MARKS_ADOPT : CV_MARKS_OPEN));
     if (rc != CV_EXIT_OK) {
         return rc;
     }
@@ -202,8 +206,10 @@ static enum cv_exit raise_run(const struct cv_cli *cli, int argc, char **argv)
     const char *kind = NULL;
     const char *level = NULL;
     const char *round = "0";
-    const struct cv_option options[] = {{"chain", 0, CV_OPT_TEXT, &chain}, {"kind", 0, CV_OPT_TEXT, &kind},
-                                        {"level", 0, CV_OPT_TEXT, &level}, {"round", 0, CV_OPT_TEXT, &round}};
+    const struct cv_option options[] = {{"chain", 0, CV_OPT_TEXT, &chain},
+                                        {"kind", 0, CV_OPT_TEXT, &kind},
+                                        {"level", 0, CV_OPT_TEXT, &level},
+                                        {"round", 0, CV_OPT_TEXT, &round}};
     int operands = 0;
     struct session s;
     struct cv_mark mark = {.kind = CV_MARK_BLOCK};
@@ -214,8 +220,9 @@ static enum cv_exit raise_run(const struct cv_cli *cli, int argc, char **argv)
     if (operands != 1 || chain == NULL || level == NULL) {
         return cv_cli_usage(cmd, "one key, --chain and --level are wanted");
     }
-    if (cv_pkh_parse(&mark.pkh, cv_bytes_str(argv[1])) != CV_OK || cv_chain_parse(mark.chain, chain) != CV_OK ||
-        !number(level, &mark.level) || !number(round, &mark.round)) {
+    if (cv_pkh_parse(&mark.pkh, cv_bytes_str(argv[1])) != CV_OK ||
+        cv_chain_parse(mark.chain, chain) != CV_OK || !number(level, &mark.level) ||
+        !number(round, &mark.round)) {
         return cv_cli_usage(cmd, "the key is tz…, --chain is Net…, --level and --round are "
                                  "numbers from 0 to 2147483647");
     }
@@ -259,14 +266,15 @@ const struct cv_command cv_cmd_watermark_raise = {
     .name = "watermark raise",
     .summary = "refuse a key everything up to a level and round",
     .usage = "KEY --chain NET --level LEVEL [--round ROUND] [--kind KIND]",
-    .help = "After a move, or when marks were lost: nothing up to and including this level and\n"
-            "round will be signed any more. A mark is never lowered. The daemon must be stopped.\n\n"
-            "      --chain NET      chain id\n"
-            "      --level LEVEL    a level above all that was signed anywhere\n"
-            "      --round ROUND    default 0\n"
-            "      --kind KIND      block, preattestation or attestation (default: all three)\n\n"
-            "Example:\n"
-            "  claviger watermark raise tz1VSUr8wwNhLAzempoch5d6hLRiTh8Cjcjb \\\n"
-            "      --chain NetXdQprcVkpaWU --level 9000000\n",
+    .help =
+        "After a move, or when marks were lost: nothing up to and including this level and\n"
+        "round will be signed any more. A mark is never lowered. The daemon must be stopped.\n\n"
+        "      --chain NET      chain id\n"
+        "      --level LEVEL    a level above all that was signed anywhere\n"
+        "      --round ROUND    default 0\n"
+        "      --kind KIND      block, preattestation or attestation (default: all three)\n\n"
+        "Example:\n"
+        "  claviger watermark raise tz1VSUr8wwNhLAzempoch5d6hLRiTh8Cjcjb \\\n"
+        "      --chain NetXdQprcVkpaWU --level 9000000\n",
     .run = raise_run,
 };

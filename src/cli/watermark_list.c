@@ -50,15 +50,17 @@ static bool read_marks(const struct cv_cli *cli, struct cv_marks **out)
     if (!cv_cli_configuration(cli, &config)) {
         return false;
     }
-    if (cv_signer_marks_directory(directory, sizeof directory, config) != CV_OK || cv_marks_new(out) != CV_OK) {
+    if (cv_signer_marks_directory(directory, sizeof directory, config) != CV_OK ||
+        cv_marks_new(out) != CV_OK) {
         (void)cv_cli_fail(NULL, "reading the watermarks: no memory, or base_dir is too long");
         return false;
     }
     bool table = config->watermark == CV_CONFIG_WATERMARK_AWS;
     int r = table ? read_table(*out, config, &err) : cv_wm_read(*out, directory, &err);
     if (r == CV_ERR_NOT_FOUND && !table) {
-        (void)cv_cli_fail(NULL, "there is no watermark store in %s yet: the daemon makes it when it first starts",
-                          directory);
+        (void)cv_cli_fail(
+            NULL, "there is no watermark store in %s yet: the daemon makes it when it first starts",
+            directory);
     } else if (r != CV_OK) {
         (void)cv_cli_fail(&err, "reading the watermarks");
     }
@@ -89,7 +91,8 @@ static int by_key(const void *a, const void *b)
 /* A key that has marks is not listed as "nothing signed yet" as well. */
 static bool shown(const struct cv_mark *marks, size_t count, size_t i)
 {
-    return marks[i].kind != CV_MARK_KNOWN || i + 1 == count || !cv_pkh_equal(&marks[i].pkh, &marks[i + 1].pkh);
+    return marks[i].kind != CV_MARK_KNOWN || i + 1 == count ||
+           !cv_pkh_equal(&marks[i].pkh, &marks[i + 1].pkh);
 }
 
 static void print_table(const struct cv_mark *marks, size_t count)
@@ -125,9 +128,9 @@ static void print_json(const struct cv_mark *marks, size_t count)
         }
         json_t *one = marks[i].kind == CV_MARK_KNOWN
                           ? json_pack("{s:s, s:n}", "public_key_hash", pkh, "kind")
-                          : json_pack("{s:s, s:s, s:s, s:i, s:i}", "public_key_hash", pkh, "chain_id", chain, "kind",
-                                      cv_mark_kind_name(marks[i].kind), "level", (int)marks[i].level, "round",
-                                      (int)marks[i].round);
+                          : json_pack("{s:s, s:s, s:s, s:i, s:i}", "public_key_hash", pkh,
+                                      "chain_id", chain, "kind", cv_mark_kind_name(marks[i].kind),
+                                      "level", (int)marks[i].level, "round", (int)marks[i].round);
         json_array_append_new(list, one);
     }
     json_dumpf(list, stdout, JSON_COMPACT);
@@ -209,7 +212,8 @@ static enum cv_exit export_run(const struct cv_cli *cli, int argc, char **argv)
 {
     const char *chain = NULL;
     const char *directory = NULL;
-    const struct cv_option options[] = {{"chain", 0, CV_OPT_TEXT, &chain}, {"dir", 'd', CV_OPT_TEXT, &directory}};
+    const struct cv_option options[] = {{"chain", 0, CV_OPT_TEXT, &chain},
+                                        {"dir", 'd', CV_OPT_TEXT, &directory}};
     struct cv_marks *marks = NULL;
     struct cv_error err;
     cv_error_clear(&err);

@@ -5,13 +5,15 @@
 
 #include "common/hex.h"
 
-void cv_base64_encode(char *out, const void *p, size_t n) {
+void cv_base64_encode(char *out, const void *p, size_t n)
+{
     static const uint8_t nothing;
     (void)sodium_bin2base64(out, CV_BASE64_LEN(n) + 1, n == 0 ? &nothing : p, n,
                             sodium_base64_VARIANT_ORIGINAL);
 }
 
-int cv_base64_append(struct cv_buf *out, const void *p, size_t n) {
+int cv_base64_append(struct cv_buf *out, const void *p, size_t n)
+{
     if (n > SIZE_MAX / 2)
         return CV_ERR_LIMIT;
     size_t len = CV_BASE64_LEN(n);
@@ -23,7 +25,8 @@ int cv_base64_append(struct cv_buf *out, const void *p, size_t n) {
     return 0;
 }
 
-int cv_base64_decode(uint8_t *out, size_t cap, size_t *n, struct cv_bytes text) {
+int cv_base64_decode(uint8_t *out, size_t cap, size_t *n, struct cv_bytes text)
+{
     *n = 0;
     if (text.n % 4 != 0)
         return CV_ERR_INVALID;

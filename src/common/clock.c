@@ -8,31 +8,37 @@
 #include <string.h>
 #include <time.h>
 
-static int64_t clock_us(clockid_t id) {
+static int64_t clock_us(clockid_t id)
+{
     struct timespec ts;
     if (clock_gettime(id, &ts) != 0)
         abort();
     return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
 }
 
-int64_t cv_now_ms(void) {
+int64_t cv_now_ms(void)
+{
     return clock_us(CLOCK_MONOTONIC) / 1000;
 }
 
-int64_t cv_now_us(void) {
+int64_t cv_now_us(void)
+{
     return clock_us(CLOCK_MONOTONIC);
 }
 
-int64_t cv_unix_ms(void) {
+int64_t cv_unix_ms(void)
+{
     return clock_us(CLOCK_REALTIME) / 1000;
 }
 
-int64_t cv_deadline(int64_t in_ms) {
+int64_t cv_deadline(int64_t in_ms)
+{
     int64_t t;
     return __builtin_add_overflow(cv_now_ms(), in_ms, &t) ? CV_NO_DEADLINE : t;
 }
 
-int cv_deadline_poll(int64_t deadline) {
+int cv_deadline_poll(int64_t deadline)
+{
     if (deadline == CV_NO_DEADLINE)
         return -1;
     int64_t now = cv_now_ms();
@@ -41,7 +47,8 @@ int cv_deadline_poll(int64_t deadline) {
     return deadline - now > INT_MAX ? INT_MAX : (int)(deadline - now);
 }
 
-void cv_sleep_ms(int64_t ms) {
+void cv_sleep_ms(int64_t ms)
+{
     if (ms <= 0)
         return;
     struct timespec ts = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
@@ -49,7 +56,8 @@ void cv_sleep_ms(int64_t ms) {
         ;
 }
 
-static struct tm utc(int64_t unix_ms, int *ms) {
+static struct tm utc(int64_t unix_ms, int *ms)
+{
     int64_t sec = unix_ms / 1000;
     *ms = (int)(unix_ms % 1000);
     if (*ms < 0) {
@@ -66,13 +74,15 @@ static struct tm utc(int64_t unix_ms, int *ms) {
 }
 
 /* Decimal digits of V at OUT. */
-static char *put(char *out, int v, int digits) {
+static char *put(char *out, int v, int digits)
+{
     for (int i = digits; i-- > 0; v /= 10)
         out[i] = (char)('0' + v % 10);
     return out + digits;
 }
 
-void cv_rfc3339_format(char out[CV_RFC3339_LEN], int64_t unix_ms) {
+void cv_rfc3339_format(char out[CV_RFC3339_LEN], int64_t unix_ms)
+{
     int ms;
     struct tm tm = utc(unix_ms, &ms);
     char *o = put(out, tm.tm_year + 1900, 4);
@@ -92,7 +102,8 @@ void cv_rfc3339_format(char out[CV_RFC3339_LEN], int64_t unix_ms) {
     *o = '\0';
 }
 
-void cv_amz_date(char out[17], int64_t unix_ms) {
+void cv_amz_date(char out[17], int64_t unix_ms)
+{
     int ms;
     struct tm tm = utc(unix_ms, &ms);
     char *o = put(out, tm.tm_year + 1900, 4);
@@ -107,7 +118,8 @@ void cv_amz_date(char out[17], int64_t unix_ms) {
 }
 
 /* DIGITS decimal digits at *S, which moves past them; -1 when they are not. */
-static int number(const char **s, int digits) {
+static int number(const char **s, int digits)
+{
     int v = 0;
     for (int i = 0; i < digits; i++, (*s)++) {
         if (**s < '0' || **s > '9')
@@ -117,7 +129,8 @@ static int number(const char **s, int digits) {
     return v;
 }
 
-static bool expect(const char **s, char a, char b) {
+static bool expect(const char **s, char a, char b)
+{
     if (**s != a && **s != b)
         return false;
     (*s)++;
@@ -125,7 +138,8 @@ static bool expect(const char **s, char a, char b) {
 }
 
 /* ".5", ".123456789": milliseconds, further digits ignored; 0 without one. */
-static int fraction(const char **s) {
+static int fraction(const char **s)
+{
     if (**s != '.')
         return 0;
     int ms = 0, digits = 0;
@@ -141,7 +155,8 @@ static int fraction(const char **s) {
 }
 
 /* "Z" or "+hh:mm" in minutes. */
-static bool zone(const char **s, int *minutes) {
+static bool zone(const char **s, int *minutes)
+{
     *minutes = 0;
     if (expect(s, 'Z', 'z'))
         return true;
@@ -158,7 +173,8 @@ static bool zone(const char **s, int *minutes) {
     return true;
 }
 
-int cv_rfc3339_parse(int64_t *unix_ms, const char *text) {
+int cv_rfc3339_parse(int64_t *unix_ms, const char *text)
+{
     const char *s = text;
     struct tm tm = {0};
     int year = number(&s, 4);

@@ -11,7 +11,7 @@
 
 #define CV_NO_DEADLINE INT64_MAX
 
-int64_t cv_now_ms(void);      /* CLOCK_MONOTONIC (BOOTTIME is not needed) */
+int64_t cv_now_ms(void); /* CLOCK_MONOTONIC (BOOTTIME is not needed) */
 int64_t cv_now_us(void);
 int64_t cv_deadline(int64_t in_ms); /* now + in_ms, saturating */
 /* Milliseconds for poll(2): 0 when past, -1 for CV_NO_DEADLINE. */

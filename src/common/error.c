@@ -5,7 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-void cv_error_clear(struct cv_error *err) {
+void cv_error_clear(struct cv_error *err)
+{
     if (err == NULL)
         return;
     err->code = CV_OK;
@@ -15,7 +16,8 @@ void cv_error_clear(struct cv_error *err) {
 
 /* Formats into TEXT and marks a cut with "...". */
 CV_PRINTF(2, 0)
-static void format_text(char text[static CV_ERROR_TEXT], const char *fmt, va_list ap) {
+static void format_text(char text[static CV_ERROR_TEXT], const char *fmt, va_list ap)
+{
     int n = vsnprintf(text, CV_ERROR_TEXT, fmt, ap);
     if (n < 0)
         text[0] = '\0';
@@ -24,7 +26,8 @@ static void format_text(char text[static CV_ERROR_TEXT], const char *fmt, va_lis
 }
 
 /* TEXT ": " MORE, cut like a text that is too long. */
-static void join(char text[static CV_ERROR_TEXT], const char *more) {
+static void join(char text[static CV_ERROR_TEXT], const char *more)
+{
     size_t n = strlen(text);
     int add = snprintf(text + n, CV_ERROR_TEXT - n, ": %s", more);
     if (add < 0 || (size_t)add >= CV_ERROR_TEXT - n)
@@ -33,13 +36,15 @@ static void join(char text[static CV_ERROR_TEXT], const char *more) {
 
 /* A new chain of one text. The text is formatted beside ERR first, since the
  * arguments may point into it. */
-static void start_chain(struct cv_error *err, int code, const char *text) {
+static void start_chain(struct cv_error *err, int code, const char *text)
+{
     err->code = code;
     err->count = 1;
     memcpy(err->text[0], text, CV_ERROR_TEXT);
 }
 
-int cv_error_set(struct cv_error *err, int code, const char *fmt, ...) {
+int cv_error_set(struct cv_error *err, int code, const char *fmt, ...)
+{
     if (err == NULL)
         return code;
     char text[CV_ERROR_TEXT];
@@ -51,7 +56,8 @@ int cv_error_set(struct cv_error *err, int code, const char *fmt, ...) {
     return code;
 }
 
-int cv_error_errno(struct cv_error *err, int code, int errnum, const char *fmt, ...) {
+int cv_error_errno(struct cv_error *err, int code, int errnum, const char *fmt, ...)
+{
     if (err == NULL)
         return code;
     char text[CV_ERROR_TEXT];
@@ -65,7 +71,8 @@ int cv_error_errno(struct cv_error *err, int code, int errnum, const char *fmt, 
     return code;
 }
 
-int cv_error_wrap(struct cv_error *err, const char *fmt, ...) {
+int cv_error_wrap(struct cv_error *err, const char *fmt, ...)
+{
     if (err == NULL)
         return CV_ERR_INTERNAL;
     char text[CV_ERROR_TEXT];
@@ -86,7 +93,8 @@ int cv_error_wrap(struct cv_error *err, const char *fmt, ...) {
     return err->code;
 }
 
-char *cv_error_format(char *out, size_t size, const struct cv_error *err) {
+char *cv_error_format(char *out, size_t size, const struct cv_error *err)
+{
     if (size == 0)
         return out;
     out[0] = '\0';
@@ -105,44 +113,70 @@ char *cv_error_format(char *out, size_t size, const struct cv_error *err) {
     return out;
 }
 
-const char *cv_error_top(const struct cv_error *err) {
+const char *cv_error_top(const struct cv_error *err)
+{
     return err == NULL || err->count == 0 ? "" : err->text[err->count - 1];
 }
 
-const char *cv_strerror(int code) {
+const char *cv_strerror(int code)
+{
     switch ((enum cv_code)code) {
-    case CV_OK: return "success";
-    case CV_ERR_INVALID: return "invalid input";
-    case CV_ERR_TRUNCATED: return "input ends too early";
-    case CV_ERR_TRAILING: return "unexpected trailing bytes";
-    case CV_ERR_LIMIT: return "limit exceeded";
-    case CV_ERR_NOMEM: return "out of memory";
-    case CV_ERR_IO: return "input/output error";
-    case CV_ERR_TIMEOUT: return "timed out";
-    case CV_ERR_CLOSED: return "connection closed by the peer";
-    case CV_ERR_NOT_FOUND: return "not found";
-    case CV_ERR_EXISTS: return "already exists";
-    case CV_ERR_DENIED: return "denied";
-    case CV_ERR_UNSUPPORTED: return "not supported";
-    case CV_ERR_CRYPTO: return "cryptographic verification failed";
-    case CV_ERR_STATE: return "not allowed in this state";
-    case CV_ERR_PROTOCOL: return "protocol error";
-    case CV_ERR_REMOTE: return "error from the peer";
-    case CV_ERR_THROTTLED: return "throttled by the peer";
-    case CV_ERR_CONFIG: return "wrong configuration";
-    case CV_ERR_BUSY: return "busy";
-    case CV_ERR_CANCELLED: return "cancelled";
-    case CV_ERR_INTERNAL: return "internal error";
+    case CV_OK:
+        return "success";
+    case CV_ERR_INVALID:
+        return "invalid input";
+    case CV_ERR_TRUNCATED:
+        return "input ends too early";
+    case CV_ERR_TRAILING:
+        return "unexpected trailing bytes";
+    case CV_ERR_LIMIT:
+        return "limit exceeded";
+    case CV_ERR_NOMEM:
+        return "out of memory";
+    case CV_ERR_IO:
+        return "input/output error";
+    case CV_ERR_TIMEOUT:
+        return "timed out";
+    case CV_ERR_CLOSED:
+        return "connection closed by the peer";
+    case CV_ERR_NOT_FOUND:
+        return "not found";
+    case CV_ERR_EXISTS:
+        return "already exists";
+    case CV_ERR_DENIED:
+        return "denied";
+    case CV_ERR_UNSUPPORTED:
+        return "not supported";
+    case CV_ERR_CRYPTO:
+        return "cryptographic verification failed";
+    case CV_ERR_STATE:
+        return "not allowed in this state";
+    case CV_ERR_PROTOCOL:
+        return "protocol error";
+    case CV_ERR_REMOTE:
+        return "error from the peer";
+    case CV_ERR_THROTTLED:
+        return "throttled by the peer";
+    case CV_ERR_CONFIG:
+        return "wrong configuration";
+    case CV_ERR_BUSY:
+        return "busy";
+    case CV_ERR_CANCELLED:
+        return "cancelled";
+    case CV_ERR_INTERNAL:
+        return "internal error";
     }
     return "unknown error";
 }
 
 /* Printable; a backslash is escaped too, so that the quoting is unambiguous. */
-static bool stands_for_itself(unsigned char c) {
+static bool stands_for_itself(unsigned char c)
+{
     return c >= 0x20 && c < 0x7f && c != '\\';
 }
 
-char *cv_error_quote(char *out, size_t size, const void *p, size_t n) {
+char *cv_error_quote(char *out, size_t size, const void *p, size_t n)
+{
     static const char digits[] = "0123456789abcdef";
     if (size == 0)
         return out;

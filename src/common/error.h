@@ -23,36 +23,36 @@
 
 enum cv_code {
     CV_OK = 0,
-    CV_ERR_INVALID = -1,      /* malformed input */
-    CV_ERR_TRUNCATED = -2,    /* input ends too early */
-    CV_ERR_TRAILING = -3,     /* input goes on after its end */
-    CV_ERR_LIMIT = -4,        /* larger, deeper or more than we accept */
-    CV_ERR_NOMEM = -5,        /* no memory, or memory could not be locked */
-    CV_ERR_IO = -6,           /* a system call failed */
-    CV_ERR_TIMEOUT = -7,      /* a deadline passed */
-    CV_ERR_CLOSED = -8,       /* the peer closed the connection */
+    CV_ERR_INVALID = -1,   /* malformed input */
+    CV_ERR_TRUNCATED = -2, /* input ends too early */
+    CV_ERR_TRAILING = -3,  /* input goes on after its end */
+    CV_ERR_LIMIT = -4,     /* larger, deeper or more than we accept */
+    CV_ERR_NOMEM = -5,     /* no memory, or memory could not be locked */
+    CV_ERR_IO = -6,        /* a system call failed */
+    CV_ERR_TIMEOUT = -7,   /* a deadline passed */
+    CV_ERR_CLOSED = -8,    /* the peer closed the connection */
     CV_ERR_NOT_FOUND = -9,
     CV_ERR_EXISTS = -10,
-    CV_ERR_DENIED = -11,      /* policy, credentials or permissions say no */
+    CV_ERR_DENIED = -11, /* policy, credentials or permissions say no */
     CV_ERR_UNSUPPORTED = -12,
-    CV_ERR_CRYPTO = -13,      /* a signature, tag or padding does not verify */
-    CV_ERR_STATE = -14,       /* not now: not initialised, already done */
-    CV_ERR_PROTOCOL = -15,    /* a peer broke its protocol */
-    CV_ERR_REMOTE = -16,      /* a peer answered with an error of its own */
-    CV_ERR_THROTTLED = -17,   /* a peer asks us to come back later */
-    CV_ERR_CONFIG = -18,      /* the operator's configuration is wrong */
-    CV_ERR_BUSY = -19,        /* a queue or a limit is full, a lock is held */
-    CV_ERR_CANCELLED = -20,   /* we are shutting down */
-    CV_ERR_INTERNAL = -21,    /* a bug of ours */
+    CV_ERR_CRYPTO = -13,    /* a signature, tag or padding does not verify */
+    CV_ERR_STATE = -14,     /* not now: not initialised, already done */
+    CV_ERR_PROTOCOL = -15,  /* a peer broke its protocol */
+    CV_ERR_REMOTE = -16,    /* a peer answered with an error of its own */
+    CV_ERR_THROTTLED = -17, /* a peer asks us to come back later */
+    CV_ERR_CONFIG = -18,    /* the operator's configuration is wrong */
+    CV_ERR_BUSY = -19,      /* a queue or a limit is full, a lock is held */
+    CV_ERR_CANCELLED = -20, /* we are shutting down */
+    CV_ERR_INTERNAL = -21,  /* a bug of ours */
 };
 
 #define CV_ERROR_DEPTH 8  /* causes kept; deeper ones are merged into the last */
 #define CV_ERROR_TEXT 320 /* bytes of one text with its NUL; longer ones are cut */
 
 struct cv_error {
-    int code;                                  /* of the innermost cause */
-    unsigned count;                            /* texts in use */
-    char text[CV_ERROR_DEPTH][CV_ERROR_TEXT];  /* [0] is the innermost cause */
+    int code;                                 /* of the innermost cause */
+    unsigned count;                           /* texts in use */
+    char text[CV_ERROR_DEPTH][CV_ERROR_TEXT]; /* [0] is the innermost cause */
 };
 
 /* Empties ERR. An error object needs it once before its first use. */
@@ -63,7 +63,8 @@ void cv_error_clear(struct cv_error *err);
 int cv_error_set(struct cv_error *err, int code, const char *fmt, ...) CV_PRINTF(3, 4);
 
 /* The same, with ": " and strerror(ERRNUM) appended. */
-int cv_error_errno(struct cv_error *err, int code, int errnum, const char *fmt, ...) CV_PRINTF(4, 5);
+int cv_error_errno(struct cv_error *err, int code, int errnum, const char *fmt, ...)
+    CV_PRINTF(4, 5);
 
 #if (defined(__clang_analyzer__) || defined(CV_ANALYZER)) && !defined(CV_ERROR_IMPLEMENTATION)
 /* The analyzer sees one file at a time: it is told that the code given comes

@@ -12,24 +12,32 @@
 
 #include "common/hex.h"
 
-static void close_fd(const int *fd) {
+static void close_fd(const int *fd)
+{
     if (*fd >= 0)
         (void)close(*fd);
 }
 #define AUTO_FD CV_CLEANUP(close_fd) int
 
-static int code_of(int errnum) {
+static int code_of(int errnum)
+{
     switch (errnum) {
-    case ENOENT: return CV_ERR_NOT_FOUND;
-    case EEXIST: return CV_ERR_EXISTS;
+    case ENOENT:
+        return CV_ERR_NOT_FOUND;
+    case EEXIST:
+        return CV_ERR_EXISTS;
     case EACCES:
-    case EPERM: return CV_ERR_DENIED;
-    case ENOMEM: return CV_ERR_NOMEM;
-    default: return CV_ERR_IO;
+    case EPERM:
+        return CV_ERR_DENIED;
+    case ENOMEM:
+        return CV_ERR_NOMEM;
+    default:
+        return CV_ERR_IO;
     }
 }
 
-int cv_fd_write_all(int fd, const void *p, size_t n) {
+int cv_fd_write_all(int fd, const void *p, size_t n)
+{
     const uint8_t *in = p;
     while (n > 0) {
         ssize_t done = write(fd, in, n);
@@ -47,7 +55,8 @@ int cv_fd_write_all(int fd, const void *p, size_t n) {
     return 0;
 }
 
-int cv_fd_read_exact(int fd, void *p, size_t n) {
+int cv_fd_read_exact(int fd, void *p, size_t n)
+{
     uint8_t *out = p;
     size_t got = 0;
     while (got < n) {
@@ -64,7 +73,8 @@ int cv_fd_read_exact(int fd, void *p, size_t n) {
 }
 
 /* Opens a regular file or a pipe for reading. */
-static int open_input(int *out, const char *path, struct stat *st, struct cv_error *err) {
+static int open_input(int *out, const char *path, struct stat *st, struct cv_error *err)
+{
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
     if (fd < 0)
         return cv_error_errno(err, code_of(errno), errno, "cannot open %s", path);
@@ -76,7 +86,8 @@ static int open_input(int *out, const char *path, struct stat *st, struct cv_err
     return 0;
 }
 
-int cv_fd_read_all(struct cv_buf *out, int fd, const char *name, struct cv_error *err) {
+int cv_fd_read_all(struct cv_buf *out, int fd, const char *name, struct cv_error *err)
+{
     cv_buf_reset(out);
     for (;;) {
         size_t room = out->limit - out->n;
@@ -94,21 +105,21 @@ int cv_fd_read_all(struct cv_buf *out, int fd, const char *name, struct cv_error
         if (got == 0) /* an empty file is an empty string too */
             return cv_buf_append(out, "", 0);
         if (room == 0)
-            return cv_error_set(err, CV_ERR_LIMIT, "%s is larger than %zu bytes", name,
-                                out->limit);
+            return cv_error_set(err, CV_ERR_LIMIT, "%s is larger than %zu bytes", name, out->limit);
         cv_buf_commit(out, (size_t)got);
     }
 }
 
-int cv_file_read(struct cv_buf *out, const char *path, struct cv_error *err) {
+int cv_file_read(struct cv_buf *out, const char *path, struct cv_error *err)
+{
     AUTO_FD fd = -1;
     struct stat st = {0};
     int rc = open_input(&fd, path, &st, err);
     return rc != 0 ? rc : cv_fd_read_all(out, fd, path, err);
 }
 
-int cv_file_read_secret(struct cv_secret *out, const char *path, size_t limit,
-                        struct cv_error *err) {
+int cv_file_read_secret(struct cv_secret *out, const char *path, size_t limit, struct cv_error *err)
+{
     AUTO_FD fd = -1;
     struct stat st = {0};
     int rc = open_input(&fd, path, &st, err);
@@ -142,7 +153,8 @@ int cv_file_read_secret(struct cv_secret *out, const char *path, size_t limit,
 }
 
 /* The directory part of PATH into OUT. */
-static int dir_of(char *out, size_t size, const char *path) {
+static int dir_of(char *out, size_t size, const char *path)
+{
     const char *slash = strrchr(path, '/');
     size_t n = slash == NULL ? 0 : (size_t)(slash - path);
     if (slash == path)
@@ -158,7 +170,8 @@ static int dir_of(char *out, size_t size, const char *path) {
     return 0;
 }
 
-int cv_dir_sync(const char *path, struct cv_error *err) {
+int cv_dir_sync(const char *path, struct cv_error *err)
+{
     AUTO_FD fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0 || fsync(fd) != 0)
         return cv_error_errno(err, code_of(errno), errno, "cannot sync directory %s", path);
@@ -168,7 +181,8 @@ int cv_dir_sync(const char *path, struct cv_error *err) {
 /* Written by root for a service that runs as somebody else, a file must stay
  * readable to that one: it gets the owner of what it replaces, or of its
  * directory. */
-static void adopt_owner(int fd, const char *path, const char *dir) {
+static void adopt_owner(int fd, const char *path, const char *dir)
+{
     struct stat st;
     if (geteuid() != 0 || (lstat(path, &st) != 0 && stat(dir, &st) != 0))
         return;
@@ -178,7 +192,8 @@ static void adopt_owner(int fd, const char *path, const char *dir) {
 
 /* Follows PATH when it is a symbolic link made by us or by root, so that the
  * file it names is replaced and not the link. */
-static int resolve(char out[PATH_MAX], const char *path, struct cv_error *err) {
+static int resolve(char out[PATH_MAX], const char *path, struct cv_error *err)
+{
     struct stat st;
     if (lstat(path, &st) == 0 && S_ISLNK(st.st_mode)) {
         if (st.st_uid != geteuid() && st.st_uid != 0)
@@ -196,14 +211,14 @@ static int resolve(char out[PATH_MAX], const char *path, struct cv_error *err) {
 
 /* Writes the temporary file TMP for PATH, all the way to the disk. */
 static int write_temporary(const char *tmp, const char *path, const char *dir,
-                           struct cv_bytes content, mode_t mode, struct cv_error *err) {
+                           struct cv_bytes content, mode_t mode, struct cv_error *err)
+{
     int fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
     if (fd < 0)
         return cv_error_errno(err, code_of(errno), errno, "cannot create %s", tmp);
     adopt_owner(fd, path, dir);
     int why = 0;
-    if (fchmod(fd, mode) != 0 || cv_fd_write_all(fd, content.p, content.n) != 0 ||
-        fsync(fd) != 0)
+    if (fchmod(fd, mode) != 0 || cv_fd_write_all(fd, content.p, content.n) != 0 || fsync(fd) != 0)
         why = errno;
     if (close(fd) != 0 && why == 0)
         why = errno; /* NFS and quotas may tell of a full disk only here */
@@ -215,7 +230,8 @@ static int write_temporary(const char *tmp, const char *path, const char *dir,
 }
 
 /* Gives TMP the name PATH unless that name is taken. */
-static int name_exclusively(const char *tmp, const char *path) {
+static int name_exclusively(const char *tmp, const char *path)
+{
     if (renameat2(AT_FDCWD, tmp, AT_FDCWD, path, RENAME_NOREPLACE) == 0)
         return 0;
     if (errno != EINVAL && errno != ENOSYS)
@@ -228,7 +244,8 @@ static int name_exclusively(const char *tmp, const char *path) {
 }
 
 static int save(const char *name, struct cv_bytes content, mode_t mode, bool replace,
-                struct cv_error *err) {
+                struct cv_error *err)
+{
     char path[PATH_MAX], dir[PATH_MAX], tmp[PATH_MAX + 32];
     int rc = resolve(path, name, err);
     if (rc != 0)
@@ -251,17 +268,18 @@ static int save(const char *name, struct cv_bytes content, mode_t mode, bool rep
     return cv_dir_sync(dir, err);
 }
 
-int cv_file_replace(const char *path, struct cv_bytes content, mode_t mode,
-                    struct cv_error *err) {
+int cv_file_replace(const char *path, struct cv_bytes content, mode_t mode, struct cv_error *err)
+{
     return save(path, content, mode, true, err);
 }
 
-int cv_file_create(const char *path, struct cv_bytes content, mode_t mode,
-                   struct cv_error *err) {
+int cv_file_create(const char *path, struct cv_bytes content, mode_t mode, struct cv_error *err)
+{
     return save(path, content, mode, false, err);
 }
 
-int cv_dir_make(const char *path, mode_t mode, struct cv_error *err) {
+int cv_dir_make(const char *path, mode_t mode, struct cv_error *err)
+{
     char buf[PATH_MAX];
     size_t n = strlen(path);
     if (n == 0 || n >= sizeof(buf))
@@ -284,7 +302,8 @@ int cv_dir_make(const char *path, mode_t mode, struct cv_error *err) {
     return 0;
 }
 
-int cv_path_join(char *out, size_t size, const char *dir, const char *name) {
+int cv_path_join(char *out, size_t size, const char *dir, const char *name)
+{
     size_t n = strlen(dir);
     while (n > 1 && dir[n - 1] == '/')
         n--;

@@ -24,12 +24,15 @@ int cv_file_read(struct cv_buf *out, const char *path, struct cv_error *err) CV_
 /* The same for an open descriptor, up to its end. */
 int cv_fd_read_all(struct cv_buf *out, int fd, const char *name, struct cv_error *err) CV_NODISCARD;
 /* Into secret memory, at most LIMIT bytes. */
-int cv_file_read_secret(struct cv_secret *out, const char *path, size_t limit, struct cv_error *err) CV_NODISCARD;
+int cv_file_read_secret(struct cv_secret *out, const char *path, size_t limit,
+                        struct cv_error *err) CV_NODISCARD;
 
 /* Replaces PATH durably, as told above. */
-int cv_file_replace(const char *path, struct cv_bytes content, mode_t mode, struct cv_error *err) CV_NODISCARD;
+int cv_file_replace(const char *path, struct cv_bytes content, mode_t mode,
+                    struct cv_error *err) CV_NODISCARD;
 /* Creates PATH durably; CV_ERR_EXISTS when something has that name. */
-int cv_file_create(const char *path, struct cv_bytes content, mode_t mode, struct cv_error *err) CV_NODISCARD;
+int cv_file_create(const char *path, struct cv_bytes content, mode_t mode,
+                   struct cv_error *err) CV_NODISCARD;
 
 /* Takes an exclusive advisory lock (OFD, so it is the descriptor's) on PATH,
  * which is created empty with mode 0600 when absent. Waits until DEADLINE

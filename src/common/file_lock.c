@@ -13,7 +13,8 @@
 
 /* Opens or creates the lock file. One that root makes is given to the owner
  * of its directory, so that the service can lock it too. */
-static int open_lock(const char *path) {
+static int open_lock(const char *path)
+{
     const int flags = O_RDWR | O_CLOEXEC | O_NOFOLLOW;
     for (int tries = 0; tries < 8; tries++) {
         int fd = open(path, flags);
@@ -31,8 +32,7 @@ static int open_lock(const char *path) {
         if (n < sizeof(dir)) {
             memcpy(dir, n == 0 ? "." : path, n == 0 ? 1 : n);
             dir[n == 0 ? 1 : n] = '\0';
-            if (stat(slash == path ? "/" : dir, &st) == 0 &&
-                fchown(fd, st.st_uid, st.st_gid) != 0)
+            if (stat(slash == path ? "/" : dir, &st) == 0 && fchown(fd, st.st_uid, st.st_gid) != 0)
                 return fd; /* a file system without owners */
         }
         return fd;
@@ -40,7 +40,8 @@ static int open_lock(const char *path) {
     return -1;
 }
 
-int cv_file_lock(int *fd, const char *path, int64_t deadline, struct cv_error *err) {
+int cv_file_lock(int *fd, const char *path, int64_t deadline, struct cv_error *err)
+{
     *fd = -1;
     int opened = open_lock(path);
     if (opened < 0) {

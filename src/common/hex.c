@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/hex.h"
 
-void cv_hex_encode(char *out, const void *p, size_t n) {
+void cv_hex_encode(char *out, const void *p, size_t n)
+{
     static const char digits[] = "0123456789abcdef";
     const uint8_t *in = p;
     for (size_t i = 0; i < n; i++) {
@@ -11,7 +12,8 @@ void cv_hex_encode(char *out, const void *p, size_t n) {
     *out = '\0';
 }
 
-static int digit(uint8_t c) {
+static int digit(uint8_t c)
+{
     if (c >= '0' && c <= '9')
         return c - '0';
     if (c >= 'a' && c <= 'f')
@@ -21,7 +23,8 @@ static int digit(uint8_t c) {
     return -1;
 }
 
-int cv_hex_decode(uint8_t *out, size_t cap, size_t *n, struct cv_bytes text) {
+int cv_hex_decode(uint8_t *out, size_t cap, size_t *n, struct cv_bytes text)
+{
     *n = 0;
     if (text.n % 2 != 0)
         return CV_ERR_INVALID;
@@ -32,8 +35,8 @@ int cv_hex_decode(uint8_t *out, size_t cap, size_t *n, struct cv_bytes text) {
     if (text.n / 2 > cap)
         return CV_ERR_LIMIT;
     for (size_t i = 0; i < text.n / 2; i++)
-        out[i] = (uint8_t)((unsigned)digit(text.p[2 * i]) << 4 |
-                           (unsigned)digit(text.p[2 * i + 1]));
+        out[i] =
+            (uint8_t)((unsigned)digit(text.p[2 * i]) << 4 | (unsigned)digit(text.p[2 * i + 1]));
     *n = text.n / 2;
     return 0;
 }

@@ -19,9 +19,8 @@ static const struct {
     const char *name;
     char priority; /* of syslog(3) */
 } levels[] = {
-    [CV_LOG_ERROR] = {"error", '3'}, [CV_LOG_WARN] = {"warn", '4'},
-    [CV_LOG_INFO] = {"info", '6'},   [CV_LOG_DEBUG] = {"debug", '7'},
-    [CV_LOG_TRACE] = {"trace", '7'},
+    [CV_LOG_ERROR] = {"error", '3'}, [CV_LOG_WARN] = {"warn", '4'},   [CV_LOG_INFO] = {"info", '6'},
+    [CV_LOG_DEBUG] = {"debug", '7'}, [CV_LOG_TRACE] = {"trace", '7'},
 };
 #define LEVELS (sizeof(levels) / sizeof(levels[0]))
 
@@ -32,12 +31,14 @@ static pthread_mutex_t sink_lock = PTHREAD_MUTEX_INITIALIZER;
 static void (*sink_fn)(void *ctx, const char *line, size_t n);
 static void *sink_ctx;
 
-void cv_log_setup(enum cv_log_level level, bool json) {
+void cv_log_setup(enum cv_log_level level, bool json)
+{
     atomic_store(&threshold, (int)level);
     atomic_store(&as_json, json);
 }
 
-int cv_log_level_parse(enum cv_log_level *level, const char *name) {
+int cv_log_level_parse(enum cv_log_level *level, const char *name)
+{
     for (size_t i = 0; i < LEVELS; i++) {
         if (strcmp(levels[i].name, name) == 0) {
             *level = (enum cv_log_level)i;
@@ -47,11 +48,13 @@ int cv_log_level_parse(enum cv_log_level *level, const char *name) {
     return CV_ERR_INVALID;
 }
 
-bool cv_log_enabled(enum cv_log_level level) {
+bool cv_log_enabled(enum cv_log_level level)
+{
     return (int)level <= atomic_load(&threshold);
 }
 
-void cv_log_sink(void (*sink)(void *ctx, const char *line, size_t n), void *ctx) {
+void cv_log_sink(void (*sink)(void *ctx, const char *line, size_t n), void *ctx)
+{
     pthread_mutex_lock(&sink_lock);
     sink_fn = sink;
     sink_ctx = ctx;
@@ -67,24 +70,28 @@ struct line {
 
 #define TAIL 16 /* kept for closing quotes, brackets and the end of the line */
 
-static bool fits(const struct line *l, size_t n) {
+static bool fits(const struct line *l, size_t n)
+{
     return l->n <= sizeof(l->p) - TAIL && n <= sizeof(l->p) - TAIL - l->n;
 }
 
-static void add(struct line *l, const char *s, size_t n) {
+static void add(struct line *l, const char *s, size_t n)
+{
     if (fits(l, n)) {
         memcpy(l->p + l->n, s, n);
         l->n += n;
     }
 }
 
-static void add_str(struct line *l, const char *s) {
+static void add_str(struct line *l, const char *s)
+{
     add(l, s, strlen(s));
 }
 
 /* The inside of a JSON string; the same escapes serve quoted text values. A
  * byte that is not UTF-8 is shown as the text \xNN. */
-static void add_escaped(struct line *l, const char *s) {
+static void add_escaped(struct line *l, const char *s)
+{
     struct cv_bytes in = cv_bytes_str(s);
     while (in.n > 0) {
         size_t n = cv_utf8_next(in);
@@ -113,7 +120,8 @@ static void add_escaped(struct line *l, const char *s) {
     }
 }
 
-static bool is_bare(const char *s) {
+static bool is_bare(const char *s)
+{
     if (*s == '\0')
         return false;
     for (; *s != '\0'; s++) {
@@ -124,7 +132,8 @@ static bool is_bare(const char *s) {
     return true;
 }
 
-static void add_quoted(struct line *l, const char *s) {
+static void add_quoted(struct line *l, const char *s)
+{
     add(l, "\"", 1);
     add_escaped(l, s);
     /* In the tail when the string was cut: at most the message, one key and
@@ -134,7 +143,8 @@ static void add_quoted(struct line *l, const char *s) {
 
 /* True when standard error is the journal's stream: JOURNAL_STREAM, which
  * children inherit, names its device and inode (systemd.exec(5)). */
-static bool to_journal(void) {
+static bool to_journal(void)
+{
     const char *stream = getenv("JOURNAL_STREAM");
     struct stat st;
     if (stream == NULL || fstat(STDERR_FILENO, &st) != 0)
@@ -145,7 +155,8 @@ static bool to_journal(void) {
     return strcmp(stream, mine) == 0;
 }
 
-static void begin(struct line *l, enum cv_log_level level, const char *message, bool json) {
+static void begin(struct line *l, enum cv_log_level level, const char *message, bool json)
+{
     char now[CV_RFC3339_LEN];
     cv_rfc3339_format(now, cv_unix_ms());
     l->n = 0;
@@ -171,7 +182,8 @@ static void begin(struct line *l, enum cv_log_level level, const char *message, 
 }
 
 /* Either the whole pair gets in (its value perhaps cut) or none of it. */
-static void field(struct line *l, const char *key, const char *value, bool json) {
+static void field(struct line *l, const char *key, const char *value, bool json)
+{
     if (!fits(l, strlen(key) + 8))
         return;
     if (json) {
@@ -190,7 +202,8 @@ static void field(struct line *l, const char *key, const char *value, bool json)
         add_quoted(l, value);
 }
 
-static void finish(struct line *l, bool json) {
+static void finish(struct line *l, bool json)
+{
     if (json)
         l->p[l->n++] = '}';
     l->p[l->n++] = '\n';
@@ -205,7 +218,8 @@ static void finish(struct line *l, bool json) {
         return;
 }
 
-void cv_log(enum cv_log_level level, const char *message, ...) {
+void cv_log(enum cv_log_level level, const char *message, ...)
+{
     if (!cv_log_enabled(level))
         return;
     bool json = atomic_load(&as_json);
@@ -222,12 +236,14 @@ void cv_log(enum cv_log_level level, const char *message, ...) {
     finish(&l, json);
 }
 
-void cv_log_error(enum cv_log_level level, const char *message, const struct cv_error *err) {
+void cv_log_error(enum cv_log_level level, const char *message, const struct cv_error *err)
+{
     char text[CV_ERROR_DEPTH * CV_ERROR_TEXT];
     cv_log(level, message, "error", cv_error_format(text, sizeof(text), err), NULL);
 }
 
-const char *cv_logf(const char *fmt, ...) {
+const char *cv_logf(const char *fmt, ...)
+{
     static _Thread_local char ring[8][256];
     static _Thread_local unsigned next;
     char *out = ring[next++ % 8];

@@ -8,29 +8,34 @@
 #include <dlfcn.h>
 #include <stddef.h>
 
-void *dlopen(const char *file, int mode) {
+void *dlopen(const char *file, int mode)
+{
     (void)file;
     (void)mode;
     return NULL;
 }
 
-int dlclose(void *handle) {
+int dlclose(void *handle)
+{
     (void)handle;
     return -1;
 }
 
-void *dlsym(void *restrict handle, const char *restrict name) {
+void *dlsym(void *restrict handle, const char *restrict name)
+{
     (void)handle;
     (void)name;
     return NULL;
 }
 
-char *dlerror(void) {
+char *dlerror(void)
+{
     static char text[] = "no code is loaded in an enclave";
     return text;
 }
 
-int dladdr(const void *address, Dl_info *info) {
+int dladdr(const void *address, Dl_info *info)
+{
     (void)address;
     (void)info;
     return 0;

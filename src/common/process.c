@@ -16,7 +16,8 @@
 #define UNDER_SANITIZER 0
 #endif
 
-void cv_process_no_dumps(void) {
+void cv_process_no_dumps(void)
+{
     struct rlimit none = {0, 0};
     if (setrlimit(RLIMIT_CORE, &none) != 0)
         abort();
@@ -26,7 +27,8 @@ void cv_process_no_dumps(void) {
         abort();
 }
 
-void cv_process_harden(void) {
+void cv_process_harden(void)
+{
     cv_process_no_dumps();
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
         abort();

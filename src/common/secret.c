@@ -24,19 +24,21 @@
 
 struct header {
     uint64_t magic;
-    uint8_t *base;   /* of the mapping, first guard page */
-    size_t mapped;   /* bytes, guard pages included */
-    size_t size;     /* bytes of the secret when it was allocated */
+    uint8_t *base; /* of the mapping, first guard page */
+    size_t mapped; /* bytes, guard pages included */
+    size_t size;   /* bytes of the secret when it was allocated */
 };
 
 static _Atomic int lock_policy = CV_LOCK_WARN;
 
-void cv_secret_policy(enum cv_lock_policy policy) {
+void cv_secret_policy(enum cv_lock_policy policy)
+{
     atomic_store(&lock_policy, (int)policy);
 }
 
 /* True when the mapping may be used. */
-static bool lock_pages(void *p, size_t n) {
+static bool lock_pages(void *p, size_t n)
+{
     static atomic_flag warned = ATOMIC_FLAG_INIT;
     if (mlock(p, n) == 0)
         return true;
@@ -44,13 +46,15 @@ static bool lock_pages(void *p, size_t n) {
     if (atomic_load(&lock_policy) == CV_LOCK_FATAL)
         return false;
     if (!atomic_flag_test_and_set(&warned))
-        cv_log(CV_LOG_WARN, "memory for secrets cannot be locked and may reach swap; "
+        cv_log(CV_LOG_WARN,
+               "memory for secrets cannot be locked and may reach swap; "
                "raise RLIMIT_MEMLOCK (LimitMEMLOCK= of the service)",
                "cause", strerrordesc_np(why), NULL);
     return true;
 }
 
-int cv_secret_alloc(struct cv_secret *s, size_t n) {
+int cv_secret_alloc(struct cv_secret *s, size_t n)
+{
     cv_secret_free(s);
     if (n == 0)
         return 0;
@@ -59,14 +63,13 @@ int cv_secret_alloc(struct cv_secret *s, size_t n) {
     if (__builtin_add_overflow(n, sizeof(struct header) + 15 + 3 * page, &need))
         return CV_ERR_NOMEM;
     size_t inner = (need - 2 * page) / page * page;
-    uint8_t *base = mmap(NULL, inner + 2 * page, PROT_NONE,
-                         MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    uint8_t *base = mmap(NULL, inner + 2 * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (base == MAP_FAILED)
         return CV_ERR_NOMEM;
     uint8_t *pages = base + page;
     if (mprotect(pages, inner, PROT_READ | PROT_WRITE) != 0 ||
-        madvise(pages, inner, MADV_DONTDUMP) != 0 ||
-        madvise(pages, inner, MADV_DONTFORK) != 0 || !lock_pages(pages, inner)) {
+        madvise(pages, inner, MADV_DONTDUMP) != 0 || madvise(pages, inner, MADV_DONTFORK) != 0 ||
+        !lock_pages(pages, inner)) {
         (void)munmap(base, inner + 2 * page);
         return CV_ERR_NOMEM;
     }
@@ -77,7 +80,8 @@ int cv_secret_alloc(struct cv_secret *s, size_t n) {
     return 0;
 }
 
-int cv_secret_copy(struct cv_secret *s, const void *p, size_t n) {
+int cv_secret_copy(struct cv_secret *s, const void *p, size_t n)
+{
     struct cv_secret fresh = CV_SECRET_INIT;
     int rc = cv_secret_alloc(&fresh, n);
     if (rc != 0)
@@ -88,7 +92,8 @@ int cv_secret_copy(struct cv_secret *s, const void *p, size_t n) {
     return 0;
 }
 
-void cv_secret_free(struct cv_secret *s) {
+void cv_secret_free(struct cv_secret *s)
+{
     if (s->p != NULL) {
         struct header h;
         memcpy(&h, s->p - sizeof(h), sizeof(h));
@@ -101,7 +106,8 @@ void cv_secret_free(struct cv_secret *s) {
     *s = (struct cv_secret)CV_SECRET_INIT;
 }
 
-void cv_secret_move(struct cv_secret *to, struct cv_secret *from) {
+void cv_secret_move(struct cv_secret *to, struct cv_secret *from)
+{
     if (to == from)
         return;
     cv_secret_free(to);
@@ -109,7 +115,8 @@ void cv_secret_move(struct cv_secret *to, struct cv_secret *from) {
     *from = (struct cv_secret)CV_SECRET_INIT;
 }
 
-void cv_secret_shrink(struct cv_secret *s, size_t n) {
+void cv_secret_shrink(struct cv_secret *s, size_t n)
+{
     if (n > s->n)
         abort();
     if (n == 0) {
@@ -120,15 +127,18 @@ void cv_secret_shrink(struct cv_secret *s, size_t n) {
     s->n = n;
 }
 
-bool cv_secret_equal(const struct cv_secret *a, const struct cv_secret *b) {
+bool cv_secret_equal(const struct cv_secret *a, const struct cv_secret *b)
+{
     return a->n == b->n && cv_equal_ct(a->p, b->p, a->n);
 }
 
-struct cv_bytes cv_secret_view(const struct cv_secret *s) {
+struct cv_bytes cv_secret_view(const struct cv_secret *s)
+{
     return (struct cv_bytes){s->p, s->n};
 }
 
-void cv_random(void *p, size_t n) {
+void cv_random(void *p, size_t n)
+{
     uint8_t *out = p;
     while (n > 0) {
         ssize_t got = getrandom(out, n, 0);

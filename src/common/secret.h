@@ -16,7 +16,10 @@ struct cv_secret {
     size_t n;
 };
 
-#define CV_SECRET_INIT {NULL, 0}
+#define CV_SECRET_INIT \
+    {                  \
+        NULL, 0        \
+    }
 
 /* What happens when memory cannot be locked (RLIMIT_MEMLOCK). */
 enum cv_lock_policy {

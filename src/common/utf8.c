@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/utf8.h"
 
-size_t cv_utf8_next(struct cv_bytes in) {
+size_t cv_utf8_next(struct cv_bytes in)
+{
     if (in.n == 0)
         return 0;
     uint8_t c = in.p[0];
@@ -36,7 +37,8 @@ size_t cv_utf8_next(struct cv_bytes in) {
     return n;
 }
 
-bool cv_utf8_valid(struct cv_bytes in) {
+bool cv_utf8_valid(struct cv_bytes in)
+{
     while (in.n > 0) {
         size_t n = cv_utf8_next(in);
         if (n == 0)

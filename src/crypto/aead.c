@@ -13,11 +13,13 @@
 static EVP_CIPHER *cipher;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-static void fetch(void) {
+static void fetch(void)
+{
     cipher = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
 }
 
-static EVP_CIPHER_CTX *start(const uint8_t *key, const uint8_t *iv, struct cv_bytes aad, int enc) {
+static EVP_CIPHER_CTX *start(const uint8_t *key, const uint8_t *iv, struct cv_bytes aad, int enc)
+{
     int n;
     pthread_once(&once, fetch);
     EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
@@ -30,7 +32,8 @@ static EVP_CIPHER_CTX *start(const uint8_t *key, const uint8_t *iv, struct cv_by
 }
 
 int cv_aead_seal(uint8_t *out, const uint8_t key[CV_AEAD_KEY_LEN], const uint8_t iv[CV_AEAD_IV_LEN],
-                 struct cv_bytes aad, struct cv_bytes in) {
+                 struct cv_bytes aad, struct cv_bytes in)
+{
     if (in.n > CV_AEAD_MAX || aad.n > CV_AEAD_MAX)
         return CV_ERR_LIMIT;
     EVP_CIPHER_CTX *ctx = start(key, iv, aad, 1);
@@ -49,7 +52,8 @@ int cv_aead_seal(uint8_t *out, const uint8_t key[CV_AEAD_KEY_LEN], const uint8_t
 }
 
 int cv_aead_open(uint8_t *out, const uint8_t key[CV_AEAD_KEY_LEN], const uint8_t iv[CV_AEAD_IV_LEN],
-                 struct cv_bytes aad, struct cv_bytes in) {
+                 struct cv_bytes aad, struct cv_bytes in)
+{
     if (in.n < CV_AEAD_TAG_LEN)
         return CV_ERR_TRUNCATED;
     if (in.n > CV_AEAD_MAX || aad.n > CV_AEAD_MAX)

@@ -31,7 +31,8 @@ static const uint8_t values[128] = {
     ['y'] = 57, ['z'] = 58,
 };
 
-static void checksum(uint8_t out[CHECKSUM], struct cv_bytes payload) {
+static void checksum(uint8_t out[CHECKSUM], struct cv_bytes payload)
+{
     uint8_t digest[CV_SHA256_LEN];
     cv_sha256(digest, payload);
     cv_sha256(digest, CV_BYTES(digest, sizeof(digest)));
@@ -39,7 +40,8 @@ static void checksum(uint8_t out[CHECKSUM], struct cv_bytes payload) {
 }
 
 /* limbs = limbs * 2^shift + add, little-endian limbs of base 58^5. */
-static size_t mul_add_58(uint32_t *limbs, size_t used, unsigned shift, uint32_t add) {
+static size_t mul_add_58(uint32_t *limbs, size_t used, unsigned shift, uint32_t add)
+{
     uint64_t carry = add;
     for (size_t i = 0; i < used; i++) {
         carry += (uint64_t)limbs[i] << shift;
@@ -54,7 +56,8 @@ static size_t mul_add_58(uint32_t *limbs, size_t used, unsigned shift, uint32_t 
 }
 
 /* Digits of the limbs, most significant first, without leading zeros. */
-static size_t limbs_to_digits(uint8_t *digits, const uint32_t *limbs, size_t used) {
+static size_t limbs_to_digits(uint8_t *digits, const uint32_t *limbs, size_t used)
+{
     size_t n = 0;
     for (size_t i = used; i-- > 0;) {
         uint8_t five[DIGITS_PER_LIMB];
@@ -71,7 +74,8 @@ static size_t limbs_to_digits(uint8_t *digits, const uint32_t *limbs, size_t use
     return n;
 }
 
-int cv_base58check_encode(char *out, size_t size, struct cv_bytes payload) {
+int cv_base58check_encode(char *out, size_t size, struct cv_bytes payload)
+{
     uint8_t in[INPUT_MAX], digits[LIMBS_58 * DIGITS_PER_LIMB];
     uint32_t limbs[LIMBS_58];
     if (payload.n > CV_BASE58_PAYLOAD_MAX)
@@ -106,7 +110,8 @@ int cv_base58check_encode(char *out, size_t size, struct cv_bytes payload) {
 
 /* limbs = limbs * MUL + ADD, little-endian limbs of base 2^32; 0 used limbs
  * mean zero. False when it would not fit. */
-static bool mul_add_32(uint32_t *limbs, size_t *used, uint32_t mul, uint32_t add) {
+static bool mul_add_32(uint32_t *limbs, size_t *used, uint32_t mul, uint32_t add)
+{
     uint64_t carry = add;
     for (size_t i = 0; i < *used; i++) {
         carry += (uint64_t)limbs[i] * mul;
@@ -122,7 +127,8 @@ static bool mul_add_32(uint32_t *limbs, size_t *used, uint32_t mul, uint32_t add
 }
 
 /* All characters of TEXT from FROM on into the limbs. */
-static int digits_to_limbs(uint32_t *limbs, size_t *used, struct cv_bytes text, size_t from) {
+static int digits_to_limbs(uint32_t *limbs, size_t *used, struct cv_bytes text, size_t from)
+{
     for (size_t at = from; at < text.n;) {
         uint32_t mul = 1, add = 0;
         for (int j = 0; j < DIGITS_PER_LIMB && at < text.n; j++, at++) {
@@ -138,7 +144,8 @@ static int digits_to_limbs(uint32_t *limbs, size_t *used, struct cv_bytes text, 
     return 0;
 }
 
-int cv_base58check_decode(uint8_t *out, size_t cap, size_t *n, struct cv_bytes text) {
+int cv_base58check_decode(uint8_t *out, size_t cap, size_t *n, struct cv_bytes text)
+{
     uint32_t limbs[LIMBS_32];
     uint8_t bytes[LIMBS_32 * 4 + CV_BASE58_TEXT_MAX];
     uint8_t sum[CHECKSUM];

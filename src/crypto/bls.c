@@ -23,7 +23,8 @@ struct suite {
 };
 
 /* CV_ERR_UNSUPPORTED for a version without a ciphersuite. */
-static int choose(struct suite *suite, enum cv_sign_version version, const uint8_t *public_key) {
+static int choose(struct suite *suite, enum cv_sign_version version, const uint8_t *public_key)
+{
     switch (version) {
     case CV_SIGN_VERSION_1:
         suite->dst = CV_BYTES_LIT(DST_AUG);
@@ -40,12 +41,14 @@ static int choose(struct suite *suite, enum cv_sign_version version, const uint8
     return CV_ERR_UNSUPPORTED;
 }
 
-static void scalar_load(blst_scalar *out, const uint8_t in[32]) {
+static void scalar_load(blst_scalar *out, const uint8_t in[32])
+{
     static_assert(sizeof(out->b) == 32, "a scalar of blst has 32 bytes");
     memcpy(out->b, in, 32);
 }
 
-static int check(const uint8_t key[CV_PRIVATE_KEY_LEN]) {
+static int check(const uint8_t key[CV_PRIVATE_KEY_LEN])
+{
     blst_scalar sk;
     blst_scalar_from_bendian(&sk, key);
     bool ok = blst_sk_check(&sk);
@@ -53,7 +56,8 @@ static int check(const uint8_t key[CV_PRIVATE_KEY_LEN]) {
     return ok ? 0 : CV_ERR_INVALID;
 }
 
-static int from_random(uint8_t key[CV_PRIVATE_KEY_LEN], const uint8_t random[32]) {
+static int from_random(uint8_t key[CV_PRIVATE_KEY_LEN], const uint8_t random[32])
+{
     blst_scalar sk;
     blst_keygen(&sk, random, 32, NULL, 0);
     blst_bendian_from_scalar(key, &sk);
@@ -61,19 +65,22 @@ static int from_random(uint8_t key[CV_PRIVATE_KEY_LEN], const uint8_t random[32]
     return check(key);
 }
 
-static int load_public(blst_p1_affine *out, const uint8_t in[PK_LEN]) {
+static int load_public(blst_p1_affine *out, const uint8_t in[PK_LEN])
+{
     if (blst_p1_uncompress(out, in) != BLST_SUCCESS || blst_p1_affine_is_inf(out) ||
         !blst_p1_affine_in_g1(out))
         return CV_ERR_INVALID;
     return 0;
 }
 
-static int parse(struct cv_bytes in) {
+static int parse(struct cv_bytes in)
+{
     blst_p1_affine point;
     return load_public(&point, in.p);
 }
 
-static int init(struct cv_signing_key *key, const uint8_t private_key[CV_PRIVATE_KEY_LEN]) {
+static int init(struct cv_signing_key *key, const uint8_t private_key[CV_PRIVATE_KEY_LEN])
+{
     blst_scalar sk;
     blst_p1 point;
     blst_scalar_from_bendian(&sk, private_key);
@@ -86,7 +93,8 @@ static int init(struct cv_signing_key *key, const uint8_t private_key[CV_PRIVATE
 }
 
 static void sign_suite(const struct cv_signing_key *key, const struct suite *suite,
-                       struct cv_bytes message, uint8_t *out) {
+                       struct cv_bytes message, uint8_t *out)
+{
     blst_scalar sk;
     blst_p2 hash, sig;
     blst_hash_to_g2(&hash, message.p, message.n, suite->dst.p, suite->dst.n, suite->aug.p,
@@ -99,7 +107,8 @@ static void sign_suite(const struct cv_signing_key *key, const struct suite *sui
 }
 
 static int sign(const struct cv_signing_key *key, enum cv_sign_version version, struct cv_bytes in,
-                uint8_t *out) {
+                uint8_t *out)
+{
     struct suite suite;
     int rc = choose(&suite, version, key->public_key.p);
     if (rc == 0)
@@ -108,32 +117,35 @@ static int sign(const struct cv_signing_key *key, enum cv_sign_version version, 
 }
 
 static int verify_suite(const uint8_t *public_key, const struct suite *suite,
-                        struct cv_bytes message, const uint8_t *sig) {
+                        struct cv_bytes message, const uint8_t *sig)
+{
     blst_p1_affine pk;
     blst_p2_affine point;
     if (load_public(&pk, public_key) != 0 || blst_p2_uncompress(&point, sig) != BLST_SUCCESS ||
         blst_p2_affine_is_inf(&point) || !blst_p2_affine_in_g2(&point))
         return CV_ERR_CRYPTO;
-    BLST_ERROR rc =
-        blst_core_verify_pk_in_g1(&pk, &point, true, message.p, message.n, suite->dst.p,
-                                  suite->dst.n, suite->aug.p, suite->aug.n);
+    BLST_ERROR rc = blst_core_verify_pk_in_g1(&pk, &point, true, message.p, message.n, suite->dst.p,
+                                              suite->dst.n, suite->aug.p, suite->aug.n);
     return rc == BLST_SUCCESS ? 0 : CV_ERR_CRYPTO;
 }
 
 int cv_bls_verify(const uint8_t *public_key, enum cv_sign_version version, struct cv_bytes in,
-                  const uint8_t *sig) {
+                  const uint8_t *sig)
+{
     struct suite suite;
     int rc = choose(&suite, version, public_key);
     return rc == 0 ? verify_suite(public_key, &suite, in, sig) : rc;
 }
 
-int cv_bls_prove(const struct cv_signing_key *key, uint8_t out[96]) {
+int cv_bls_prove(const struct cv_signing_key *key, uint8_t out[96])
+{
     struct suite suite = {CV_BYTES_LIT(DST_PROOF), CV_BYTES(NULL, 0)};
     sign_suite(key, &suite, CV_BYTES(key->public_key.p, PK_LEN), out);
     return 0;
 }
 
-int cv_bls_verify_proof(const uint8_t public_key[48], const uint8_t proof[96]) {
+int cv_bls_verify_proof(const uint8_t public_key[48], const uint8_t proof[96])
+{
     struct suite suite = {CV_BYTES_LIT(DST_PROOF), CV_BYTES(NULL, 0)};
     return verify_suite(public_key, &suite, CV_BYTES(public_key, PK_LEN), proof);
 }

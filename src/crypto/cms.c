@@ -15,25 +15,30 @@
 
 /* One text for whatever goes wrong once the ciphertexts are touched, so that
  * nobody who sends us messages learns which step it was. */
-static int opaque_failure(struct cv_error *err) {
+static int opaque_failure(struct cv_error *err)
+{
     return cv_error_set(err, CV_ERR_CRYPTO, "the CMS envelope does not open with this key");
 }
 
-static int malformed(struct cv_error *err, const char *what) {
+static int malformed(struct cv_error *err, const char *what)
+{
     return cv_error_set(err, CV_ERR_PROTOCOL, "CMS envelope: %s", what);
 }
 
-static bool is_oid(const ASN1_OBJECT *obj, int nid) {
+static bool is_oid(const ASN1_OBJECT *obj, int nid)
+{
     return OBJ_obj2nid(obj) == nid;
 }
 
-static bool version_is_0_or_2(const ASN1_INTEGER *version) {
+static bool version_is_0_or_2(const ASN1_INTEGER *version)
+{
     int64_t v;
     return ASN1_INTEGER_get_int64(&v, version) == 1 && (v == 0 || v == 2);
 }
 
 /* SHA-256 with NULL or absent parameters. */
-static bool is_sha256(const X509_ALGOR *alg) {
+static bool is_sha256(const X509_ALGOR *alg)
+{
     const ASN1_OBJECT *oid;
     int type;
     if (alg == NULL)
@@ -43,7 +48,8 @@ static bool is_sha256(const X509_ALGOR *alg) {
 }
 
 /* MGF1 with SHA-256 (RFC 8017 appendix B.2.1). */
-static bool is_mgf1_sha256(const X509_ALGOR *alg) {
+static bool is_mgf1_sha256(const X509_ALGOR *alg)
+{
     if (alg == NULL || !is_oid(alg->algorithm, NID_mgf1) || alg->parameter == NULL)
         return false;
     X509_ALGOR *hash = ASN1_TYPE_unpack_sequence(ASN1_ITEM_rptr(X509_ALGOR), alg->parameter);
@@ -53,7 +59,8 @@ static bool is_mgf1_sha256(const X509_ALGOR *alg) {
 }
 
 /* No label: absent, or pSpecified with an empty string. */
-static bool no_label(const X509_ALGOR *source) {
+static bool no_label(const X509_ALGOR *source)
+{
     if (source == NULL)
         return true;
     const ASN1_OBJECT *oid;
@@ -64,18 +71,19 @@ static bool no_label(const X509_ALGOR *source) {
            ASN1_STRING_length(value) == 0;
 }
 
-static bool is_oaep_sha256(const X509_ALGOR *alg) {
+static bool is_oaep_sha256(const X509_ALGOR *alg)
+{
     if (!is_oid(alg->algorithm, NID_rsaesOaep) || alg->parameter == NULL)
         return false;
-    RSA_OAEP_PARAMS *p =
-        ASN1_TYPE_unpack_sequence(ASN1_ITEM_rptr(RSA_OAEP_PARAMS), alg->parameter);
+    RSA_OAEP_PARAMS *p = ASN1_TYPE_unpack_sequence(ASN1_ITEM_rptr(RSA_OAEP_PARAMS), alg->parameter);
     bool ok = p != NULL && is_sha256(p->hashFunc) && is_mgf1_sha256(p->maskGenFunc) &&
               no_label(p->pSourceFunc);
     RSA_OAEP_PARAMS_free(p);
     return ok;
 }
 
-static struct cv_bytes string_view(const ASN1_STRING *s) {
+static struct cv_bytes string_view(const ASN1_STRING *s)
+{
     return CV_BYTES(ASN1_STRING_get0_data(s), (size_t)ASN1_STRING_length(s));
 }
 
@@ -85,7 +93,8 @@ struct envelope {
     struct cv_bytes ciphertext;
 };
 
-static int check_recipient(struct envelope *e, const CV_CMS_ENVELOPED *env, struct cv_error *err) {
+static int check_recipient(struct envelope *e, const CV_CMS_ENVELOPED *env, struct cv_error *err)
+{
     if (sk_CV_CMS_RECIPIENT_num(env->recipients) != 1)
         return malformed(err, "it is not for exactly one recipient");
     const CV_CMS_RECIPIENT *r = sk_CV_CMS_RECIPIENT_value(env->recipients, 0);
@@ -99,7 +108,8 @@ static int check_recipient(struct envelope *e, const CV_CMS_ENVELOPED *env, stru
     return 0;
 }
 
-static int check_content(struct envelope *e, const CV_CMS_CONTENT *c, struct cv_error *err) {
+static int check_content(struct envelope *e, const CV_CMS_CONTENT *c, struct cv_error *err)
+{
     const ASN1_OBJECT *oid;
     const void *value;
     int type;
@@ -119,7 +129,8 @@ static int check_content(struct envelope *e, const CV_CMS_CONTENT *c, struct cv_
     return 0;
 }
 
-static int check(struct envelope *e, const CV_CMS *cms, struct cv_error *err) {
+static int check(struct envelope *e, const CV_CMS *cms, struct cv_error *err)
+{
     if (!is_oid(cms->type, NID_pkcs7_enveloped))
         return malformed(err, "it is not enveloped data");
     if (!version_is_0_or_2(cms->enveloped->version))
@@ -130,7 +141,8 @@ static int check(struct envelope *e, const CV_CMS *cms, struct cv_error *err) {
 
 /* RSAES-OAEP; KEY gets the content key, or random bytes when it fails. */
 static bool unwrap_key(uint8_t key[CONTENT_KEY_LEN], const struct cv_rsa *rsa,
-                       struct cv_bytes wrapped) {
+                       struct cv_bytes wrapped)
+{
     uint8_t buf[CV_RSA_BYTES];
     size_t n = sizeof(buf);
     EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, rsa->pkey, NULL);
@@ -148,7 +160,8 @@ static bool unwrap_key(uint8_t key[CONTENT_KEY_LEN], const struct cv_rsa *rsa,
 }
 
 /* OUT gets as many bytes as the ciphertext has, padding included. */
-static bool decrypt(uint8_t *out, const uint8_t *key, const struct envelope *e) {
+static bool decrypt(uint8_t *out, const uint8_t *key, const struct envelope *e)
+{
     int n = 0, tail = 0;
     EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
     bool ok = ctx != NULL && EVP_DecryptInit_ex2(ctx, EVP_aes_256_cbc(), key, e->iv.p, NULL) == 1 &&
@@ -161,7 +174,8 @@ static bool decrypt(uint8_t *out, const uint8_t *key, const struct envelope *e) 
 }
 
 static int open_envelope(struct cv_secret *out, const struct cv_rsa *rsa, const struct envelope *e,
-                         struct cv_error *err) {
+                         struct cv_error *err)
+{
     CV_SECRET_AUTO struct cv_secret plain = CV_SECRET_INIT;
     uint8_t key[CONTENT_KEY_LEN];
     if (cv_secret_alloc(&plain, e->ciphertext.n) != 0)
@@ -181,7 +195,8 @@ static int open_envelope(struct cv_secret *out, const struct cv_rsa *rsa, const 
 }
 
 int cv_cms_unwrap(struct cv_secret *out, const struct cv_rsa *rsa, struct cv_bytes in,
-                  struct cv_error *err) {
+                  struct cv_error *err)
+{
     struct envelope e = {0};
     cv_secret_free(out);
     if (in.n > CV_CMS_MAX)

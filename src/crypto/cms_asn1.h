@@ -31,8 +31,8 @@ typedef struct cv_cms_content {
 /* EnvelopedData */
 typedef struct cv_cms_enveloped {
     ASN1_INTEGER *version;
-    STACK_OF(ASN1_TYPE) *originator; /* may be absent, not looked at */
-    STACK_OF(CV_CMS_RECIPIENT) *recipients;
+    STACK_OF(ASN1_TYPE) * originator; /* may be absent, not looked at */
+    STACK_OF(CV_CMS_RECIPIENT) * recipients;
     CV_CMS_CONTENT *content;
 } CV_CMS_ENVELOPED;
 

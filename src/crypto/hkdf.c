@@ -14,7 +14,8 @@ struct hash {
 };
 
 static void hmac_sha256(uint8_t *out, struct cv_bytes key, const struct cv_bytes *parts,
-                        size_t count) {
+                        size_t count)
+{
     struct cv_hmac_sha256_ctx ctx;
     cv_hmac_sha256_init(&ctx, key);
     for (size_t i = 0; i < count; i++)
@@ -23,7 +24,8 @@ static void hmac_sha256(uint8_t *out, struct cv_bytes key, const struct cv_bytes
 }
 
 static void hmac_sha512(uint8_t *out, struct cv_bytes key, const struct cv_bytes *parts,
-                        size_t count) {
+                        size_t count)
+{
     crypto_auth_hmacsha512_state st;
     crypto_auth_hmacsha512_init(&st, key.p, key.n);
     for (size_t i = 0; i < count; i++) {
@@ -35,7 +37,8 @@ static void hmac_sha512(uint8_t *out, struct cv_bytes key, const struct cv_bytes
 }
 
 static int hkdf(const struct hash *hash, uint8_t *out, size_t n, struct cv_bytes ikm,
-                struct cv_bytes salt, struct cv_bytes info) {
+                struct cv_bytes salt, struct cv_bytes info)
+{
     static const uint8_t zeros[CV_SHA512_LEN]; /* the salt when there is none */
     uint8_t prk[CV_SHA512_LEN], t[CV_SHA512_LEN];
     if (n > 255 * hash->len)
@@ -60,13 +63,15 @@ static int hkdf(const struct hash *hash, uint8_t *out, size_t n, struct cv_bytes
 }
 
 int cv_hkdf_sha256(uint8_t *out, size_t n, struct cv_bytes ikm, struct cv_bytes salt,
-                   struct cv_bytes info) {
+                   struct cv_bytes info)
+{
     static const struct hash hash = {CV_SHA256_LEN, hmac_sha256};
     return hkdf(&hash, out, n, ikm, salt, info);
 }
 
 int cv_hkdf_sha512(uint8_t *out, size_t n, struct cv_bytes ikm, struct cv_bytes salt,
-                   struct cv_bytes info) {
+                   struct cv_bytes info)
+{
     static const struct hash hash = {CV_SHA512_LEN, hmac_sha512};
     return hkdf(&hash, out, n, ikm, salt, info);
 }

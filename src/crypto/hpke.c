@@ -92,8 +92,8 @@ static void schedule(struct keys *out, const uint8_t shared[CV_SHA256_LEN], stru
 
 /* The keys of a message between OWN and PEER; CV_ERR_INVALID when the shared
  * point is the neutral one (section 7.1.4). */
-static int agree(struct keys *out, const uint8_t own[32], const uint8_t peer[32], const uint8_t enc[32],
-                 const uint8_t recipient[32], struct cv_bytes info)
+static int agree(struct keys *out, const uint8_t own[32], const uint8_t peer[32],
+                 const uint8_t enc[32], const uint8_t recipient[32], struct cv_bytes info)
 {
     uint8_t dh[32], shared[CV_SHA256_LEN];
 
@@ -121,9 +121,9 @@ int cv_hpke_keypair(uint8_t private_key[CV_HPKE_KEY_LEN], uint8_t public_key[CV_
     return crypto_scalarmult_curve25519_base(public_key, private_key) == 0 ? 0 : CV_ERR_CRYPTO;
 }
 
-int cv_hpke_seal(uint8_t enc[CV_HPKE_KEY_LEN], uint8_t *out, const uint8_t public_key[CV_HPKE_KEY_LEN],
-                 struct cv_bytes info, struct cv_bytes aad, struct cv_bytes in,
-                 const struct cv_random_source *source)
+int cv_hpke_seal(uint8_t enc[CV_HPKE_KEY_LEN], uint8_t *out,
+                 const uint8_t public_key[CV_HPKE_KEY_LEN], struct cv_bytes info,
+                 struct cv_bytes aad, struct cv_bytes in, const struct cv_random_source *source)
 {
     uint8_t ephemeral[CV_HPKE_KEY_LEN];
     struct keys k;
@@ -136,13 +136,15 @@ int cv_hpke_seal(uint8_t enc[CV_HPKE_KEY_LEN], uint8_t *out, const uint8_t publi
     cv_wipe(ephemeral, sizeof ephemeral);
     if (rc != 0)
         return rc;
-    (void)crypto_aead_chacha20poly1305_ietf_encrypt(out, NULL, in.p, in.n, aad.p, aad.n, NULL, k.nonce, k.key);
+    (void)crypto_aead_chacha20poly1305_ietf_encrypt(out, NULL, in.p, in.n, aad.p, aad.n, NULL,
+                                                    k.nonce, k.key);
     cv_wipe(&k, sizeof k);
     return 0;
 }
 
-int cv_hpke_open(uint8_t *out, const uint8_t private_key[CV_HPKE_KEY_LEN], const uint8_t enc[CV_HPKE_KEY_LEN],
-                 struct cv_bytes info, struct cv_bytes aad, struct cv_bytes in)
+int cv_hpke_open(uint8_t *out, const uint8_t private_key[CV_HPKE_KEY_LEN],
+                 const uint8_t enc[CV_HPKE_KEY_LEN], struct cv_bytes info, struct cv_bytes aad,
+                 struct cv_bytes in)
 {
     uint8_t public_key[CV_HPKE_KEY_LEN];
     struct keys k;
@@ -154,7 +156,8 @@ int cv_hpke_open(uint8_t *out, const uint8_t private_key[CV_HPKE_KEY_LEN], const
     if (crypto_scalarmult_curve25519_base(public_key, private_key) != 0 ||
         agree(&k, private_key, enc, enc, public_key, info) != 0)
         return CV_ERR_CRYPTO;
-    int rc = crypto_aead_chacha20poly1305_ietf_decrypt(out, NULL, NULL, in.p, in.n, aad.p, aad.n, k.nonce, k.key);
+    int rc = crypto_aead_chacha20poly1305_ietf_decrypt(out, NULL, NULL, in.p, in.n, aad.p, aad.n,
+                                                       k.nonce, k.key);
     cv_wipe(&k, sizeof k);
     if (rc == 0)
         return 0;

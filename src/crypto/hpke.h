@@ -24,8 +24,9 @@ int cv_hpke_keypair(uint8_t private_key[CV_HPKE_KEY_LEN], uint8_t public_key[CV_
  * CV_HPKE_TAG_LEN bytes. CV_ERR_INVALID for a public key of small order,
  * CV_ERR_LIMIT above CV_HPKE_MESSAGE_MAX. */
 int cv_hpke_seal(uint8_t enc[CV_HPKE_KEY_LEN], uint8_t *out,
-                 const uint8_t public_key[CV_HPKE_KEY_LEN], struct cv_bytes info, struct cv_bytes aad,
-                 struct cv_bytes in, const struct cv_random_source *source) CV_NODISCARD;
+                 const uint8_t public_key[CV_HPKE_KEY_LEN], struct cv_bytes info,
+                 struct cv_bytes aad, struct cv_bytes in,
+                 const struct cv_random_source *source) CV_NODISCARD;
 /* Decrypts; OUT gets in.n - CV_HPKE_TAG_LEN bytes and is wiped on failure.
  * CV_ERR_TRUNCATED, CV_ERR_LIMIT, CV_ERR_CRYPTO for anything else. */
 int cv_hpke_open(uint8_t *out, const uint8_t private_key[CV_HPKE_KEY_LEN],

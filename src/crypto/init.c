@@ -21,7 +21,8 @@
 #pragma GCC diagnostic ignored "-Wanalyzer-malloc-leak"
 #endif
 
-static void *wiping_malloc(size_t n, const char *file, int line) {
+static void *wiping_malloc(size_t n, const char *file, int line)
+{
     (void)file;
     (void)line;
     if (n == 0 || n > SIZE_MAX - HEAD)
@@ -33,7 +34,8 @@ static void *wiping_malloc(size_t n, const char *file, int line) {
     return p + HEAD;
 }
 
-static void wiping_free(void *ptr, const char *file, int line) {
+static void wiping_free(void *ptr, const char *file, int line)
+{
     (void)file;
     (void)line;
     if (ptr == NULL)
@@ -45,7 +47,8 @@ static void wiping_free(void *ptr, const char *file, int line) {
     free(p);
 }
 
-static void *wiping_realloc(void *ptr, size_t n, const char *file, int line) {
+static void *wiping_realloc(void *ptr, size_t n, const char *file, int line)
+{
     if (ptr == NULL)
         return wiping_malloc(n, file, line);
     if (n == 0) {
@@ -65,7 +68,8 @@ static void *wiping_realloc(void *ptr, size_t n, const char *file, int line) {
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static int result;
 
-static void start(void) {
+static void start(void)
+{
     if (CRYPTO_set_mem_functions(wiping_malloc, wiping_realloc, wiping_free) != 1) {
         result = CV_ERR_STATE;
         return;
@@ -77,7 +81,8 @@ static void start(void) {
     result = cv_secp256k1_start();
 }
 
-int cv_crypto_init(void) {
+int cv_crypto_init(void)
+{
     pthread_once(&once, start);
     return result;
 }

@@ -21,9 +21,9 @@
 #include "crypto/table.h"
 
 /* n, SEC 2 section 2.4.2. */
-static const uint8_t order[32] = {
-    0xff, 0xff, 0xff, 0xff, 0x00, 0x00, 0x00, 0x00, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
-    0xbc, 0xe6, 0xfa, 0xad, 0xa7, 0x17, 0x9e, 0x84, 0xf3, 0xb9, 0xca, 0xc2, 0xfc, 0x63, 0x25, 0x51};
+static const uint8_t order[32] = {0xff, 0xff, 0xff, 0xff, 0x00, 0x00, 0x00, 0x00, 0xff, 0xff, 0xff,
+                                  0xff, 0xff, 0xff, 0xff, 0xff, 0xbc, 0xe6, 0xfa, 0xad, 0xa7, 0x17,
+                                  0x9e, 0x84, 0xf3, 0xb9, 0xca, 0xc2, 0xfc, 0x63, 0x25, 0x51};
 
 struct cv_p256_key {
     EC_KEY *ec;
@@ -34,16 +34,19 @@ struct cv_p256_key {
     uint8_t d[32];
 };
 
-static int check(const uint8_t key[CV_PRIVATE_KEY_LEN]) {
+static int check(const uint8_t key[CV_PRIVATE_KEY_LEN])
+{
     return cv_scalar_in_range(key, order) ? 0 : CV_ERR_INVALID;
 }
 
-static int from_random(uint8_t key[CV_PRIVATE_KEY_LEN], const uint8_t random[32]) {
+static int from_random(uint8_t key[CV_PRIVATE_KEY_LEN], const uint8_t random[32])
+{
     memcpy(key, random, 32);
     return check(key);
 }
 
-static void key_free(struct cv_p256_key *k) {
+static void key_free(struct cv_p256_key *k)
+{
     if (k == NULL)
         return;
     EC_KEY_free(k->ec);
@@ -59,7 +62,8 @@ static void key_free(struct cv_p256_key *k) {
     OPENSSL_clear_free(k, sizeof(*k));
 }
 
-static int key_alloc(struct cv_p256_key *k) {
+static int key_alloc(struct cv_p256_key *k)
+{
     k->ec = EC_KEY_new_by_curve_name(NID_X9_62_prime256v1);
     k->ctx = BN_CTX_new();
     k->mont = BN_MONT_CTX_new();
@@ -80,7 +84,8 @@ static int key_alloc(struct cv_p256_key *k) {
     return 0;
 }
 
-static int key_set(struct cv_p256_key *k, uint8_t public_key[33]) {
+static int key_set(struct cv_p256_key *k, uint8_t public_key[33])
+{
     const EC_GROUP *group = EC_KEY_get0_group(k->ec);
     if (BN_bin2bn(k->d, 32, k->k) == NULL ||
         EC_POINT_mul(group, k->point, k->k, NULL, NULL, k->ctx) != 1 ||
@@ -91,7 +96,8 @@ static int key_set(struct cv_p256_key *k, uint8_t public_key[33]) {
     return 0;
 }
 
-static int init(struct cv_signing_key *key, const uint8_t private_key[CV_PRIVATE_KEY_LEN]) {
+static int init(struct cv_signing_key *key, const uint8_t private_key[CV_PRIVATE_KEY_LEN])
+{
     struct cv_p256_key *k = OPENSSL_zalloc(sizeof(*k));
     if (k == NULL)
         return CV_ERR_NOMEM;
@@ -108,7 +114,8 @@ static int init(struct cv_signing_key *key, const uint8_t private_key[CV_PRIVATE
     return 0;
 }
 
-static void release(struct cv_signing_key *key) {
+static void release(struct cv_signing_key *key)
+{
     key_free(key->u.p256);
 }
 
@@ -117,7 +124,8 @@ static void release(struct cv_signing_key *key) {
  * its input, so it gets the nonce times a fresh random number: with Montgomery
  * products, inv(k*b/R) * b / R = 1/k.
  */
-static int invert_nonce(struct cv_p256_key *k) {
+static int invert_nonce(struct cv_p256_key *k)
+{
     const BIGNUM *n = EC_GROUP_get0_order(EC_KEY_get0_group(k->ec));
     uint8_t blind[32];
     do {
@@ -133,7 +141,8 @@ static int invert_nonce(struct cv_p256_key *k) {
 }
 
 /* r = x(nonce*G) mod n in k->r, and 1/nonce in k->inverse. */
-static int prepare(struct cv_p256_key *k, const uint8_t nonce[32]) {
+static int prepare(struct cv_p256_key *k, const uint8_t nonce[32])
+{
     const EC_GROUP *group = EC_KEY_get0_group(k->ec);
     if (BN_bin2bn(nonce, 32, k->k) == NULL ||
         EC_POINT_mul(group, k->point, k->k, NULL, NULL, k->ctx) != 1 ||
@@ -144,7 +153,8 @@ static int prepare(struct cv_p256_key *k, const uint8_t nonce[32]) {
 }
 
 static int sign_with_nonce(struct cv_p256_key *k, const uint8_t nonce[32], const uint8_t *digest,
-                           uint8_t *out) {
+                           uint8_t *out)
+{
     if (prepare(k, nonce) != 0 || BN_is_zero(k->r))
         return CV_ERR_CRYPTO;
     ECDSA_SIG *sig = ECDSA_do_sign_ex(digest, 32, k->inverse, k->r, k->ec);
@@ -159,7 +169,8 @@ static int sign_with_nonce(struct cv_p256_key *k, const uint8_t nonce[32], const
 }
 
 static int sign(const struct cv_signing_key *key, enum cv_sign_version version, struct cv_bytes in,
-                uint8_t *out) {
+                uint8_t *out)
+{
     (void)version;
     if (in.n != 32)
         return CV_ERR_CRYPTO;
@@ -183,7 +194,8 @@ static int sign(const struct cv_signing_key *key, enum cv_sign_version version, 
 }
 
 /* An EC_KEY with the public key alone, or NULL. */
-static EC_KEY *public_only(const uint8_t *public_key, size_t n) {
+static EC_KEY *public_only(const uint8_t *public_key, size_t n)
+{
     EC_KEY *ec = EC_KEY_new_by_curve_name(NID_X9_62_prime256v1);
     /* Checks the length and that the point is on the curve; a compressed
      * point cannot be infinity. */
@@ -194,7 +206,8 @@ static EC_KEY *public_only(const uint8_t *public_key, size_t n) {
     return NULL;
 }
 
-static int parse(struct cv_bytes in) {
+static int parse(struct cv_bytes in)
+{
     if (in.p[0] != 0x02 && in.p[0] != 0x03)
         return CV_ERR_INVALID;
     EC_KEY *ec = public_only(in.p, in.n);
@@ -205,7 +218,8 @@ static int parse(struct cv_bytes in) {
 }
 
 int cv_p256_verify(const uint8_t *public_key, enum cv_sign_version version, struct cv_bytes in,
-                   const uint8_t *sig) {
+                   const uint8_t *sig)
+{
     (void)version;
     int rc = CV_ERR_CRYPTO;
     EC_KEY *ec = public_only(public_key, 33);

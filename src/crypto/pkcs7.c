@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "crypto/pkcs7.h"
 
-size_t cv_pkcs7_unpadded(const uint8_t *p, size_t n) {
+size_t cv_pkcs7_unpadded(const uint8_t *p, size_t n)
+{
     unsigned pad = p[n - 1];
-    unsigned bad = ((pad - 1) >> 8) & 1;         /* 0 */
-    bad |= ((CV_PKCS7_BLOCK - pad) >> 8) & 1;    /* more than a block */
+    unsigned bad = ((pad - 1) >> 8) & 1;      /* 0 */
+    bad |= ((CV_PKCS7_BLOCK - pad) >> 8) & 1; /* more than a block */
     for (unsigned i = 0; i < CV_PKCS7_BLOCK; i++) {
-        unsigned inside = ((i - pad) >> 8) & 1;  /* i < pad */
+        unsigned inside = ((i - pad) >> 8) & 1; /* i < pad */
         unsigned differs = p[n - 1 - i] ^ pad;
         bad |= inside & ((differs + 0xff) >> 8);
     }

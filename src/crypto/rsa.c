@@ -7,7 +7,8 @@
 
 #include "crypto/rsa_key.h"
 
-void cv_rsa_free(struct cv_rsa *rsa) {
+void cv_rsa_free(struct cv_rsa *rsa)
+{
     if (rsa == NULL)
         return;
     EVP_PKEY_free(rsa->pkey);
@@ -16,7 +17,8 @@ void cv_rsa_free(struct cv_rsa *rsa) {
 }
 
 /* Takes PKEY, which may be NULL. */
-static int wrap(struct cv_rsa **out, EVP_PKEY *pkey) {
+static int wrap(struct cv_rsa **out, EVP_PKEY *pkey)
+{
     struct cv_rsa *rsa = OPENSSL_zalloc(sizeof(*rsa));
     int n = -1;
     if (pkey == NULL || rsa == NULL) {
@@ -36,12 +38,14 @@ fail:
     return CV_ERR_CRYPTO;
 }
 
-int cv_rsa_generate(struct cv_rsa **out) {
+int cv_rsa_generate(struct cv_rsa **out)
+{
     *out = NULL;
     return wrap(out, EVP_RSA_gen(CV_RSA_BITS)); /* its default exponent is 65537 */
 }
 
-int cv_rsa_from_pkcs8(struct cv_rsa **out, struct cv_bytes der) {
+int cv_rsa_from_pkcs8(struct cv_rsa **out, struct cv_bytes der)
+{
     *out = NULL;
     const unsigned char *p = der.p;
     if (der.n > CV_CMS_MAX)
@@ -56,6 +60,7 @@ int cv_rsa_from_pkcs8(struct cv_rsa **out, struct cv_bytes der) {
     return wrap(out, pkey);
 }
 
-struct cv_bytes cv_rsa_spki(const struct cv_rsa *rsa) {
+struct cv_bytes cv_rsa_spki(const struct cv_rsa *rsa)
+{
     return CV_BYTES(rsa->spki, rsa->spki_len);
 }

@@ -16,34 +16,41 @@ static const struct cv_scheme_ops *const table[CV_SCHEME_COUNT] = {
     [CV_SCHEME_BLS] = &cv_bls_ops,
 };
 
-static const struct cv_scheme_ops *ops(enum cv_scheme scheme) {
+static const struct cv_scheme_ops *ops(enum cv_scheme scheme)
+{
     /* Another value is a bug of the caller: schemes come from our parsers. */
     if ((unsigned)scheme >= CV_SCHEME_COUNT)
         abort();
     return table[scheme];
 }
 
-size_t cv_public_key_len(enum cv_scheme scheme) {
+size_t cv_public_key_len(enum cv_scheme scheme)
+{
     return ops(scheme)->public_key_len;
 }
 
-size_t cv_signature_len(enum cv_scheme scheme) {
+size_t cv_signature_len(enum cv_scheme scheme)
+{
     return ops(scheme)->signature_len;
 }
 
-const char *cv_scheme_rpc_name(enum cv_scheme scheme) {
+const char *cv_scheme_rpc_name(enum cv_scheme scheme)
+{
     return ops(scheme)->rpc_name;
 }
 
-const char *cv_scheme_tz_name(enum cv_scheme scheme) {
+const char *cv_scheme_tz_name(enum cv_scheme scheme)
+{
     return ops(scheme)->tz_name;
 }
 
-const char *cv_scheme_name(enum cv_scheme scheme) {
+const char *cv_scheme_name(enum cv_scheme scheme)
+{
     return ops(scheme)->name;
 }
 
-int cv_scheme_from_rpc_name(enum cv_scheme *scheme, struct cv_bytes name) {
+int cv_scheme_from_rpc_name(enum cv_scheme *scheme, struct cv_bytes name)
+{
     for (unsigned i = 0; i < CV_SCHEME_COUNT; i++) {
         if (cv_bytes_equal_str(name, table[i]->rpc_name)) {
             *scheme = (enum cv_scheme)i;
@@ -53,7 +60,8 @@ int cv_scheme_from_rpc_name(enum cv_scheme *scheme, struct cv_bytes name) {
     return CV_ERR_NOT_FOUND;
 }
 
-int cv_scheme_parse(enum cv_scheme *scheme, const char *name) {
+int cv_scheme_parse(enum cv_scheme *scheme, const char *name)
+{
     for (unsigned i = 0; i < CV_SCHEME_COUNT; i++) {
         if (strcasecmp(name, table[i]->name) == 0 || strcasecmp(name, table[i]->tz_name) == 0) {
             *scheme = (enum cv_scheme)i;
@@ -63,7 +71,8 @@ int cv_scheme_parse(enum cv_scheme *scheme, const char *name) {
     return CV_ERR_NOT_FOUND;
 }
 
-bool cv_scalar_in_range(const uint8_t key[32], const uint8_t order[32]) {
+bool cv_scalar_in_range(const uint8_t key[32], const uint8_t order[32])
+{
     unsigned any = 0, borrow = 0;
     for (int i = 31; i >= 0; i--) {
         any |= key[i];
@@ -75,7 +84,8 @@ bool cv_scalar_in_range(const uint8_t key[32], const uint8_t order[32]) {
 }
 
 int cv_private_key_generate(enum cv_scheme scheme, uint8_t out[CV_PRIVATE_KEY_LEN],
-                            const struct cv_random_source *source) {
+                            const struct cv_random_source *source)
+{
     const struct cv_scheme_ops *o = ops(scheme);
     uint8_t random[32];
     int rc;
@@ -101,11 +111,13 @@ int cv_private_key_generate(enum cv_scheme scheme, uint8_t out[CV_PRIVATE_KEY_LE
     return rc;
 }
 
-int cv_private_key_check(enum cv_scheme scheme, const uint8_t key[CV_PRIVATE_KEY_LEN]) {
+int cv_private_key_check(enum cv_scheme scheme, const uint8_t key[CV_PRIVATE_KEY_LEN])
+{
     return ops(scheme)->check(key);
 }
 
-int cv_public_key_parse(struct cv_public_key *out, enum cv_scheme scheme, struct cv_bytes in) {
+int cv_public_key_parse(struct cv_public_key *out, enum cv_scheme scheme, struct cv_bytes in)
+{
     const struct cv_scheme_ops *o = ops(scheme);
     if (in.n != o->public_key_len || o->parse(in) != 0)
         return CV_ERR_INVALID;
@@ -116,12 +128,14 @@ int cv_public_key_parse(struct cv_public_key *out, enum cv_scheme scheme, struct
     return 0;
 }
 
-bool cv_public_key_equal(const struct cv_public_key *a, const struct cv_public_key *b) {
+bool cv_public_key_equal(const struct cv_public_key *a, const struct cv_public_key *b)
+{
     return a->scheme == b->scheme && a->n == b->n && memcmp(a->p, b->p, a->n) == 0;
 }
 
 int cv_signing_key_init(struct cv_signing_key *key, enum cv_scheme scheme,
-                        const uint8_t private_key[CV_PRIVATE_KEY_LEN]) {
+                        const uint8_t private_key[CV_PRIVATE_KEY_LEN])
+{
     const struct cv_scheme_ops *o = ops(scheme);
     memset(key, 0, sizeof(*key));
     key->public_key.scheme = scheme;
@@ -137,14 +151,16 @@ int cv_signing_key_init(struct cv_signing_key *key, enum cv_scheme scheme,
     return 0;
 }
 
-void cv_signing_key_free(struct cv_signing_key *key) {
+void cv_signing_key_free(struct cv_signing_key *key)
+{
     if (key->ready && ops(key->public_key.scheme)->release != NULL)
         ops(key->public_key.scheme)->release(key);
     cv_wipe(key, sizeof(*key));
 }
 
 static int sign_prepared(const struct cv_signing_key *key, enum cv_sign_version version,
-                         struct cv_bytes in, struct cv_signature *out) {
+                         struct cv_bytes in, struct cv_signature *out)
+{
     const struct cv_scheme_ops *o = ops(key->public_key.scheme);
     memset(out, 0, sizeof(*out));
     out->scheme = key->public_key.scheme;
@@ -156,7 +172,8 @@ static int sign_prepared(const struct cv_signing_key *key, enum cv_sign_version 
 }
 
 int cv_sign_digest(const struct cv_signing_key *key, enum cv_sign_version version,
-                   struct cv_bytes message, const uint8_t digest[32], struct cv_signature *out) {
+                   struct cv_bytes message, const uint8_t digest[32], struct cv_signature *out)
+{
     if (!key->ready)
         return CV_ERR_STATE;
     bool prehash = ops(key->public_key.scheme)->prehash;
@@ -164,7 +181,8 @@ int cv_sign_digest(const struct cv_signing_key *key, enum cv_sign_version versio
 }
 
 int cv_sign(const struct cv_signing_key *key, enum cv_sign_version version, struct cv_bytes message,
-            struct cv_signature *out) {
+            struct cv_signature *out)
+{
     uint8_t digest[CV_BLAKE2B_256_LEN] = {0};
     if (!key->ready)
         return CV_ERR_STATE;
@@ -173,7 +191,8 @@ int cv_sign(const struct cv_signing_key *key, enum cv_sign_version version, stru
     return cv_sign_digest(key, version, message, digest, out);
 }
 
-int cv_prove_possession(const struct cv_signing_key *key, struct cv_signature *out) {
+int cv_prove_possession(const struct cv_signing_key *key, struct cv_signature *out)
+{
     if (!key->ready)
         return CV_ERR_STATE;
     if (key->public_key.scheme != CV_SCHEME_BLS)

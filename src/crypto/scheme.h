@@ -20,10 +20,10 @@
 #include "common/bytes.h"
 
 enum cv_scheme {
-    CV_SCHEME_ED25519, /* tz1 */
+    CV_SCHEME_ED25519,   /* tz1 */
     CV_SCHEME_SECP256K1, /* tz2 */
-    CV_SCHEME_P256, /* tz3 */
-    CV_SCHEME_BLS, /* tz4 */
+    CV_SCHEME_P256,      /* tz3 */
+    CV_SCHEME_BLS,       /* tz4 */
     /* A fifth comes here; Tezos reserves tz5 for ML-DSA-44. */
 };
 #define CV_SCHEME_COUNT 4
@@ -35,9 +35,9 @@ enum cv_scheme {
 /* Which BLS ciphersuite signs; the other schemes take any of them and ignore
  * it. The values are those of the enclave protocol. */
 enum cv_sign_version {
-    CV_SIGN_VERSION_0 = 0, /* not for BLS */
-    CV_SIGN_VERSION_1 = 1, /* …_AUG_: the public key goes before the message */
-    CV_SIGN_VERSION_2 = 2, /* …_POP_ (sign), the message alone */
+    CV_SIGN_VERSION_0 = 0,        /* not for BLS */
+    CV_SIGN_VERSION_1 = 1,        /* …_AUG_: the public key goes before the message */
+    CV_SIGN_VERSION_2 = 2,        /* …_POP_ (sign), the message alone */
     CV_SIGN_VERSION_LATEST = 255, /* the same as 2 */
 };
 
@@ -131,8 +131,7 @@ int cv_sign_digest(const struct cv_signing_key *key, enum cv_sign_version versio
 /* 0, or CV_ERR_CRYPTO when SIG is not KEY's signature of MESSAGE. A high s is
  * accepted for P-256 and refused for secp256k1. */
 int cv_verify(const struct cv_public_key *key, enum cv_sign_version version,
-              struct cv_bytes message,
-              const struct cv_signature *sig) CV_NODISCARD;
+              struct cv_bytes message, const struct cv_signature *sig) CV_NODISCARD;
 
 /* Proof of possession: the public key signed under the ciphersuite
  * BLS_POP_BLS12381G2_XMD:SHA-256_SSWU_RO_POP_. CV_ERR_UNSUPPORTED for a key

@@ -10,7 +10,8 @@
 /* Made once at start and only read afterwards, so that threads share it. */
 static const secp256k1_context *context;
 
-int cv_secp256k1_start(void) {
+int cv_secp256k1_start(void)
+{
     secp256k1_context *fresh = secp256k1_context_create(SECP256K1_CONTEXT_NONE);
     if (fresh == NULL)
         return CV_ERR_NOMEM;
@@ -28,25 +29,30 @@ int cv_secp256k1_start(void) {
 }
 
 /* Checks need no tables and no blinding: they work before cv_crypto_init(). */
-static const secp256k1_context *checking(void) {
+static const secp256k1_context *checking(void)
+{
     return context != NULL ? context : secp256k1_context_static;
 }
 
-static int check(const uint8_t key[CV_PRIVATE_KEY_LEN]) {
+static int check(const uint8_t key[CV_PRIVATE_KEY_LEN])
+{
     return secp256k1_ec_seckey_verify(checking(), key) == 1 ? 0 : CV_ERR_INVALID;
 }
 
-static int from_random(uint8_t key[CV_PRIVATE_KEY_LEN], const uint8_t random[32]) {
+static int from_random(uint8_t key[CV_PRIVATE_KEY_LEN], const uint8_t random[32])
+{
     memcpy(key, random, 32);
     return check(key);
 }
 
-static int parse(struct cv_bytes in) {
+static int parse(struct cv_bytes in)
+{
     secp256k1_pubkey point;
     return secp256k1_ec_pubkey_parse(checking(), &point, in.p, in.n) == 1 ? 0 : CV_ERR_INVALID;
 }
 
-static int init(struct cv_signing_key *key, const uint8_t private_key[CV_PRIVATE_KEY_LEN]) {
+static int init(struct cv_signing_key *key, const uint8_t private_key[CV_PRIVATE_KEY_LEN])
+{
     secp256k1_pubkey point;
     size_t n = 33;
     if (secp256k1_ec_pubkey_create(context, &point, private_key) != 1 ||
@@ -58,7 +64,8 @@ static int init(struct cv_signing_key *key, const uint8_t private_key[CV_PRIVATE
 }
 
 static int sign(const struct cv_signing_key *key, enum cv_sign_version version, struct cv_bytes in,
-                uint8_t *out) {
+                uint8_t *out)
+{
     (void)version;
     secp256k1_ecdsa_signature sig;
     if (in.n != 32 || secp256k1_ecdsa_sign(context, &sig, in.p, key->u.secp256k1,

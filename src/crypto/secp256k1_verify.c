@@ -6,7 +6,8 @@
 #include "crypto/table.h"
 
 int cv_secp256k1_verify(const uint8_t *public_key, enum cv_sign_version version, struct cv_bytes in,
-                        const uint8_t *sig) {
+                        const uint8_t *sig)
+{
     const secp256k1_context *context = secp256k1_context_static;
     (void)version;
     secp256k1_pubkey point;

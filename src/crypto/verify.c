@@ -19,11 +19,13 @@ static const struct check checks[] = {
 };
 
 int cv_verify(const struct cv_public_key *key, enum cv_sign_version version,
-              struct cv_bytes message, const struct cv_signature *sig) {
+              struct cv_bytes message, const struct cv_signature *sig)
+{
     if ((unsigned)key->scheme >= CV_SCHEME_COUNT)
         abort(); /* a bug of the caller: schemes come from our parsers */
     const struct check *o = &checks[key->scheme];
-    if (sig->scheme != key->scheme || sig->n != o->ops->signature_len || key->n != o->ops->public_key_len)
+    if (sig->scheme != key->scheme || sig->n != o->ops->signature_len ||
+        key->n != o->ops->public_key_len)
         return CV_ERR_CRYPTO;
     uint8_t digest[CV_BLAKE2B_256_LEN];
     if (o->ops->prehash) {
@@ -33,7 +35,8 @@ int cv_verify(const struct cv_public_key *key, enum cv_sign_version version,
     return o->verify(key->p, version, message, sig->p);
 }
 
-int cv_verify_possession(const struct cv_public_key *key, const struct cv_signature *proof) {
+int cv_verify_possession(const struct cv_public_key *key, const struct cv_signature *proof)
+{
     if (key->scheme != CV_SCHEME_BLS)
         return CV_ERR_UNSUPPORTED;
     if (proof->scheme != CV_SCHEME_BLS || proof->n != cv_bls_ops.signature_len)

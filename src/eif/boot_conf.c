@@ -38,8 +38,7 @@ static int search(struct cv_input *in, struct cv_buf *out, bool *found, struct c
     }
 }
 
-int cv_eif_boot_settings(const struct cv_eif *eif, struct cv_boot_settings *s,
-                         struct cv_error *err)
+int cv_eif_boot_settings(const struct cv_eif *eif, struct cv_boot_settings *s, struct cv_error *err)
 {
     cv_boot_init(s);
     CV_CLEANUP(cv_buf_free) struct cv_buf text;
@@ -61,6 +60,7 @@ int cv_eif_boot_settings(const struct cv_eif *eif, struct cv_boot_settings *s,
         }
     }
     return found ? cv_boot_decode(s, cv_buf_view(&text), err)
-                 : cv_error_set(err, CV_ERR_NOT_FOUND, "the image has no measured settings: it "
+                 : cv_error_set(err, CV_ERR_NOT_FOUND,
+                                "the image has no measured settings: it "
                                 "was not made by \"claviger eif build\"");
 }

@@ -37,8 +37,7 @@ static void check_kernel(const struct cv_build *b, int fd)
 {
     uint8_t head[0x206];
     if (pread(fd, head, sizeof head, 0) == (ssize_t)sizeof head &&
-        (b->arm64 ? memcmp(head + 56, "ARM\x64", 4) == 0
-                  : memcmp(head + 0x202, "HdrS", 4) == 0)) {
+        (b->arm64 ? memcmp(head + 56, "ARM\x64", 4) == 0 : memcmp(head + 0x202, "HdrS", 4) == 0)) {
         return;
     }
     b->warn(b->arm64 ? "the kernel is no uncompressed arm64 Image"
@@ -96,8 +95,7 @@ static int end_ramdisk(struct ramdisk *r, struct cv_eif_writer *w, int rc, struc
     return rc == 0 ? cv_eif_writer_end(w, err) : rc;
 }
 
-static int put_program(struct cv_cpio *c, const char *name, const char *path,
-                       struct cv_error *err)
+static int put_program(struct cv_cpio *c, const char *name, const char *path, struct cv_error *err)
 {
     int fd;
     uint64_t size;
@@ -117,8 +115,8 @@ static const char *base_name(const char *path)
 
 static int put_modules(struct cv_cpio *c, const struct cv_build_files *f, struct cv_error *err)
 {
-    static const char *const taken[] = {"dev", "init", "claviger", "cmd", "env", "rootfs",
-                                        CV_BUILD_LOAD_ORDER};
+    static const char *const taken[] = {"dev", "init",   "claviger",         "cmd",
+                                        "env", "rootfs", CV_BUILD_LOAD_ORDER};
     CV_CLEANUP(cv_buf_free) struct cv_buf order;
     cv_buf_init(&order, 65536);
     int rc = 0;
@@ -132,8 +130,10 @@ static int put_modules(struct cv_cpio *c, const struct cv_build_files *f, struct
             bad = bad || strcmp(name, base_name(f->modules[k])) == 0;
         }
         if (bad) {
-            return cv_error_set(err, CV_ERR_INVALID, "the module %s cannot have this name, or is "
-                                "given twice", f->modules[i]);
+            return cv_error_set(err, CV_ERR_INVALID,
+                                "the module %s cannot have this name, or is "
+                                "given twice",
+                                f->modules[i]);
         }
         rc = put_program(c, name, f->modules[i], err);
         if (rc == 0) {
@@ -175,7 +175,8 @@ static int put_lines(struct cv_cpio *c, const char *name, const struct cv_boot_l
     for (size_t i = 0; rc == 0 && i < list->count; i++) {
         if (strchr(list->item[i], '\n') != NULL) {
             if (!own_init) {
-                return cv_error_set(err, CV_ERR_INVALID, "an argument or a variable holds a "
+                return cv_error_set(err, CV_ERR_INVALID,
+                                    "an argument or a variable holds a "
                                     "newline, which the init of nitro-cli cannot be told");
             }
             return 0;
@@ -205,8 +206,10 @@ static int add_mount_points(struct cv_tree *t, struct cv_error *err)
 static int put_roots(struct cv_cpio *c, const struct cv_build *b, struct cv_error *err)
 {
     static const char *const usual[] = {
-        "/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt",
-        "/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem",
+        "/etc/ssl/certs/ca-certificates.crt",
+        "/etc/pki/tls/certs/ca-bundle.crt",
+        "/etc/ssl/ca-bundle.pem",
+        "/etc/ssl/cert.pem",
         "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
     };
     if (b->ca_file != NULL) {
@@ -332,7 +335,7 @@ static int add_texts(struct cv_boot_list *list, const json_t *texts, bool env)
     size_t i;
     json_t *v;
     int rc = 0;
-    json_array_foreach(texts, i, v) {
+    json_array_foreach (texts, i, v) {
         const char *text = json_string_value(v);
         if (text == NULL || (env && (strchr(text, '=') == NULL || text[0] == '='))) {
             continue; /* "NAME" alone: a value of the build's surroundings, which is none here */

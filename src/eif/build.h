@@ -26,23 +26,23 @@ struct cv_build {
     bool arm64;
     /* NULL: the file of nitro-cli in BLOBS, or what build.c says. */
     const char *kernel, *kernel_config, *cmdline, *init;
-    const char *blobs;               /* $NITRO_CLI_BLOBS, or NULL for its default */
+    const char *blobs; /* $NITRO_CLI_BLOBS, or NULL for its default */
     const char *modules[CV_BUILD_MAX_MODULES];
     size_t module_count;
-    bool small_init;                 /* claviger-init-small is enough, and preferred */
-    bool no_modules;                 /* none, not even nsm.ko of BLOBS */
-    const char *program_dir;         /* where claviger-init lies beside us, or NULL */
-    const char *name, *version;      /* of the metadata; NULL: by the source */
-    const char *metadata;            /* JSON file for CustomMetadata, or NULL */
-    const char *tool_version;        /* BuildToolVersion */
+    bool small_init;            /* claviger-init-small is enough, and preferred */
+    bool no_modules;            /* none, not even nsm.ko of BLOBS */
+    const char *program_dir;    /* where claviger-init lies beside us, or NULL */
+    const char *name, *version; /* of the metadata; NULL: by the source */
+    const char *metadata;       /* JSON file for CustomMetadata, or NULL */
+    const char *tool_version;   /* BuildToolVersion */
     bool omit_build_info;
-    bool compress;                   /* ramdisks with gzip: smaller, slower to start */
-    int64_t build_time;              /* seconds: SOURCE_DATE_EPOCH, or 0 */
-    const char *certificate, *key;   /* to sign with, both or neither */
-    const char *ca_file;             /* PEM roots for claviger-init, or NULL: the image's own */
+    bool compress;                 /* ramdisks with gzip: smaller, slower to start */
+    int64_t build_time;            /* seconds: SOURCE_DATE_EPOCH, or 0 */
+    const char *certificate, *key; /* to sign with, both or neither */
+    const char *ca_file;           /* PEM roots for claviger-init, or NULL: the image's own */
     const struct cv_boot_settings *settings;
     struct cv_source *source;
-    void (*warn)(const char *text);  /* a sentence for the operator */
+    void (*warn)(const char *text); /* a sentence for the operator */
     const struct cv_ramdisk_progress *progress;
 };
 
@@ -76,7 +76,7 @@ int cv_build_find_files(struct cv_build_files *f, const struct cv_build *b,
 char *cv_build_program(const char *program_dir, const char *name);
 void cv_build_free_files(struct cv_build_files *f);
 /* The metadata section's JSON. */
-int cv_build_metadata(struct cv_buf *out, const struct cv_build *b,
-                      const struct cv_build_files *f, struct cv_error *err) CV_NODISCARD;
+int cv_build_metadata(struct cv_buf *out, const struct cv_build *b, const struct cv_build_files *f,
+                      struct cv_error *err) CV_NODISCARD;
 
 #endif

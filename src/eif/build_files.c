@@ -7,16 +7,16 @@
 #include "common/file.h"
 #include "eif/build.h"
 
-#define NO_KERNEL                                                                                  \
-    "no kernel: name one with --kernel, or point NITRO_CLI_BLOBS at the files of nitro-cli "       \
-    "(package aws-nitro-enclaves-cli-devel, or the aws-nitro-enclaves-sdk-bootstrap sources; "     \
+#define NO_KERNEL                                                                              \
+    "no kernel: name one with --kernel, or point NITRO_CLI_BLOBS at the files of nitro-cli "   \
+    "(package aws-nitro-enclaves-cli-devel, or the aws-nitro-enclaves-sdk-bootstrap sources; " \
     "docs/images.md tells how to build one)"
 
 /* Kernel parameters of AWS's images; "pci=off" and "i8042.*" save boot time. */
-#define CMDLINE_X86                                                                                \
-    "reboot=k panic=30 pci=off nomodules console=ttyS0 i8042.noaux i8042.nomux i8042.nopnp "       \
+#define CMDLINE_X86                                                                          \
+    "reboot=k panic=30 pci=off nomodules console=ttyS0 i8042.noaux i8042.nomux i8042.nopnp " \
     "i8042.dumbkbd random.trust_cpu=on"
-#define CMDLINE_ARM64                                                                              \
+#define CMDLINE_ARM64 \
     "reboot=k panic=30 pci=off nomodules console=ttyS0 random.trust_cpu=on root=/dev/ram0"
 
 static int no_memory(struct cv_error *err)
@@ -85,8 +85,10 @@ static int find_cmdline(struct cv_build_files *f, const struct cv_build *b, cons
     memmove(f->cmdline, begin, n);
     f->cmdline[n] = 0;
     if (n == 0 || n > CV_EIF_MAX_CMDLINE || strpbrk(f->cmdline, "\n\r") != NULL) {
-        return cv_error_set(err, CV_ERR_INVALID, "the kernel's command line must be one line of "
-                            "1 to %u bytes", CV_EIF_MAX_CMDLINE);
+        return cv_error_set(err, CV_ERR_INVALID,
+                            "the kernel's command line must be one line of "
+                            "1 to %u bytes",
+                            CV_EIF_MAX_CMDLINE);
     }
     return 0;
 }
@@ -147,11 +149,13 @@ static int find_init(struct cv_build_files *f, const struct cv_build *b, const c
     f->own_init = false;
     f->init = readable(blobs, "init");
     if (f->init == NULL) {
-        return cv_error_set(err, CV_ERR_NOT_FOUND, "no init: claviger-init is not installed beside "
+        return cv_error_set(err, CV_ERR_NOT_FOUND,
+                            "no init: claviger-init is not installed beside "
                             "this program nor in /usr/libexec/claviger; name one with --init");
     }
     if (wants_more(b->settings) || b->settings->user != NULL || b->settings->workdir != NULL) {
-        return cv_error_set(err, CV_ERR_NOT_FOUND, "claviger-init is not installed, and AWS's own "
+        return cv_error_set(err, CV_ERR_NOT_FOUND,
+                            "claviger-init is not installed, and AWS's own "
                             "init knows no secrets, user, working directory or ports, which this "
                             "image needs");
     }

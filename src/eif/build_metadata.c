@@ -91,9 +91,9 @@ static int custom(json_t **out, const char *path, struct cv_error *err)
     }
     json_error_t why;
     *out = json_loadb((const char *)text.p, text.n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &why);
-    return *out != NULL ? 0
-                        : cv_error_set(err, CV_ERR_INVALID, "%s is no JSON (line %d)", path,
-                                       why.line);
+    return *out != NULL
+               ? 0
+               : cv_error_set(err, CV_ERR_INVALID, "%s is no JSON (line %d)", path, why.line);
 }
 
 static const char *or_else(const char *a, const char *b, const char *c)
@@ -121,15 +121,15 @@ int cv_build_metadata(struct cv_buf *out, const struct cv_build *b, const struct
         json_decref(own);
         return cv_error_set(err, CV_ERR_INVALID, "SOURCE_DATE_EPOCH is no time");
     }
-    json_t *info = b->source->info != NULL && !b->omit_build_info ? json_incref(b->source->info)
-                                                                  : json_null();
-    json_t *o = json_pack(
-        "{s:s, s:s, s:{s:s, s:s, s:s, s:s, s:s}, s:o, s:o}", "ImageName",
-        or_else(b->name, b->source->name, "enclave"), "ImageVersion",
-        or_else(b->version, b->source->version, "1"), "BuildMetadata", "BuildTime", time,
-        "BuildTool", b->omit_build_info ? "" : "claviger", "BuildToolVersion",
-        b->omit_build_info ? "" : b->tool_version, "OperatingSystem", v.os, "KernelVersion",
-        v.version, "DockerInfo", info, "CustomMetadata", own != NULL ? own : json_null());
+    json_t *info =
+        b->source->info != NULL && !b->omit_build_info ? json_incref(b->source->info) : json_null();
+    json_t *o = json_pack("{s:s, s:s, s:{s:s, s:s, s:s, s:s, s:s}, s:o, s:o}", "ImageName",
+                          or_else(b->name, b->source->name, "enclave"), "ImageVersion",
+                          or_else(b->version, b->source->version, "1"), "BuildMetadata",
+                          "BuildTime", time, "BuildTool", b->omit_build_info ? "" : "claviger",
+                          "BuildToolVersion", b->omit_build_info ? "" : b->tool_version,
+                          "OperatingSystem", v.os, "KernelVersion", v.version, "DockerInfo", info,
+                          "CustomMetadata", own != NULL ? own : json_null());
     char *text = o != NULL ? json_dumps(o, JSON_COMPACT) : NULL;
     json_decref(o);
     if (text == NULL) {
@@ -138,6 +138,8 @@ int cv_build_metadata(struct cv_buf *out, const struct cv_build *b, const struct
     rc = cv_buf_append_str(out, text);
     free(text);
     return rc == 0 ? 0
-                   : cv_error_set(err, rc, "the metadata take more than %zu bytes: "
-                                  "--omit-build-info leaves the container's out", out->limit);
+                   : cv_error_set(err, rc,
+                                  "the metadata take more than %zu bytes: "
+                                  "--omit-build-info leaves the container's out",
+                                  out->limit);
 }

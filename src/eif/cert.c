@@ -77,8 +77,10 @@ int cv_eif_key_load(EVP_PKEY **key, const char *path, struct cv_error *err)
     BIO_free(bio);
     if (*key == NULL) {
         char why[160];
-        return cv_error_set(err, CV_ERR_INVALID, "%s: not a private key in PEM without a "
-                            "passphrase: %s", path, cv_eif_openssl_error(why));
+        return cv_error_set(err, CV_ERR_INVALID,
+                            "%s: not a private key in PEM without a "
+                            "passphrase: %s",
+                            path, cv_eif_openssl_error(why));
     }
     ERR_clear_error();
     return 0;

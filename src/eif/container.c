@@ -23,9 +23,10 @@ int cv_image_take_diffs(struct cv_image *image, struct cv_error *err)
 {
     json_t *ids = json_object_get(json_object_get(image->config, "rootfs"), "diff_ids");
     if (!json_is_array(ids) || json_array_size(ids) != image->count) {
-        return cv_error_set(err, CV_ERR_INVALID, "the container image has %zu layers, and its "
-                            "configuration tells the digests of %zu", image->count,
-                            json_array_size(ids));
+        return cv_error_set(err, CV_ERR_INVALID,
+                            "the container image has %zu layers, and its "
+                            "configuration tells the digests of %zu",
+                            image->count, json_array_size(ids));
     }
     for (size_t i = 0; i < image->count; i++) {
         image->layers[i].diff = json_string_value(json_array_get(ids, i));
@@ -48,8 +49,10 @@ static int compare_digest(const uint8_t sum[32], const char *want, size_t index,
                             index + 1);
     }
     if (strcmp(want + 7, hex) != 0) {
-        return cv_error_set(err, CV_ERR_CRYPTO, "layer %zu has not the digest that the container "
-                            "image tells (%s): it is damaged or was exchanged", index + 1, what);
+        return cv_error_set(err, CV_ERR_CRYPTO,
+                            "layer %zu has not the digest that the container "
+                            "image tells (%s): it is damaged or was exchanged",
+                            index + 1, what);
     }
     return 0;
 }
@@ -70,7 +73,8 @@ static int check_magic(int fd, uint64_t offset, uint64_t size, struct cv_error *
     rc = cv_input_exact(&in, magic, sizeof magic, err);
     cv_input_close(&in);
     if (rc == 0 && memcmp(magic, zstd, sizeof zstd) == 0) {
-        rc = cv_error_set(err, CV_ERR_UNSUPPORTED, "the layers are packed with zstd: save the "
+        rc = cv_error_set(err, CV_ERR_UNSUPPORTED,
+                          "the layers are packed with zstd: save the "
                           "image with gzip, for example \"skopeo copy --dest-compress-format "
                           "gzip\"");
     }
@@ -120,7 +124,7 @@ static bool is_text_list(const json_t *o)
     size_t i;
     json_t *v;
     bool good = json_is_array(o);
-    json_array_foreach(o, i, v) {
+    json_array_foreach (o, i, v) {
         good = good && json_is_string(v);
     }
     return good;
@@ -139,20 +143,25 @@ static int check_config(const json_t *config, const char *arch, struct cv_error 
         return cv_error_set(err, CV_ERR_INVALID, "the container image is not for Linux");
     }
     if (is != NULL && strcmp(is, arch) != 0) {
-        return cv_error_set(err, CV_ERR_INVALID, "the container image is for %.20s, and the "
-                            "enclave image for %s (--arch)", is, arch);
+        return cv_error_set(err, CV_ERR_INVALID,
+                            "the container image is for %.20s, and the "
+                            "enclave image for %s (--arch)",
+                            is, arch);
     }
     const json_t *c = json_object_get(config, "config");
     if (c != NULL && !json_is_object(c) && !json_is_null(c)) {
-        return cv_error_set(err, CV_ERR_INVALID, "the container image's configuration is "
-                                                 "malformed");
+        return cv_error_set(err, CV_ERR_INVALID,
+                            "the container image's configuration is "
+                            "malformed");
     }
     static const char *const lists[] = {"Entrypoint", "Cmd", "Env"};
     static const char *const texts[] = {"User", "WorkingDir", "StopSignal"};
     for (size_t i = 0; i < 3; i++) {
         if (!is_text_list(json_object_get(c, lists[i])) || !is_text(json_object_get(c, texts[i]))) {
-            return cv_error_set(err, CV_ERR_INVALID, "%s or %s of the container image is "
-                                "malformed", lists[i], texts[i]);
+            return cv_error_set(err, CV_ERR_INVALID,
+                                "%s or %s of the container image is "
+                                "malformed",
+                                lists[i], texts[i]);
         }
     }
     return 0;
@@ -161,8 +170,10 @@ static int check_config(const json_t *config, const char *arch, struct cv_error 
 /* The part of docker image inspect that an archive tells. */
 static json_t *inspect(const struct cv_image *image)
 {
-    static const char *const same[][2] = {{"created", "Created"}, {"architecture", "Architecture"},
-                                          {"os", "Os"}, {"author", "Author"},
+    static const char *const same[][2] = {{"created", "Created"},
+                                          {"architecture", "Architecture"},
+                                          {"os", "Os"},
+                                          {"author", "Author"},
                                           {"config", "Config"}};
     json_t *o = json_object();
     (void)json_object_set_new(o, "Id", json_string(image->config_digest));
@@ -178,8 +189,8 @@ static json_t *inspect(const struct cv_image *image)
         }
     }
     json_t *ids = json_object_get(json_object_get(image->config, "rootfs"), "diff_ids");
-    (void)json_object_set_new(o, "RootFS", json_pack("{s:s, s:O}", "Type", "layers", "Layers",
-     ids));
+    (void)json_object_set_new(o, "RootFS",
+                              json_pack("{s:s, s:O}", "Type", "layers", "Layers", ids));
     return o;
 }
 
@@ -202,9 +213,8 @@ static int keep(struct cv_source *s, const struct cv_image *image, struct cv_err
     }
     const char *id = strchr(image->config_digest, ':');
     s->version = strdup(id != NULL ? id + 1 : image->config_digest);
-    return s->info != NULL && s->version != NULL
-               ? 0
-               : cv_error_set(err, CV_ERR_NOMEM, "out of memory");
+    return s->info != NULL && s->version != NULL ? 0
+                                                 : cv_error_set(err, CV_ERR_NOMEM, "out of memory");
 }
 
 static int read_image(struct cv_source *s, struct cv_store *st, struct cv_image *image,

@@ -28,9 +28,10 @@ static int put_header(struct cv_cpio *c, const struct cv_cpio_entry *e, uint32_t
                       size_t name_len, struct cv_error *err)
 {
     char head[HEADER + 1];
-    int n = snprintf(head, sizeof head, "070701%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X",
-                     ino, e->mode, e->uid, e->gid, e->nlink, e->mtime, (uint32_t)e->size, 0u, 0u,
-                     e->rmajor, e->rminor, (uint32_t)name_len + 1, 0u);
+    int n =
+        snprintf(head, sizeof head, "070701%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X",
+                 ino, e->mode, e->uid, e->gid, e->nlink, e->mtime, (uint32_t)e->size, 0u, 0u,
+                 e->rmajor, e->rminor, (uint32_t)name_len + 1, 0u);
     if (n != (int)HEADER) {
         return cv_error_set(err, CV_ERR_INTERNAL, "a cpio header of %d bytes", n);
     }
@@ -52,8 +53,10 @@ int cv_cpio_entry(struct cv_cpio *c, const struct cv_cpio_entry *e, struct cv_er
                             len, CV_CPIO_MAX_NAME - 1);
     }
     if (e->size > CV_CPIO_MAX_FILE) {
-        return cv_error_set(err, CV_ERR_LIMIT, "%s has %llu bytes: a file of an enclave image "
-                            "holds at most 4 GiB", e->name, (unsigned long long)e->size);
+        return cv_error_set(err, CV_ERR_LIMIT,
+                            "%s has %llu bytes: a file of an enclave image "
+                            "holds at most 4 GiB",
+                            e->name, (unsigned long long)e->size);
     }
     uint32_t ino = e->ino != 0 ? e->ino : c->next_ino++;
     c->left = e->size;

@@ -36,8 +36,8 @@ struct cv_cpio_entry {
 
 struct cv_cpio {
     struct cv_sink sink;
-    uint64_t total;     /* bytes written */
-    uint64_t left;      /* data of the open entry still to come */
+    uint64_t total; /* bytes written */
+    uint64_t left;  /* data of the open entry still to come */
     uint32_t next_ino;
 };
 

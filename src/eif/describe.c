@@ -71,8 +71,7 @@ static json_t *signature_json(const ASN1_BIT_STRING *sig)
     CV_CLEANUP(cv_buf_free) struct cv_buf text;
     cv_buf_init(&text, 4 * (size_t)CV_EIF_MAX_SIGNATURE);
     for (int i = 0; i < ASN1_STRING_length(sig); i++) {
-        if (cv_buf_printf(&text, "%s%02X", i != 0 ? ":" : "",
-                          ASN1_STRING_get0_data(sig)[i]) != 0) {
+        if (cv_buf_printf(&text, "%s%02X", i != 0 ? ":" : "", ASN1_STRING_get0_data(sig)[i]) != 0) {
             return NULL;
         }
     }
@@ -188,9 +187,9 @@ static int add_signature(const struct cv_eif *eif, const struct cv_eif_pcrs *pcr
 /* Puts back the order in which nitro-cli prints. */
 static json_t *ordered(json_t *from)
 {
-    static const char *const names[] = {"EifVersion", "Measurements",   "IsSigned",
-                                        "SigningCertificate", "CheckCRC", "SignatureCheck",
-                                        "ImageName", "ImageVersion", "Metadata"};
+    static const char *const names[] = {"EifVersion",         "Measurements", "IsSigned",
+                                        "SigningCertificate", "CheckCRC",     "SignatureCheck",
+                                        "ImageName",          "ImageVersion", "Metadata"};
     json_t *o = json_object();
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         json_t *v = json_object_get(from, names[i]);

@@ -60,8 +60,10 @@ int cv_enclave_config_apply(const struct cv_enclave_config *config,
     const struct {
         struct cv_boot_list *to;
         const struct cv_boot_list *from;
-    } lists[] = {{&settings->ports, &from->ports},     {&settings->egress, &from->egress},
-                 {&settings->cmk, &from->cmk},         {&settings->context, &from->context},
+    } lists[] = {{&settings->ports, &from->ports},
+                 {&settings->egress, &from->egress},
+                 {&settings->cmk, &from->cmk},
+                 {&settings->context, &from->context},
                  {&settings->untrusted_env, &from->untrusted_env}};
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < sizeof texts / sizeof texts[0]; i++) {
@@ -156,7 +158,8 @@ static int resolve_owner(struct cv_source *s, const struct cv_enclave_file *f, u
     }
     char quoted[80];
     return good ? 0
-                : cv_error_set(err, CV_ERR_CONFIG, "the owner \"%s\" of %s is not known to the "
+                : cv_error_set(err, CV_ERR_CONFIG,
+                               "the owner \"%s\" of %s is not known to the "
                                "image's /etc/passwd and /etc/group",
                                cv_error_quote(quoted, sizeof quoted, f->owner, strlen(f->owner)),
                                f->path);

@@ -13,8 +13,7 @@
 
 /* S3 mangles what is not ASCII, and some names are KMS's and the client's. */
 static void add_context(struct cv_enclave_reader *r, const struct cv_yaml_node *at,
-                        const char *name,
-                        const char *value)
+                        const char *name, const char *value)
 {
     bool plain = name[0] != 0 && strchr(name, '=') == NULL && strncmp(name, "aws:", 4) != 0 &&
                  strcmp(name, "kms_cmk_id") != 0;
@@ -26,7 +25,8 @@ static void add_context(struct cv_enclave_reader *r, const struct cv_yaml_node *
     }
     char *pair;
     if (!plain) {
-        cv_yaml_problem(r->p, at, "context: names and values must be printable ASCII, names "
+        cv_yaml_problem(r->p, at,
+                        "context: names and values must be printable ASCII, names "
                         "without \"=\" and not of AWS's own");
     } else if (asprintf(&pair, "%s=%s", name, value) < 0) {
         cv_enclave_problem_memory(r, at);
@@ -145,7 +145,8 @@ void cv_enclave_read_publisher_key(struct cv_enclave_reader *r, const struct cv_
     int len = key != NULL && publisher_fits(key) ? i2d_PUBKEY(key, &out) : -1;
     char encoded[CV_BASE64_LEN(512) + 1];
     if (len <= 0 || len > 512) {
-        cv_yaml_problem(r->p, node, "publisher_key: expected an Ed25519 or P-256 public key, in "
+        cv_yaml_problem(r->p, node,
+                        "publisher_key: expected an Ed25519 or P-256 public key, in "
                         "PEM, as base64 of its DER, or the name of a PEM file");
     } else {
         cv_base64_encode(encoded, out, (size_t)len);
@@ -171,10 +172,11 @@ static void add_allowed(struct cv_enclave_reader *r, struct cv_boot_source *sour
     size_t n = strlen(text);
     if (path ? !cv_boot_path_plain(text)
              : !cv_boot_env_name(text, n > 1 && text[n - 1] == '*' ? n - 1 : n)) {
-        cv_yaml_problem(r->p, node, path ? "allow: expected an absolute path, or a folder's with "
-                                           "\"/*\""
-                                         : "allow: expected the name of a variable, or its begin "
-                                           "with \"*\"");
+        cv_yaml_problem(r->p, node,
+                        path ? "allow: expected an absolute path, or a folder's with "
+                               "\"/*\""
+                             : "allow: expected the name of a variable, or its begin "
+                               "with \"*\"");
     } else if (cv_boot_list_add(path ? &source->allow_path : &source->allow_env, text) != 0) {
         cv_enclave_problem_memory(r, node);
     }
@@ -234,18 +236,19 @@ static void read_source(struct cv_enclave_reader *r, const struct cv_yaml_node *
     const char *text = "";
     if (where == NULL || other != NULL || !cv_yaml_text(r->p, where, &text) || text[0] == 0 ||
         (type == 0 && strncmp(text, "s3://", 5) != 0)) {
-        cv_yaml_problem(r->p, node, type == 0 ? "encryptedConfig: type s3 wants uri: "
-                                                "s3://bucket/key"
-                                              : "encryptedConfig: type file wants path");
+        cv_yaml_problem(r->p, node,
+                        type == 0 ? "encryptedConfig: type s3 wants uri: "
+                                    "s3://bucket/key"
+                                  : "encryptedConfig: type file wants path");
         return;
     }
     struct cv_boot_source *source = &s->source[s->source_count++];
     *source = (struct cv_boot_source){.type = type == 0 ? CV_BOOT_S3 : CV_BOOT_LOCAL};
     cv_enclave_set_text(r, &source->location, where);
     read_allow(r, source, cv_yaml_get(node, "allow"));
-    if (s->publisher_key == NULL &&
-        source->allow_env.count + source->allow_path.count == 0) {
-        cv_yaml_problem(r->p, node, "encryptedConfig: without publisher_key, allow must list the "
+    if (s->publisher_key == NULL && source->allow_env.count + source->allow_path.count == 0) {
+        cv_yaml_problem(r->p, node,
+                        "encryptedConfig: without publisher_key, allow must list the "
                         "variables and files that it may set");
     }
 }
@@ -263,7 +266,8 @@ void cv_enclave_read_sources(struct cv_enclave_reader *r, const struct cv_yaml_n
         }
     }
     if (r->config->settings.source_count != 0 && r->config->settings.cmk.count == 0) {
-        cv_yaml_problem(r->p, node, "encryptedConfig: cmk is needed: the ARN of the KMS key that "
+        cv_yaml_problem(r->p, node,
+                        "encryptedConfig: cmk is needed: the ARN of the KMS key that "
                         "it must be encrypted under");
     }
 }

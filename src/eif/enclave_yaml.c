@@ -5,9 +5,10 @@
 #include <string.h>
 
 static const char *const keys[] = {
-    "version", "environment", "files", "hostname", "ports", "command", "user", "workdir",
-    "encryptedConfig", "untrustedConfig", "cmk", "region", "context", "minimum_version",
-    "publisher_key", "egress", "parent_cid", "boot_deadline", "allow_debug", NULL};
+    "version", "environment", "files",         "hostname",        "ports",
+    "command", "user",        "workdir",       "encryptedConfig", "untrustedConfig",
+    "cmk",     "region",      "context",       "minimum_version", "publisher_key",
+    "egress",  "parent_cid",  "boot_deadline", "allow_debug",     NULL};
 
 void cv_enclave_problem_memory(struct cv_enclave_reader *r, const struct cv_yaml_node *node)
 {
@@ -92,7 +93,8 @@ static void read_ports(struct cv_enclave_reader *r, const struct cv_yaml_node *n
         int n = sscanf(ports->item[i], "%5u:%5u%c", &a, &b, &rest);
         if ((n != 1 && n != 2) || a < 1 || a > 65535 || b < 1 || b > 65535 ||
             strspn(ports->item[i], "0123456789:") != strlen(ports->item[i])) {
-            cv_yaml_problem(r->p, node, "ports: expected PORT, or PORT:PORT for the one outside "
+            cv_yaml_problem(r->p, node,
+                            "ports: expected PORT, or PORT:PORT for the one outside "
                             "and the one inside, from 1 to 65535");
         }
     }
@@ -103,9 +105,8 @@ static void add_egress(struct cv_enclave_reader *r, const struct cv_yaml_node *a
 {
     char *pair;
     size_t n = strlen(port);
-    if (host[0] == 0 || n == 0 || n > 5 || strspn(port, "0123456789") != n || strtoul(port, NULL,
-        10) < 1 ||
-        strtoul(port, NULL, 10) > 65535) {
+    if (host[0] == 0 || n == 0 || n > 5 || strspn(port, "0123456789") != n ||
+        strtoul(port, NULL, 10) < 1 || strtoul(port, NULL, 10) > 65535) {
         cv_yaml_problem(r->p, at, "egress: expected \"host:port\"");
     } else if (asprintf(&pair, "%s:%s", host, port) < 0) {
         cv_enclave_problem_memory(r, at);
@@ -188,8 +189,7 @@ static bool read_mode(struct cv_enclave_reader *r, uint32_t *mode, const struct 
 }
 
 static void file_path(struct cv_enclave_reader *r, struct cv_enclave_file *f,
-                      const struct cv_yaml_node *node,
-                      const struct cv_yaml_node *file)
+                      const struct cv_yaml_node *node, const struct cv_yaml_node *file)
 {
     const char *text;
     if (node == NULL) {
@@ -201,7 +201,8 @@ static void file_path(struct cv_enclave_reader *r, struct cv_enclave_file *f,
             good = good && strncmp(text, never[i], strlen(never[i])) != 0;
         }
         if (!good) {
-            cv_yaml_problem(r->p, node, "files: expected an absolute, plain path, not in /dev, "
+            cv_yaml_problem(r->p, node,
+                            "files: expected an absolute, plain path, not in /dev, "
                             "/proc or /sys");
         }
         cv_enclave_set_text(r, &f->path, node);
@@ -316,8 +317,8 @@ static void read_all(struct cv_enclave_reader *r, const struct cv_yaml_node *roo
     }
 }
 
-int cv_enclave_config_parse(struct cv_enclave_config *config, struct cv_bytes text,
-                            const char *dir, struct cv_yaml_problems *problems)
+int cv_enclave_config_parse(struct cv_enclave_config *config, struct cv_bytes text, const char *dir,
+                            struct cv_yaml_problems *problems)
 {
     memset(config, 0, sizeof *config);
     cv_boot_init(&config->settings);

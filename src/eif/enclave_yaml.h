@@ -15,12 +15,12 @@
 #define CV_ENCLAVE_MAX_FILE ((size_t)64 << 20) /* bytes of a file's source */
 
 struct cv_enclave_file {
-    char *path;          /* in the image */
+    char *path; /* in the image */
     uint32_t mode;
-    char *owner;         /* "user[:group]", names or numbers, or NULL: root's */
-    char *content;       /* or NULL, with SOURCE */
+    char *owner;   /* "user[:group]", names or numbers, or NULL: root's */
+    char *content; /* or NULL, with SOURCE */
     size_t content_len;
-    char *source;        /* file of this machine */
+    char *source; /* file of this machine */
 };
 
 struct cv_enclave_config {
@@ -32,8 +32,8 @@ struct cv_enclave_config {
 
 /* Reads TEXT; sources of files are relative to DIR. All problems are reported;
  * CV_ERR_CONFIG when there is one. The caller frees CONFIG in any case. */
-int cv_enclave_config_parse(struct cv_enclave_config *config, struct cv_bytes text,
-                            const char *dir, struct cv_yaml_problems *problems) CV_NODISCARD;
+int cv_enclave_config_parse(struct cv_enclave_config *config, struct cv_bytes text, const char *dir,
+                            struct cv_yaml_problems *problems) CV_NODISCARD;
 void cv_enclave_config_free(struct cv_enclave_config *config);
 /* Lays it over SETTINGS, which hold the container's configuration. */
 int cv_enclave_config_apply(const struct cv_enclave_config *config,

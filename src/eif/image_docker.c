@@ -32,7 +32,7 @@ static const char *tag_of(const json_t *entry, const char *asked)
 {
     size_t i;
     json_t *tag;
-    json_array_foreach(json_object_get(entry, "RepoTags"), i, tag) {
+    json_array_foreach (json_object_get(entry, "RepoTags"), i, tag) {
         const char *name = json_string_value(tag);
         if (name != NULL && (asked == NULL || same_name(name, asked))) {
             return name;
@@ -41,22 +41,22 @@ static const char *tag_of(const json_t *entry, const char *asked)
     return NULL;
 }
 
-static int choose(const json_t *list, const char *asked, const json_t **entry,
-                  struct cv_error *err)
+static int choose(const json_t *list, const char *asked, const json_t **entry, struct cv_error *err)
 {
     if (!json_is_array(list) || json_array_size(list) == 0) {
         return bad(err);
     }
     *entry = json_array_get(list, 0);
     if (asked == NULL) {
-        return json_array_size(list) == 1
-                   ? 0
-                   : cv_error_set(err, CV_ERR_INVALID, "the archive holds %zu images: choose one "
-                                  "with --image", json_array_size(list));
+        return json_array_size(list) == 1 ? 0
+                                          : cv_error_set(err, CV_ERR_INVALID,
+                                                         "the archive holds %zu images: choose one "
+                                                         "with --image",
+                                                         json_array_size(list));
     }
     size_t i;
     json_t *one;
-    json_array_foreach(list, i, one) {
+    json_array_foreach (list, i, one) {
         const char *config = json_string_value(json_object_get(one, "Config"));
         if (tag_of(one, asked) != NULL ||
             (config != NULL && strncmp(asked, "sha256:", 7) == 0 &&
@@ -75,8 +75,8 @@ static char *digest_in_name(const char *member)
     const char *base = strrchr(member, '/');
     base = base != NULL ? base + 1 : member;
     char *digest;
-    if (strspn(base, "0123456789abcdef") != 64 || (base[64] != 0 && strcmp(base + 64,
-        ".json") != 0) ||
+    if (strspn(base, "0123456789abcdef") != 64 ||
+        (base[64] != 0 && strcmp(base + 64, ".json") != 0) ||
         asprintf(&digest, "sha256:%.64s", base) < 0) {
         return NULL;
     }

@@ -27,9 +27,9 @@ static bool media_is(const json_t *descriptor, const char *const types[])
 static const char *const index_types[] = {
     "application/vnd.oci.image.index.v1+json",
     "application/vnd.docker.distribution.manifest.list.v2+json", NULL};
-static const char *const manifest_types[] = {
-    "application/vnd.oci.image.manifest.v1+json",
-    "application/vnd.docker.distribution.manifest.v2+json", NULL};
+static const char *const manifest_types[] = {"application/vnd.oci.image.manifest.v1+json",
+                                             "application/vnd.docker.distribution.manifest.v2+json",
+                                             NULL};
 
 /* The digest and the blob's name of a descriptor. */
 static int descriptor_of(const json_t *d, const char **digest, char name[96], uint64_t *size,
@@ -42,8 +42,9 @@ static int descriptor_of(const json_t *d, const char **digest, char name[96], ui
     }
     if (strncmp(*digest, "sha256:", 7) != 0 || strlen(*digest) != 71 ||
         strspn(*digest + 7, "0123456789abcdef") != 64) {
-        return cv_error_set(err, CV_ERR_UNSUPPORTED, "the OCI image has a digest other than "
-                                                     "SHA-256");
+        return cv_error_set(err, CV_ERR_UNSUPPORTED,
+                            "the OCI image has a digest other than "
+                            "SHA-256");
     }
     snprintf(name, 96, "blobs/sha256/%s", *digest + 7);
     *size = (uint64_t)n;
@@ -63,9 +64,9 @@ static const char *name_of(const json_t *d)
 {
     const json_t *a = json_object_get(d, "annotations");
     const char *full = json_string_value(json_object_get(a, "io.containerd.image.name"));
-    return full != NULL ? full
-                        : json_string_value(json_object_get(a,
-                                            "org.opencontainers.image.ref.name"));
+    return full != NULL
+               ? full
+               : json_string_value(json_object_get(a, "org.opencontainers.image.ref.name"));
 }
 
 static bool name_fits(const json_t *d, const char *asked)
@@ -75,8 +76,8 @@ static bool name_fits(const json_t *d, const char *asked)
     const char *digest = json_string_value(json_object_get(d, "digest"));
     bool fits = asked == NULL || (digest != NULL && strcmp(digest, asked) == 0);
     for (size_t i = 0; i < 2 && !fits; i++) {
-        const char *name = json_string_value(
-            json_object_get(json_object_get(d, "annotations"), keys[i]));
+        const char *name =
+            json_string_value(json_object_get(json_object_get(d, "annotations"), keys[i]));
         size_t n = name != NULL ? strlen(name) : 0, m = asked != NULL ? strlen(asked) : 0;
         /* NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker) */
         fits = n >= m && strcmp(name + (n - m), asked) == 0 && (n == m || name[n - m - 1] == '/');
@@ -93,7 +94,7 @@ static int choose(const json_t *list, const struct cv_source *s, bool by_name,
     if (!json_is_array(list)) {
         return bad(err, "no list of manifests");
     }
-    json_array_foreach(list, i, d) {
+    json_array_foreach (list, i, d) {
         bool known = media_is(d, index_types) || media_is(d, manifest_types);
         if (!known || (by_name && !name_fits(d, s->options->image))) {
             continue;
@@ -108,14 +109,18 @@ static int choose(const json_t *list, const struct cv_source *s, bool by_name,
         return 0;
     }
     if (fits == 0) {
-        return named != 0
-                   ? cv_error_set(err, CV_ERR_NOT_FOUND, "the OCI image has nothing for "
-                                  "linux/%s (--arch)", s->options->arch)
-                   : cv_error_set(err, CV_ERR_NOT_FOUND, "the OCI image has no manifest of the "
-                                  "name that is asked for");
+        return named != 0 ? cv_error_set(err, CV_ERR_NOT_FOUND,
+                                         "the OCI image has nothing for "
+                                         "linux/%s (--arch)",
+                                         s->options->arch)
+                          : cv_error_set(err, CV_ERR_NOT_FOUND,
+                                         "the OCI image has no manifest of the "
+                                         "name that is asked for");
     }
-    return cv_error_set(err, CV_ERR_INVALID, "the OCI layout holds %zu images: choose one with "
-                        "--image", fits);
+    return cv_error_set(err, CV_ERR_INVALID,
+                        "the OCI layout holds %zu images: choose one with "
+                        "--image",
+                        fits);
 }
 
 static int read_layers(struct cv_image *image, struct cv_error *err)

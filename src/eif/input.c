@@ -118,8 +118,9 @@ static int next_member(struct cv_input *in, struct cv_error *err)
         in->z.avail_in--;
     }
     if (in->z.next_in[0] != 0x1f || inflateReset(&in->z) != Z_OK) {
-        return cv_error_set(err, CV_ERR_TRAILING, "something other than gzip stands after the "
-                                                  "compressed data");
+        return cv_error_set(err, CV_ERR_TRAILING,
+                            "something other than gzip stands after the "
+                            "compressed data");
     }
     in->inflating = true;
     return 0;
@@ -167,8 +168,10 @@ int cv_input_read(struct cv_input *in, void *p, size_t n, size_t *got, struct cv
     in->out_total += *got;
     if (in->gzip && in->out_total > CV_INPUT_BOMB_FROM &&
         in->out_total / CV_INPUT_BOMB_RATIO > in->raw_total) {
-        return cv_error_set(err, CV_ERR_LIMIT, "the compressed data grow more than %u times: a "
-                            "decompression bomb", CV_INPUT_BOMB_RATIO);
+        return cv_error_set(err, CV_ERR_LIMIT,
+                            "the compressed data grow more than %u times: a "
+                            "decompression bomb",
+                            CV_INPUT_BOMB_RATIO);
     }
     return hash(in->out_hash, p, *got, err);
 }

@@ -22,9 +22,9 @@ struct cv_input {
     uint64_t raw_total; /* raw bytes read */
     uint64_t out_total; /* bytes given out */
     bool gzip;
-    bool inflating;     /* inside a gzip member */
+    bool inflating; /* inside a gzip member */
     z_stream z;
-    uint8_t *raw;       /* raw bytes read and not inflated yet */
+    uint8_t *raw;                    /* raw bytes read and not inflated yet */
     EVP_MD_CTX *raw_hash, *out_hash; /* NULL when not wanted */
 };
 

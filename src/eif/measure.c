@@ -36,8 +36,7 @@ int cv_eif_pcr_of_digest(uint8_t pcr[CV_EIF_PCR_LEN], const uint8_t digest[CV_EI
     return extend(pcr, digest, CV_EIF_PCR_LEN, err);
 }
 
-int cv_eif_pcr_of_bytes(uint8_t pcr[CV_EIF_PCR_LEN], struct cv_bytes content,
-                        struct cv_error *err)
+int cv_eif_pcr_of_bytes(uint8_t pcr[CV_EIF_PCR_LEN], struct cv_bytes content, struct cv_error *err)
 {
     uint8_t digest[CV_EIF_PCR_LEN];
     if (EVP_Digest(content.p, content.n, digest, NULL, EVP_sha384(), NULL) != 1) {
@@ -192,8 +191,9 @@ static int check_and_measure(const struct cv_eif *eif, struct cv_eif_pcrs *pcrs,
     bool good;
     int rc = cv_eif_check_crc(eif, &good, err);
     if (rc == 0 && !good) {
-        rc = cv_error_set(err, CV_ERR_INVALID, "the image's checksum (CRC-32) is wrong: it is "
-                                               "damaged");
+        rc = cv_error_set(err, CV_ERR_INVALID,
+                          "the image's checksum (CRC-32) is wrong: it is "
+                          "damaged");
     }
     if (rc == 0) {
         rc = cv_eif_measure(eif, pcrs, err);

@@ -27,8 +27,7 @@ int cv_ramdisk_folder(struct cv_cpio *c, const char *name, uint32_t mode, struct
 int cv_ramdisk_file(struct cv_cpio *c, const char *name, uint32_t mode, struct cv_bytes content,
                     struct cv_error *err)
 {
-    struct cv_cpio_entry e = {.name = name, .mode = S_IFREG | mode, .nlink = 1,
-                              .size = content.n};
+    struct cv_cpio_entry e = {.name = name, .mode = S_IFREG | mode, .nlink = 1, .size = content.n};
     int rc = cv_cpio_entry(c, &e, err);
     return rc == 0 ? cv_cpio_data(c, content.p, content.n, err) : rc;
 }
@@ -43,8 +42,9 @@ static int copy(struct cv_cpio *c, int fd, uint64_t offset, uint64_t n, struct c
         }
         if (got <= 0) {
             return got < 0 ? cv_error_errno(err, CV_ERR_IO, errno, "reading")
-                           : cv_error_set(err, CV_ERR_TRUNCATED, "it became shorter while it was "
-                                                                 "read");
+                           : cv_error_set(err, CV_ERR_TRUNCATED,
+                                          "it became shorter while it was "
+                                          "read");
         }
         int rc = cv_cpio_data(c, piece, (size_t)got, err);
         if (rc != 0) {
@@ -154,9 +154,13 @@ static int put_regular(struct out *o, const struct cv_tree_node *node, struct cv
 
 static int put_node(struct out *o, const struct cv_tree_node *node, struct cv_error *err)
 {
-    struct cv_cpio_entry e = {.name = o->path, .mode = node->mode, .uid = node->uid,
-                              .gid = node->gid, .nlink = S_ISDIR(node->mode) ? 2 : 1,
-                              .rmajor = node->rmajor, .rminor = node->rminor};
+    struct cv_cpio_entry e = {.name = o->path,
+                              .mode = node->mode,
+                              .uid = node->uid,
+                              .gid = node->gid,
+                              .nlink = S_ISDIR(node->mode) ? 2 : 1,
+                              .rmajor = node->rmajor,
+                              .rminor = node->rminor};
     if (S_ISREG(node->mode)) {
         return put_regular(o, node, &e, err);
     }

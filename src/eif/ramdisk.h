@@ -15,8 +15,7 @@ struct cv_ramdisk_progress {
 /* Writes the tree's root as the folder PREFIX (no slashes) and everything
  * below it. PROGRESS may be NULL. */
 int cv_ramdisk_tree(struct cv_cpio *c, struct cv_tree *t, const char *prefix,
-                    const struct cv_ramdisk_progress *progress,
-                    struct cv_error *err) CV_NODISCARD;
+                    const struct cv_ramdisk_progress *progress, struct cv_error *err) CV_NODISCARD;
 /* One regular file, one folder, both root's. */
 int cv_ramdisk_file(struct cv_cpio *c, const char *name, uint32_t mode, struct cv_bytes content,
                     struct cv_error *err) CV_NODISCARD;

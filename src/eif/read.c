@@ -14,11 +14,16 @@
 const char *cv_eif_type_name(enum cv_eif_type type)
 {
     switch (type) {
-    case CV_EIF_KERNEL: return "kernel";
-    case CV_EIF_CMDLINE: return "cmdline";
-    case CV_EIF_RAMDISK: return "ramdisk";
-    case CV_EIF_SIGNATURE: return "signature";
-    case CV_EIF_METADATA: return "metadata";
+    case CV_EIF_KERNEL:
+        return "kernel";
+    case CV_EIF_CMDLINE:
+        return "cmdline";
+    case CV_EIF_RAMDISK:
+        return "ramdisk";
+    case CV_EIF_SIGNATURE:
+        return "signature";
+    case CV_EIF_METADATA:
+        return "metadata";
     }
     return "unknown";
 }
@@ -77,12 +82,15 @@ static int parse_header(struct cv_eif *eif, struct table *t, struct cv_bytes raw
         return cv_error_set(err, CV_ERR_TRUNCATED, "the file is shorter than an image's header");
     }
     if (!cv_bytes_equal_str(magic, ".eif")) {
-        return cv_error_set(err, CV_ERR_INVALID, "this is no enclave image: it does not begin "
-                                                 "with \".eif\"");
+        return cv_error_set(err, CV_ERR_INVALID,
+                            "this is no enclave image: it does not begin "
+                            "with \".eif\"");
     }
     if (eif->version < 2 || eif->version > 4) {
-        return cv_error_set(err, CV_ERR_UNSUPPORTED, "image format version %u is not supported "
-                                                     "(2, 3 and 4 are)", eif->version);
+        return cv_error_set(err, CV_ERR_UNSUPPORTED,
+                            "image format version %u is not supported "
+                            "(2, 3 and 4 are)",
+                            eif->version);
     }
     if ((eif->flags & ~CV_EIF_FLAG_ARM64) != 0) {
         return cv_error_set(err, CV_ERR_INVALID, "unknown header flags 0x%04x", eif->flags);
@@ -96,8 +104,10 @@ static int parse_header(struct cv_eif *eif, struct table *t, struct cv_bytes raw
     }
     for (unsigned i = eif->count; i < CV_EIF_MAX_SECTIONS; i++) {
         if (t->offsets[i] != 0 || t->sizes[i] != 0) {
-            return cv_error_set(err, CV_ERR_INVALID, "the header's table has an entry %u beyond "
-                                                     "its %u sections", i, eif->count);
+            return cv_error_set(err, CV_ERR_INVALID,
+                                "the header's table has an entry %u beyond "
+                                "its %u sections",
+                                i, eif->count);
         }
     }
     return 0;
@@ -109,9 +119,10 @@ static int parse_section(struct cv_eif *eif, const struct table *t, unsigned i, 
                          struct cv_error *err)
 {
     if (t->offsets[i] != *at) {
-        return cv_error_set(err, CV_ERR_INVALID, "section %u begins at byte %llu, but the "
-                            "header's table says %llu", i, (unsigned long long)*at,
-                            (unsigned long long)t->offsets[i]);
+        return cv_error_set(err, CV_ERR_INVALID,
+                            "section %u begins at byte %llu, but the "
+                            "header's table says %llu",
+                            i, (unsigned long long)*at, (unsigned long long)t->offsets[i]);
     }
     if (eif->file_size - *at < CV_EIF_SECTION_HEADER_LEN) {
         return cv_error_set(err, CV_ERR_TRUNCATED, "the image ends in the header of section %u", i);
@@ -133,15 +144,17 @@ static int parse_section(struct cv_eif *eif, const struct table *t, unsigned i, 
         return cv_error_set(err, CV_ERR_INVALID, "section %u has unknown flags 0x%04x", i, flags);
     }
     if (size != t->sizes[i]) {
-        return cv_error_set(err, CV_ERR_INVALID, "section %u has %llu bytes, but the header's "
-                            "table says %llu", i, (unsigned long long)size,
-                            (unsigned long long)t->sizes[i]);
+        return cv_error_set(err, CV_ERR_INVALID,
+                            "section %u has %llu bytes, but the header's "
+                            "table says %llu",
+                            i, (unsigned long long)size, (unsigned long long)t->sizes[i]);
     }
     *at += CV_EIF_SECTION_HEADER_LEN;
     if (size > eif->file_size - *at) {
-        return cv_error_set(err, CV_ERR_TRUNCATED, "section %u (%s) announces %llu bytes, more "
-                            "than the file has", i, cv_eif_type_name((enum cv_eif_type)type),
-                            (unsigned long long)size);
+        return cv_error_set(err, CV_ERR_TRUNCATED,
+                            "section %u (%s) announces %llu bytes, more "
+                            "than the file has",
+                            i, cv_eif_type_name((enum cv_eif_type)type), (unsigned long long)size);
     }
     eif->sections[i] = (struct cv_eif_section){(enum cv_eif_type)type, *at, size};
     *at += size;
@@ -166,8 +179,10 @@ static int check_rules(const struct cv_eif *eif, struct cv_error *err)
                                 CV_EIF_MAX_METADATA);
         }
         if (s->type == CV_EIF_CMDLINE && s->size > CV_EIF_MAX_CMDLINE) {
-            return cv_error_set(err, CV_ERR_LIMIT, "the kernel's command line is longer than %u "
-                                                   "bytes", CV_EIF_MAX_CMDLINE);
+            return cv_error_set(err, CV_ERR_LIMIT,
+                                "the kernel's command line is longer than %u "
+                                "bytes",
+                                CV_EIF_MAX_CMDLINE);
         }
     }
     for (unsigned type = CV_EIF_KERNEL; type <= CV_EIF_METADATA; type++) {

@@ -19,9 +19,9 @@
 #define CV_EIF_SECTION_HEADER_LEN 12u
 #define CV_EIF_MAX_SECTIONS 32u
 #define CV_EIF_CRC_OFFSET 0x220u
-#define CV_EIF_MAX_SIGNATURE 32768u        /* bytes, AWS's limit */
-#define CV_EIF_MAX_CMDLINE 4096u           /* COMMAND_LINE_SIZE of arm64, twice x86's */
-#define CV_EIF_MAX_METADATA (1u << 20)     /* DockerInfo takes some KiB */
+#define CV_EIF_MAX_SIGNATURE 32768u    /* bytes, AWS's limit */
+#define CV_EIF_MAX_CMDLINE 4096u       /* COMMAND_LINE_SIZE of arm64, twice x86's */
+#define CV_EIF_MAX_METADATA (1u << 20) /* DockerInfo takes some KiB */
 #define CV_EIF_FLAG_ARM64 0x0001u
 
 enum cv_eif_type {
@@ -44,7 +44,7 @@ struct cv_eif {
     uint16_t version;   /* 2, 3 or 4 */
     uint16_t flags;     /* CV_EIF_FLAG_ARM64 or 0 */
     uint64_t default_mem, default_cpus;
-    uint32_t crc;       /* as stored */
+    uint32_t crc; /* as stored */
     unsigned count;
     struct cv_eif_section sections[CV_EIF_MAX_SECTIONS]; /* in file order */
 };

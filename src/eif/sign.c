@@ -164,8 +164,10 @@ int cv_eif_sign_section(struct cv_buf *section, const uint8_t pcr0[CV_EIF_PCR_LE
     }
     if (X509_check_private_key(m.cert, key) != 1) {
         ERR_clear_error();
-        return cv_error_set(err, CV_ERR_CRYPTO, "the key in %s is not that of the certificate in "
-                            "%s", key_path, cert_path);
+        return cv_error_set(err, CV_ERR_CRYPTO,
+                            "the key in %s is not that of the certificate in "
+                            "%s",
+                            key_path, cert_path);
     }
     CV_CLEANUP(cv_buf_free) struct cv_buf text, cose;
     cv_buf_init(&text, MAX_COSE);
@@ -213,8 +215,9 @@ int cv_eif_sign_attach(struct cv_buf *section, const uint8_t pcr0[CV_EIF_PCR_LEN
         return attach_section(section, pcr0, sig, err);
     }
     if (cert_path == NULL) {
-        return cv_error_set(err, CV_ERR_INVALID, "a signature without its certificate: name that "
-                                                 "with --signing-certificate");
+        return cv_error_set(err, CV_ERR_INVALID,
+                            "a signature without its certificate: name that "
+                            "with --signing-certificate");
     }
     CV_CLEANUP(material_free) struct material m;
     int rc = material_load(&m, cert_path, err);
@@ -238,8 +241,10 @@ int cv_eif_sign_attach(struct cv_buf *section, const uint8_t pcr0[CV_EIF_PCR_LEN
     } else if (sig.n > 0 && sig.n <= MAX_COSE && sig.p[0] == 0x84) {
         rc = cv_buf_append(&cose, sig.p, sig.n);
     } else {
-        return cv_error_set(err, CV_ERR_INVALID, "the signature is neither DER, nor %u bytes of "
-                            "r||s, nor a COSE_Sign1", 2 * m.field);
+        return cv_error_set(err, CV_ERR_INVALID,
+                            "the signature is neither DER, nor %u bytes of "
+                            "r||s, nor a COSE_Sign1",
+                            2 * m.field);
     }
     return rc == 0 ? make_section(section, &m, cv_buf_view(&cose), pcr0, err) : rc;
 }

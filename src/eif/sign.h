@@ -18,8 +18,8 @@ int cv_eif_sign_section(struct cv_buf *section, const uint8_t pcr0[CV_EIF_PCR_LE
 
 /* The COSE Sig_structure over PCR0 for the certificate's algorithm: what a KMS
  * or an HSM signs with ECDSA over the digest that fits the curve. */
-int cv_eif_sign_tbs(struct cv_buf *out, const uint8_t pcr0[CV_EIF_PCR_LEN],
-                    const char *cert_path, struct cv_error *err) CV_NODISCARD;
+int cv_eif_sign_tbs(struct cv_buf *out, const uint8_t pcr0[CV_EIF_PCR_LEN], const char *cert_path,
+                    struct cv_error *err) CV_NODISCARD;
 /* A section from a signature made elsewhere: SIG is DER (ECDSA-Sig-Value) or
  * raw r||s, over cv_eif_sign_tbs(); or a whole COSE_Sign1; or a whole signature
  * section, for which CERT_PATH is not used and may be NULL. It is verified

@@ -232,8 +232,9 @@ int cv_eif_signature_alg(int *alg, EVP_PKEY *key, struct cv_error *err)
     int i = alg_index(key);
     ERR_clear_error();
     if (i < 0) {
-        return cv_error_set(err, CV_ERR_UNSUPPORTED, "images are signed with EC keys on P-256, "
-                                                     "P-384 or P-521 only");
+        return cv_error_set(err, CV_ERR_UNSUPPORTED,
+                            "images are signed with EC keys on P-256, "
+                            "P-384 or P-521 only");
     }
     *alg = algs[i].alg;
     return 0;
@@ -305,8 +306,10 @@ static int check_validity(const X509 *cert, int64_t at, struct cv_error *err)
     int after = X509_cmp_time(X509_get0_notAfter(cert), &t);
     time_t before = t - 1;
     if (after == 0 || (after < 0 && X509_cmp_time(X509_get0_notAfter(cert), &before) <= 0)) {
-        return cv_error_set(err, CV_ERR_DENIED, "the signing certificate has expired at %s: the "
-                            "enclave would not start; sign the image with a new one", now);
+        return cv_error_set(err, CV_ERR_DENIED,
+                            "the signing certificate has expired at %s: the "
+                            "enclave would not start; sign the image with a new one",
+                            now);
     }
     return 0;
 }
@@ -324,8 +327,10 @@ int cv_eif_signature_verify(const struct cv_eif_signature *s, const uint8_t pcr0
         return rc;
     }
     if (alg != s->alg) {
-        return cv_error_set(err, CV_ERR_CRYPTO, "the signature's algorithm %d is not that of the "
-                            "certificate's key (%d)", s->alg, alg);
+        return cv_error_set(err, CV_ERR_CRYPTO,
+                            "the signature's algorithm %d is not that of the "
+                            "certificate's key (%d)",
+                            s->alg, alg);
     }
     CV_CLEANUP(cv_buf_free) struct cv_buf payload, text;
     cv_buf_init(&payload, 256);

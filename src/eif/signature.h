@@ -36,9 +36,8 @@ void cv_eif_signature_free(struct cv_eif_signature *s);
 /* Verifies it: the algorithm is that of the key's curve, the signature is the
  * key's, the payload is exactly {0, PCR0}, and AT (Unix ms) lies within the
  * certificate's validity. CV_ERR_CRYPTO, CV_ERR_DENIED for the validity. */
-int cv_eif_signature_verify(const struct cv_eif_signature *s,
-                            const uint8_t pcr0[CV_EIF_PCR_LEN], int64_t at,
-                            struct cv_error *err) CV_NODISCARD;
+int cv_eif_signature_verify(const struct cv_eif_signature *s, const uint8_t pcr0[CV_EIF_PCR_LEN],
+                            int64_t at, struct cv_error *err) CV_NODISCARD;
 /* SHA-384 extension of the certificate's DER. */
 int cv_eif_signature_pcr8(const struct cv_eif_signature *s, uint8_t pcr8[CV_EIF_PCR_LEN],
                           struct cv_error *err) CV_NODISCARD;

@@ -13,8 +13,7 @@ int cv_source_keep_fd(struct cv_source *s, int fd, struct cv_error *err)
 {
     if (s->fd_count == CV_SOURCE_MAX_FDS) {
         close(fd);
-        return cv_error_set(err, CV_ERR_LIMIT, "more than %u files of a source",
-                            CV_SOURCE_MAX_FDS);
+        return cv_error_set(err, CV_ERR_LIMIT, "more than %u files of a source", CV_SOURCE_MAX_FDS);
     }
     s->fds[s->fd_count++] = fd;
     return 0;
@@ -143,12 +142,13 @@ static int read_archive(struct cv_source *s, int fd, uint64_t size, struct cv_er
     if (rc == 0 && s->options->kind != CV_SOURCE_TAR) {
         rc = list_members(&st, size, err);
     }
-    bool container = rc == 0 && (cv_store_has(s, &st, "manifest.json") ||
-                                 (cv_store_has(s, &st, "index.json") &&
-                                  cv_store_has(s, &st, "oci-layout")));
+    bool container =
+        rc == 0 && (cv_store_has(s, &st, "manifest.json") ||
+                    (cv_store_has(s, &st, "index.json") && cv_store_has(s, &st, "oci-layout")));
     if (rc == 0 && !container && s->options->kind == CV_SOURCE_CONTAINER) {
-        rc = cv_error_set(err, CV_ERR_INVALID, "the archive holds no container image: neither "
-                                               "manifest.json nor an OCI layout");
+        rc = cv_error_set(err, CV_ERR_INVALID,
+                          "the archive holds no container image: neither "
+                          "manifest.json nor an OCI layout");
     }
     if (rc == 0 && container) {
         rc = cv_source_read_container(s, &st, err);

@@ -13,9 +13,9 @@
 #include "eif/tar.h"
 
 #define CV_SOURCE_MAX_FDS 256u
-#define CV_SOURCE_MAX_LAYERS 250u         /* container engines stop at 127 */
-#define CV_SOURCE_MAX_MEMBERS 65536u      /* of a container archive */
-#define CV_SOURCE_MAX_JSON (4u << 20)     /* bytes of a manifest, an index, a configuration */
+#define CV_SOURCE_MAX_LAYERS 250u     /* container engines stop at 127 */
+#define CV_SOURCE_MAX_MEMBERS 65536u  /* of a container archive */
+#define CV_SOURCE_MAX_JSON (4u << 20) /* bytes of a manifest, an index, a configuration */
 
 enum cv_source_kind {
     CV_SOURCE_AUTO,
@@ -27,10 +27,10 @@ enum cv_source_kind {
 struct cv_source_options {
     const char *path;
     enum cv_source_kind kind;
-    const char *image;     /* which one of several: a name, a tag or a digest; or NULL */
-    const char *arch;      /* "amd64" or "arm64", as containers say */
-    const char *spool_dir; /* for what does not fit into memory */
-    uint64_t max_bytes;    /* of all files together */
+    const char *image;           /* which one of several: a name, a tag or a digest; or NULL */
+    const char *arch;            /* "amd64" or "arm64", as containers say */
+    const char *spool_dir;       /* for what does not fit into memory */
+    uint64_t max_bytes;          /* of all files together */
     uint64_t skip_dev, skip_ino; /* a file that is no part of a folder: the output's last version */
     /* Called now and then, may be NULL. */
     void (*progress)(void *ctx, const char *what, uint64_t done, uint64_t total);
@@ -44,11 +44,11 @@ struct cv_source {
     size_t fd_count;
     int spool;
     uint64_t spool_size;
-    json_t *config;      /* of a container image: the "config" object, or NULL */
-    json_t *info;        /* of a container image: what docker image inspect shows, or NULL */
+    json_t *config;       /* of a container image: the "config" object, or NULL */
+    json_t *info;         /* of a container image: what docker image inspect shows, or NULL */
     char *name, *version; /* of a container image: repository and id, or NULL */
-    uint64_t xattrs;     /* files whose extended attributes are lost */
-    uint64_t sockets;    /* left out */
+    uint64_t xattrs;      /* files whose extended attributes are lost */
+    uint64_t sockets;     /* left out */
 };
 
 /* Reads all of it. On error nothing is to be closed. */

@@ -28,8 +28,10 @@ static int spool_room(struct cv_source *s, uint64_t n, struct cv_error *err)
 {
     uint64_t limit = 2 * s->options->max_bytes;
     if (n > limit || s->spool_size > limit - n) {
-        return cv_error_set(err, CV_ERR_LIMIT, "the source unpacks to more than %llu MiB; "
-                            "--max-size raises the limit", (unsigned long long)limit >> 20);
+        return cv_error_set(err, CV_ERR_LIMIT,
+                            "the source unpacks to more than %llu MiB; "
+                            "--max-size raises the limit",
+                            (unsigned long long)limit >> 20);
     }
     return s->spool >= 0 ? 0 : cv_eif_spool_open(&s->spool, s->options->spool_dir, err);
 }
@@ -78,12 +80,16 @@ static int file_blob(struct cv_source *s, struct cv_tar *tar, struct cv_tar_entr
     uint64_t from, n = e->stored;
     int fd = tar->in->fd, rc = 0;
     if (e->size > s->tree.max_bytes) {
-        return cv_error_set(err, CV_ERR_LIMIT, "a file of %llu MiB, more than the whole may take "
-                            "(--max-size)", (unsigned long long)e->size >> 20);
+        return cv_error_set(err, CV_ERR_LIMIT,
+                            "a file of %llu MiB, more than the whole may take "
+                            "(--max-size)",
+                            (unsigned long long)e->size >> 20);
     }
     if (e->size > CV_CPIO_MAX_FILE) {
-        return cv_error_set(err, CV_ERR_LIMIT, "a file of %llu MiB, where a ramdisk holds at most "
-                            "4 GiB in one", (unsigned long long)e->size >> 20);
+        return cv_error_set(err, CV_ERR_LIMIT,
+                            "a file of %llu MiB, where a ramdisk holds at most "
+                            "4 GiB in one",
+                            (unsigned long long)e->size >> 20);
     }
     bool in_place = cv_input_position(tar->in, &from);
     if (!in_place) {
@@ -126,8 +132,11 @@ static int put(struct cv_source *s, struct cv_tar *tar, struct cv_tar_entry *e,
     if (e->type == CV_TAR_HARD_LINK) {
         return cv_tree_link(&s->tree, e->name, e->link, err);
     }
-    struct cv_tree_attr attr = {.mode = kinds[e->type] | e->mode, .uid = e->uid, .gid = e->gid,
-                                .rmajor = e->rmajor, .rminor = e->rminor};
+    struct cv_tree_attr attr = {.mode = kinds[e->type] | e->mode,
+                                .uid = e->uid,
+                                .gid = e->gid,
+                                .rmajor = e->rmajor,
+                                .rminor = e->rminor};
     int rc = 0;
     if (e->type == CV_TAR_SYMLINK) {
         attr.target = e->link;

@@ -103,8 +103,8 @@ static int open_below(int dir, const char *name)
         memcpy(part, name, n);
         part[n] = 0;
         bool last = name[n] == 0;
-        int next = openat(at, part, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK |
-                                        (last ? 0 : O_DIRECTORY));
+        int next = openat(
+            at, part, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | (last ? 0 : O_DIRECTORY));
         int e = errno;
         close(at);
         errno = e;
@@ -162,8 +162,10 @@ static int check_digest(const void *p, size_t n, const char *digest, const char 
     }
     cv_hex_encode(hex, sum, sizeof sum);
     if (strncmp(digest, "sha256:", 7) != 0 || strcmp(digest + 7, hex) != 0) {
-        return cv_error_set(err, CV_ERR_CRYPTO, "%.80s has not the digest that the container "
-                            "image tells: it is damaged or was exchanged", name);
+        return cv_error_set(err, CV_ERR_CRYPTO,
+                            "%.80s has not the digest that the container "
+                            "image tells: it is damaged or was exchanged",
+                            name);
     }
     return 0;
 }
@@ -179,8 +181,10 @@ int cv_store_json(struct cv_source *s, struct cv_store *st, const char *name, co
         return rc;
     }
     if (have > CV_SOURCE_MAX_JSON || (size != 0 && size != have)) {
-        return cv_error_set(err, CV_ERR_INVALID, "%.80s has %llu bytes, not what is announced or "
-                            "possible", name, (unsigned long long)have);
+        return cv_error_set(err, CV_ERR_INVALID,
+                            "%.80s has %llu bytes, not what is announced or "
+                            "possible",
+                            name, (unsigned long long)have);
     }
     char *text = malloc((size_t)have + 1);
     struct cv_input in;
@@ -196,8 +200,7 @@ int cv_store_json(struct cv_source *s, struct cv_store *st, const char *name, co
         rc = check_digest(text, (size_t)have, digest, name, err);
     }
     json_error_t why;
-    if (rc == 0 &&
-        (*out = json_loadb(text, (size_t)have, JSON_REJECT_DUPLICATES, &why)) == NULL) {
+    if (rc == 0 && (*out = json_loadb(text, (size_t)have, JSON_REJECT_DUPLICATES, &why)) == NULL) {
         rc = cv_error_set(err, CV_ERR_INVALID, "%.80s is no JSON (line %d)", name, why.line);
     }
     free(text);

@@ -8,9 +8,21 @@
 
 /* Offsets in a header block. */
 enum {
-    AT_NAME = 0, AT_MODE = 100, AT_UID = 108, AT_GID = 116, AT_SIZE = 124, AT_SUM = 148,
-    AT_TYPE = 156, AT_LINK = 157, AT_MAGIC = 257, AT_MAJOR = 329, AT_MINOR = 337,
-    AT_PREFIX = 345, AT_SPARSE = 386, AT_EXTENDED = 482, AT_REAL = 483,
+    AT_NAME = 0,
+    AT_MODE = 100,
+    AT_UID = 108,
+    AT_GID = 116,
+    AT_SIZE = 124,
+    AT_SUM = 148,
+    AT_TYPE = 156,
+    AT_LINK = 157,
+    AT_MAGIC = 257,
+    AT_MAJOR = 329,
+    AT_MINOR = 337,
+    AT_PREFIX = 345,
+    AT_SPARSE = 386,
+    AT_EXTENDED = 482,
+    AT_REAL = 483,
 };
 
 static int bad(struct cv_error *err, const char *what)
@@ -188,9 +200,9 @@ static char *header_name(const uint8_t *h)
         return field_text(h, 100);
     }
     char *full;
-    int n = asprintf(&full, "%.*s/%.*s", (int)strnlen((const char *)h + AT_PREFIX, 155),
-                     (const char *)h + AT_PREFIX, (int)strnlen((const char *)h, 100),
-                     (const char *)h);
+    int n =
+        asprintf(&full, "%.*s/%.*s", (int)strnlen((const char *)h + AT_PREFIX, 155),
+                 (const char *)h + AT_PREFIX, (int)strnlen((const char *)h, 100), (const char *)h);
     return n < 0 ? NULL : full;
 }
 
@@ -198,10 +210,7 @@ static char *header_name(const uint8_t *h)
 static char *choose(const struct cv_buf *pax, bool has_pax, const struct cv_buf *global,
                     bool has_global, const struct cv_buf *gnu, char *header)
 {
-    const struct cv_buf *from = has_pax       ? pax
-                                : gnu->n != 0 ? gnu
-                                : has_global  ? global
-                                              : NULL;
+    const struct cv_buf *from = has_pax ? pax : gnu->n != 0 ? gnu : has_global ? global : NULL;
     if (from == NULL) {
         return header;
     }
@@ -377,9 +386,10 @@ static int set_type(struct cv_tar_entry *e, uint8_t type, struct cv_error *err)
     static const struct {
         char flag;
         enum cv_tar_type type;
-    } types[] = {{'0', CV_TAR_FILE}, {0, CV_TAR_FILE}, {'7', CV_TAR_FILE}, {'S', CV_TAR_FILE},
-                 {'1', CV_TAR_HARD_LINK}, {'2', CV_TAR_SYMLINK}, {'3', CV_TAR_CHAR},
-                 {'4', CV_TAR_BLOCK}, {'5', CV_TAR_FOLDER}, {'6', CV_TAR_FIFO}};
+    } types[] = {{'0', CV_TAR_FILE}, {0, CV_TAR_FILE},        {'7', CV_TAR_FILE},
+                 {'S', CV_TAR_FILE}, {'1', CV_TAR_HARD_LINK}, {'2', CV_TAR_SYMLINK},
+                 {'3', CV_TAR_CHAR}, {'4', CV_TAR_BLOCK},     {'5', CV_TAR_FOLDER},
+                 {'6', CV_TAR_FIFO}};
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
         if (types[i].flag == (char)type) {
             e->type = types[i].type;
@@ -406,8 +416,8 @@ static int set_numbers(struct cv_tar *t, const uint8_t *h, struct cv_error *err)
     e->uid = (uint32_t)uid;
     e->gid = (uint32_t)gid;
     if (e->type == CV_TAR_CHAR || e->type == CV_TAR_BLOCK) {
-        if (!number(&major, h + AT_MAJOR, 8) || !number(&minor, h + AT_MINOR, 8) ||
-            major > 0xfff || minor > 0xfffff) { /* what a Linux dev_t holds */
+        if (!number(&major, h + AT_MAJOR, 8) || !number(&minor, h + AT_MINOR, 8) || major > 0xfff ||
+            minor > 0xfffff) { /* what a Linux dev_t holds */
             return bad(err, "a device number");
         }
         e->rmajor = (uint32_t)major;
@@ -421,8 +431,8 @@ static int set_names(struct cv_tar *t, const uint8_t *h, struct cv_error *err)
     struct cv_tar_entry *e = &t->entry;
     e->name = choose(&t->local.path, t->local.has_path, &t->global.path, t->global.has_path,
                      &t->long_name, header_name(h));
-    e->link = choose(&t->local.linkpath, t->local.has_link, &t->global.linkpath,
-                     t->global.has_link, &t->long_link, field_text(h + AT_LINK, 100));
+    e->link = choose(&t->local.linkpath, t->local.has_link, &t->global.linkpath, t->global.has_link,
+                     &t->long_link, field_text(h + AT_LINK, 100));
     if (e->name == NULL || e->link == NULL) {
         return cv_error_set(err, CV_ERR_NOMEM, "out of memory");
     }

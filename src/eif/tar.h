@@ -10,9 +10,9 @@
 #include "eif/input.h"
 #include "eif/tree.h"
 
-#define CV_TAR_MAX_PAX (1u << 20)       /* bytes of one extended header */
-#define CV_TAR_MAX_EXTENTS 65536u       /* of one sparse file */
-#define CV_TAR_MAX_ENTRIES 5000000u     /* of one archive */
+#define CV_TAR_MAX_PAX (1u << 20)   /* bytes of one extended header */
+#define CV_TAR_MAX_EXTENTS 65536u   /* of one sparse file */
+#define CV_TAR_MAX_ENTRIES 5000000u /* of one archive */
 
 enum cv_tar_type {
     CV_TAR_FILE,
@@ -26,16 +26,16 @@ enum cv_tar_type {
 
 struct cv_tar_entry {
     enum cv_tar_type type;
-    char *name, *link;         /* owned by the reader, good until the next entry */
-    uint32_t mode;             /* permission bits only */
+    char *name, *link; /* owned by the reader, good until the next entry */
+    uint32_t mode;     /* permission bits only */
     uint32_t uid, gid;
     uint32_t rmajor, rminor;
-    uint64_t size;             /* of the file, holes included */
-    uint64_t stored;           /* bytes of data in the archive from here on */
+    uint64_t size;                  /* of the file, holes included */
+    uint64_t stored;                /* bytes of data in the archive from here on */
     struct cv_tree_extent *extents; /* NULL: one,
         of SIZE bytes; FROM counts from the data's begin */
     size_t extent_count;
-    bool has_xattr;            /* extended attributes, which a ramdisk cannot hold */
+    bool has_xattr; /* extended attributes, which a ramdisk cannot hold */
 };
 
 struct cv_tar_pax {

@@ -158,9 +158,9 @@ static int take(struct cv_tar_pax *p, const struct record *r, uint64_t *offset,
 {
     if (is(r, "path")) {
         /* GNU.sparse.name is the true one, whichever comes first. */
-        return p->sparse && p->has_path ? 0
-                                        : set_text(&p->path, &p->has_path, r->value, r->value_len,
-                                                   err);
+        return p->sparse && p->has_path
+                   ? 0
+                   : set_text(&p->path, &p->has_path, r->value, r->value_len, err);
     }
     if (is(r, "linkpath")) {
         return set_text(&p->linkpath, &p->has_link, r->value, r->value_len, err);

@@ -37,12 +37,16 @@ static int check_path(const char *path, struct cv_error *err)
     for (const char *at = path; *at != 0;) {
         size_t n = strcspn(at, "/");
         if (n == 2 && at[0] == '.' && at[1] == '.') {
-            return cv_error_set(err, CV_ERR_INVALID, "the path \"%s\" leads out of the tree with "
-                                "\"..\"", quote(path).text);
+            return cv_error_set(err, CV_ERR_INVALID,
+                                "the path \"%s\" leads out of the tree with "
+                                "\"..\"",
+                                quote(path).text);
         }
         if (n > CV_TREE_MAX_NAME) {
-            return cv_error_set(err, CV_ERR_LIMIT, "a file name of %zu bytes, where %u are "
-                                "possible", n, CV_TREE_MAX_NAME);
+            return cv_error_set(err, CV_ERR_LIMIT,
+                                "a file name of %zu bytes, where %u are "
+                                "possible",
+                                n, CV_TREE_MAX_NAME);
         }
         at += n + (at[n] == '/');
     }
@@ -60,8 +64,10 @@ static int follow(struct cv_tree *t, struct walk *w, const struct cv_tree_node *
                   const char *path, struct cv_error *err)
 {
     if (++w->hops > CV_TREE_MAX_HOPS) {
-        return cv_error_set(err, CV_ERR_INVALID, "the path \"%s\" runs through a loop of symbolic "
-                            "links", quote(path).text);
+        return cv_error_set(err, CV_ERR_INVALID,
+                            "the path \"%s\" runs through a loop of symbolic "
+                            "links",
+                            quote(path).text);
     }
     char *longer;
     if (asprintf(&longer, "%s/%s", link->target, w->rest + w->pos) < 0) {
@@ -97,9 +103,9 @@ static int descend(struct cv_tree *t, struct walk *w, const char *name, size_t n
         return follow(t, w, child, path, err);
     }
     if (!S_ISDIR(child->mode)) {
-        return create ? cv_error_set(err, CV_ERR_INVALID, "\"%s\" lies below a file",
-                                     quote(path).text)
-                      : CV_ERR_NOT_FOUND;
+        return create
+                   ? cv_error_set(err, CV_ERR_INVALID, "\"%s\" lies below a file", quote(path).text)
+                   : CV_ERR_NOT_FOUND;
     }
     w->at = child;
     return 0;
@@ -208,10 +214,11 @@ static int put(struct cv_tree *t, const char *path, const struct cv_tree_attr *a
         return rc;
     }
     if (place.parent == NULL) {
-        return S_ISDIR(attr->mode)
-                   ? set_attr(t, place.node, attr, err)
-                   : cv_error_set(err, CV_ERR_INVALID, "the path \"%s\" is the root, and no "
-                                  "folder", quote(path).text);
+        return S_ISDIR(attr->mode) ? set_attr(t, place.node, attr, err)
+                                   : cv_error_set(err, CV_ERR_INVALID,
+                                                  "the path \"%s\" is the root, and no "
+                                                  "folder",
+                                                  quote(path).text);
     }
     bool both = place.node != NULL && S_ISDIR(place.node->mode) && S_ISDIR(attr->mode);
     if (place.node != NULL && !both) {
@@ -237,10 +244,12 @@ int cv_tree_put(struct cv_tree *t, const char *path, const struct cv_tree_attr *
                 struct cv_error *err)
 {
     int rc = 0;
-    if (attr->blob != NULL && (attr->blob->size > t->max_bytes ||
-                               t->bytes > t->max_bytes - attr->blob->size)) {
-        rc = cv_error_set(err, CV_ERR_LIMIT, "the files take more than %llu MiB together; "
-                          "--max-size raises the limit", (unsigned long long)t->max_bytes >> 20);
+    if (attr->blob != NULL &&
+        (attr->blob->size > t->max_bytes || t->bytes > t->max_bytes - attr->blob->size)) {
+        rc = cv_error_set(err, CV_ERR_LIMIT,
+                          "the files take more than %llu MiB together; "
+                          "--max-size raises the limit",
+                          (unsigned long long)t->max_bytes >> 20);
     }
     if (rc == 0) {
         rc = put(t, path, attr, err);
@@ -262,8 +271,10 @@ int cv_tree_link(struct cv_tree *t, const char *path, const char *target, struct
         return rc;
     }
     if (rc == CV_ERR_NOT_FOUND || from.node == NULL || S_ISDIR(from.node->mode)) {
-        return cv_error_set(err, CV_ERR_INVALID, "\"%s\" is a hard link to what is no file before "
-                            "it", quote(path).text);
+        return cv_error_set(err, CV_ERR_INVALID,
+                            "\"%s\" is a hard link to what is no file before "
+                            "it",
+                            quote(path).text);
     }
     const struct cv_tree_node *old = from.node;
     struct place to;
@@ -278,8 +289,8 @@ int cv_tree_link(struct cv_tree *t, const char *path, const char *target, struct
     if (old->target != NULL && copy == NULL) {
         return cv_tree_no_memory(err);
     }
-    struct cv_tree_attr attr = {old->mode, old->uid, old->gid, old->rmajor, old->rminor, copy,
-                                NULL};
+    struct cv_tree_attr attr = {old->mode,   old->uid, old->gid, old->rmajor,
+                                old->rminor, copy,     NULL};
     struct cv_tree_blob *blob = old->blob;
     if (blob != NULL) {
         blob->refs++; /* before anything can go away with the old name */

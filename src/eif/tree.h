@@ -13,30 +13,30 @@
 
 #include "common/bytes.h"
 
-#define CV_TREE_MAX_ENTRIES 1000000u          /* files, folders, links of one tree */
+#define CV_TREE_MAX_ENTRIES 1000000u           /* files, folders, links of one tree */
 #define CV_TREE_MAX_TEXT ((uint64_t)512 << 20) /* bytes of all names and link targets */
 #define CV_TREE_MAX_DEPTH 256u
-#define CV_TREE_MAX_NAME 255u                 /* NAME_MAX */
-#define CV_TREE_MAX_PATH 4000u                /* PATH_MAX, less the prefix in the ramdisk */
-#define CV_TREE_MAX_HOPS 40u                  /* symbolic links on one path, as in Linux */
+#define CV_TREE_MAX_NAME 255u  /* NAME_MAX */
+#define CV_TREE_MAX_PATH 4000u /* PATH_MAX, less the prefix in the ramdisk */
+#define CV_TREE_MAX_HOPS 40u   /* symbolic links on one path, as in Linux */
 
 /* A run of data; what no run covers is zeros. */
 struct cv_tree_extent {
-    uint64_t at;     /* offset in the file */
+    uint64_t at; /* offset in the file */
     uint64_t length;
-    uint64_t from;   /* offset in the source */
+    uint64_t from; /* offset in the source */
 };
 
 /* The content of one file, shared by its hard links. */
 struct cv_tree_blob {
-    int fd;          /* source, borrowed; with HOST: the source directory */
-    char *host;      /* path under the directory FD; opened when it is needed */
+    int fd;            /* source, borrowed; with HOST: the source directory */
+    char *host;        /* path under the directory FD; opened when it is needed */
     uint64_t dev, ino; /* what HOST was when it was looked at */
     uint64_t size;
     struct cv_tree_extent *extents; /* ascending, owned */
     size_t extent_count;
-    unsigned refs;   /* names of this file */
-    unsigned seen;   /* used while an archive is written */
+    unsigned refs; /* names of this file */
+    unsigned seen; /* used while an archive is written */
     uint32_t number;
 };
 

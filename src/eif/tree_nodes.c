@@ -26,7 +26,7 @@ static size_t bucket_of(const struct cv_tree *t, const struct cv_tree_node *pare
 }
 
 struct cv_tree_node *cv_tree_lookup(const struct cv_tree *t, const struct cv_tree_node *parent,
-                                   const char *name, size_t n)
+                                    const char *name, size_t n)
 {
     struct cv_tree_node *node = t->buckets[bucket_of(t, parent, name, n)];
     for (; node != NULL; node = node->chain) {
@@ -119,7 +119,7 @@ void cv_tree_remove(struct cv_tree *t, struct cv_tree_node *top)
 }
 
 struct cv_tree_node *cv_tree_add(struct cv_tree *t, struct cv_tree_node *parent, const char *name,
-                                size_t n, struct cv_error *err)
+                                 size_t n, struct cv_error *err)
 {
     if (t->count >= CV_TREE_MAX_ENTRIES) {
         (void)cv_error_set(err, CV_ERR_LIMIT, "more than %u files", CV_TREE_MAX_ENTRIES);
@@ -127,7 +127,7 @@ struct cv_tree_node *cv_tree_add(struct cv_tree *t, struct cv_tree_node *parent,
     }
     if (t->text + n > CV_TREE_MAX_TEXT) {
         (void)cv_error_set(err, CV_ERR_LIMIT, "the names take more than %llu bytes",
-                     (unsigned long long)CV_TREE_MAX_TEXT);
+                           (unsigned long long)CV_TREE_MAX_TEXT);
         return NULL;
     }
     struct cv_tree_node *node = calloc(1, sizeof *node);

@@ -50,8 +50,10 @@ static bool plain(const char *name)
 /* Opens NAME below DIR without following a link anywhere. */
 static int open_below(int dir, const char *name, int flags, mode_t mode)
 {
-    struct open_how how = {.flags = (uint64_t)(unsigned)flags | O_CLOEXEC, .mode = mode,
-                           .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS};
+    struct open_how how = {.flags = (uint64_t)(unsigned)flags | O_CLOEXEC,
+                           .mode = mode,
+                           .resolve =
+                               RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS};
     return (int)syscall(SYS_openat2, dir, name, &how, sizeof how);
 }
 
@@ -125,9 +127,8 @@ static int link_again(struct unpack *u, int folder, const char *last, struct cv_
         if (u->linked[i].ino != u->e.ino)
             continue;
         int from = open_parent(u, u->linked[i].name, &first);
-        int rc = from >= 0 && linkat(from, first, folder, last, 0) == 0 ? 1
-                                                                         : failed(u, "linking",
-                                                            err);
+        int rc =
+            from >= 0 && linkat(from, first, folder, last, 0) == 0 ? 1 : failed(u, "linking", err);
         if (from >= 0)
             close(from);
         return rc;
@@ -213,10 +214,18 @@ static int make(struct unpack *u, struct cv_error *err)
         return failed(u, "finding the folder of", err);
     int rc;
     switch (u->e.mode & S_IFMT) {
-    case S_IFREG: rc = make_file(u, folder, last, err); break;
-    case S_IFDIR: rc = make_folder(u, folder, last, err); break;
-    case S_IFLNK: rc = make_link(u, folder, last, err); break;
-    case S_IFIFO: rc = make_fifo(u, folder, last, err); break;
+    case S_IFREG:
+        rc = make_file(u, folder, last, err);
+        break;
+    case S_IFDIR:
+        rc = make_folder(u, folder, last, err);
+        break;
+    case S_IFLNK:
+        rc = make_link(u, folder, last, err);
+        break;
+    case S_IFIFO:
+        rc = make_fifo(u, folder, last, err);
+        break;
     default:
         rc = 0;
         u->count->skipped++;

@@ -17,20 +17,20 @@
 #define CV_EIF_DEFAULT_CPUS 2u
 
 struct cv_eif_writer {
-    char path[4096];      /* final name */
-    char tmp[4096 + 16];  /* name of the temporary file, "" while it has none */
+    char path[4096];     /* final name */
+    char tmp[4096 + 16]; /* name of the temporary file, "" while it has none */
     int fd;
     uint16_t version, flags;
     uint64_t default_mem, default_cpus;
     unsigned count;
-    bool open;            /* a section is open */
+    bool open; /* a section is open */
     struct cv_eif_section sections[CV_EIF_MAX_SECTIONS];
     uint32_t crc;         /* of everything behind the header that is complete */
     uint32_t data_crc;    /* of the open section's data */
     EVP_MD_CTX *measured; /* kernel, cmdline, ramdisks */
     uint8_t *buffer;
     size_t used;
-    uint64_t at;          /* file offset behind the buffer */
+    uint64_t at; /* file offset behind the buffer */
 };
 
 /* Begins OUT_PATH (its folder must exist). FLAGS: CV_EIF_FLAG_ARM64 or 0. */

@@ -7,8 +7,8 @@
 #include "common/secret.h"
 
 #define SLAB_BYTES 65536
-#define PER_SLAB   (SLAB_BYTES / sizeof(struct cv_key))
-#define SLABS_MAX  (CV_KEYS_MAX / PER_SLAB + 1)
+#define PER_SLAB (SLAB_BYTES / sizeof(struct cv_key))
+#define SLABS_MAX (CV_KEYS_MAX / PER_SLAB + 1)
 
 static struct {
     pthread_mutex_t lock;

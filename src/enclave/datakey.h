@@ -14,8 +14,8 @@
 
 #include "enclave/job.h"
 
-#define CV_DATAKEYS_MAX 256              /* of one session; the oldest unused one goes */
-#define CV_DATAKEY_SEALS_MAX (1u << 20)  /* then a new one is fetched */
+#define CV_DATAKEYS_MAX 256             /* of one session; the oldest unused one goes */
+#define CV_DATAKEY_SEALS_MAX (1u << 20) /* then a new one is fetched */
 
 struct cv_datakeys {
     struct cv_datakey *first;

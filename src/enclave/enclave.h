@@ -13,16 +13,16 @@
 
 struct cv_enclave {
     struct cv_settings settings;
-    struct cv_nsm *nsm;                /* may be used by several threads */
-    struct cv_rsa *rsa;                /* KMS wraps for it; one for the process */
+    struct cv_nsm *nsm; /* may be used by several threads */
+    struct cv_rsa *rsa; /* KMS wraps for it; one for the process */
     struct cv_aws_transport *transport;
-    struct cv_aws_endpoint endpoint;   /* when has_endpoint; else by region */
+    struct cv_aws_endpoint endpoint; /* when has_endpoint; else by region */
     bool has_endpoint;
     struct cv_addr listen;
     uint8_t pcr0[CV_PCR_LEN];
     char pcr0_hex[2 * CV_PCR_LEN + 1];
-    bool debug;                        /* PCR0 is zero */
-    struct cv_random_source random;    /* the NSM */
+    bool debug;                     /* PCR0 is zero */
+    struct cv_random_source random; /* the NSM */
 };
 
 /* Opens the NSM, seeds the kernel's generator from it, reads PCR0, makes the

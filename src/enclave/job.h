@@ -25,22 +25,22 @@ struct cv_job {
 
     struct cv_rpc_request req; /* views into body */
     struct cv_rpc_echo echo;
-    bool barrier;              /* no id: nothing else of its session runs meanwhile */
-    bool internal;             /* fetches a data key; has no reply */
-    unsigned sealed_version;   /* to write */
+    bool barrier;            /* no id: nothing else of its session runs meanwhile */
+    bool internal;           /* fetches a data key; has no reply */
+    unsigned sealed_version; /* to write */
 
-    int rc;                    /* of the steps so far */
-    struct cv_error *err;      /* when rc is not 0 */
-    struct cv_key *key;        /* the key worked with */
-    bool key_owned;            /* and to be freed with the job */
-    struct cv_key *offer;      /* ImportSealed: what it was sealed to; freed with the job */
+    int rc;               /* of the steps so far */
+    struct cv_error *err; /* when rc is not 0 */
+    struct cv_key *key;   /* the key worked with */
+    bool key_owned;       /* and to be freed with the job */
+    struct cv_key *offer; /* ImportSealed: what it was sealed to; freed with the job */
     struct cv_datakey *datakey;
     struct cv_signature signature;
-    struct cv_buf out;                 /* a new blob, or a document */
-    char cmk[CV_SEALED_ARN_MAX + 1];   /* the key's: to name to KMS, then as KMS named it */
+    struct cv_buf out;               /* a new blob, or a document */
+    char cmk[CV_SEALED_ARN_MAX + 1]; /* the key's: to name to KMS, then as KMS named it */
 
     size_t body_n;
-    uint8_t body[];            /* the request's bytes: may hold secrets, wiped */
+    uint8_t body[]; /* the request's bytes: may hold secrets, wiped */
 };
 
 /* With a copy of N bytes of a frame. NULL when memory is out. */

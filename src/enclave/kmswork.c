@@ -12,10 +12,10 @@
 #include "enclave/session.h"
 #include "enclave/signer.h"
 
-#define KMS_DEADLINE_MS  30000 /* one request with all its attempts */
+#define KMS_DEADLINE_MS 30000 /* one request with all its attempts */
 #define ENCRYPTION_ERROR "encryption error"
-#define SIGNER_ERROR     "signer error"
-#define WRONG_KEY_ID     "KMS answered with another key than the one that was named"
+#define SIGNER_ERROR "signer error"
+#define WRONG_KEY_ID "KMS answered with another key than the one that was named"
 
 /* ---- the attested receiver ---- */
 

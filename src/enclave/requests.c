@@ -10,7 +10,7 @@
 #include "enclave/session.h"
 #include "enclave/signer.h"
 
-#define SIGNER_ERROR     "signer error"
+#define SIGNER_ERROR "signer error"
 #define ENCRYPTION_ERROR "encryption error"
 
 /* ---- decoding ---- */

@@ -32,7 +32,7 @@
 #endif
 
 #define NSM_IOCTL_RAW 0xC0200A00u /* the one ioctl there is (linux/nsm.h) */
-#define X32_BIT       0x40000000u /* calls of another ABI under the same architecture */
+#define X32_BIT 0x40000000u       /* calls of another ABI under the same architecture */
 
 /* Busiest first. */
 static const int allowed[] = {
@@ -132,8 +132,8 @@ static void add(struct program *p, struct sock_filter f)
     (struct sock_filter) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, \
                                   (uint32_t)(offsetof(struct seccomp_data, args) + 8 * (n)))
 #define RETURN(what) (struct sock_filter) BPF_STMT(BPF_RET | BPF_K, (what))
-#define ALLOW        RETURN(SECCOMP_RET_ALLOW)
-#define KILL         RETURN(SECCOMP_RET_KILL_PROCESS)
+#define ALLOW RETURN(SECCOMP_RET_ALLOW)
+#define KILL RETURN(SECCOMP_RET_KILL_PROCESS)
 #define JUMP_EQUAL(k, yes, no) \
     (struct sock_filter) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)(k), (yes), (no))
 #define JUMP_BITS(k, yes, no) \

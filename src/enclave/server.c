@@ -19,10 +19,10 @@
 #include "enclave/signer.h"
 #include "transport/listen.h"
 
-#define SIGNERS_MAX  64
-#define EVENTS_MAX   32
+#define SIGNERS_MAX 64
+#define EVENTS_MAX 32
 #define THREAD_STACK (512u * 1024)
-#define DONE_BATCH   8 /* answers that may wait for one wake-up of the I/O thread */
+#define DONE_BATCH 8 /* answers that may wait for one wake-up of the I/O thread */
 
 /* Places for sessions: the live ones, and dead ones whose jobs still run. */
 #define PLACES CV_QUEUE_LANES
@@ -56,9 +56,9 @@ struct cv_server {
 
 /* What an event of epoll is about. */
 #define TAG_LISTENER 0
-#define TAG_DONE     1
-#define TAG_SIGNAL   2
-#define TAG_SESSION  16 /* + place */
+#define TAG_DONE 1
+#define TAG_SIGNAL 2
+#define TAG_SESSION 16 /* + place */
 
 /* ---- workers ---- */
 

@@ -12,7 +12,7 @@
 #include "enclave/requests.h"
 #include "enclave/server.h"
 
-#define READ_CHUNK  65536 /* bytes read at a time, so that sessions take turns */
+#define READ_CHUNK 65536  /* bytes read at a time, so that sessions take turns */
 #define WRITE_CHUNK 65536 /* a vsock slows down with larger writes */
 
 struct cv_session *cv_session_new(struct cv_server *server, const struct cv_enclave *enclave,

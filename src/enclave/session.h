@@ -15,41 +15,41 @@
 
 struct cv_server;
 
-#define CV_SESSION_CMKS 32              /* ARNs that keys of one session lie under */
-#define CV_SESSION_BYTES_MAX (2u << 20) /* of requests in flight; then reading stops */
+#define CV_SESSION_CMKS 32                 /* ARNs that keys of one session lie under */
+#define CV_SESSION_BYTES_MAX (2u << 20)    /* of requests in flight; then reading stops */
 #define CV_SESSION_OUT_PAUSE (256u * 1024) /* unread replies; then reading stops */
-#define CV_SESSION_OUT_MAX (4u << 20)   /* never reached by a session that pauses */
-#define CV_SESSION_STALL_MS 30000       /* a frame, or our writing, without progress */
-#define CV_SESSION_OFFER_MS 300000      /* life of an ImportOffer */
-#define CV_SESSION_IDLE_MS 300000       /* a connection that does not initialise */
+#define CV_SESSION_OUT_MAX (4u << 20)      /* never reached by a session that pauses */
+#define CV_SESSION_STALL_MS 30000          /* a frame, or our writing, without progress */
+#define CV_SESSION_OFFER_MS 300000         /* life of an ImportOffer */
+#define CV_SESSION_IDLE_MS 300000          /* a connection that does not initialise */
 
 struct cv_session {
     const struct cv_enclave *enclave; /* workers */
     struct cv_server *server;
-    uint32_t number;                  /* workers; never used twice */
-    unsigned lane;                    /* its place in the table, and in the queues */
+    uint32_t number; /* workers; never used twice */
+    unsigned lane;   /* its place in the table, and in the queues */
 
     /* the connection */
-    int fd;                      /* -1 when closed */
+    int fd; /* -1 when closed */
     struct cv_rpc_assembler in;
     struct cv_buf out;
-    size_t out_sent;             /* of out, already written */
-    bool eof;                    /* the peer sends no more */
-    bool closing;                /* close once out is written */
-    bool dead;                   /* closed; waits for its jobs */
-    uint32_t interest;           /* of epoll */
-    int64_t read_stall;          /* deadlines of the monotonic clock */
+    size_t out_sent;    /* of out, already written */
+    bool eof;           /* the peer sends no more */
+    bool closing;       /* close once out is written */
+    bool dead;          /* closed; waits for its jobs */
+    uint32_t interest;  /* of epoll */
+    int64_t read_stall; /* deadlines of the monotonic clock */
     int64_t write_stall;
     int64_t idle;
 
     /* the protocol */
-    bool extended;               /* Describe was sent */
+    bool extended; /* Describe was sent */
     bool initialised;
-    struct cv_kms *kms;          /* workers */
+    struct cv_kms *kms; /* workers */
     struct cv_aws_provider *provider;
     char key_id[CV_KMS_KEY_ID_MAX + 1]; /* workers: the CMK as KMS is told */
     char region[CV_REGION_MAX];
-    unsigned sealed_version;     /* 1 or 2 */
+    unsigned sealed_version; /* 1 or 2 */
 
     /* the keychain */
     struct cv_key **keys;
@@ -57,20 +57,20 @@ struct cv_session {
     char *cmks[CV_SESSION_CMKS];
     unsigned cmk_count;
     struct cv_datakeys datakeys;
-    struct cv_key *offer;        /* the last ImportOffer, good for one ImportSealed */
+    struct cv_key *offer; /* the last ImportOffer, good for one ImportSealed */
     int64_t offer_until;
 
     /* requests */
-    unsigned jobs;               /* that exist: queued, running, waiting, held */
-    unsigned in_flight;          /* of them, begun and not answered */
+    unsigned jobs;      /* that exist: queued, running, waiting, held */
+    unsigned in_flight; /* of them, begun and not answered */
     size_t in_flight_bytes;
-    struct cv_job *held;         /* decoded, waits until it may begin */
-    bool barrier;                /* a request without id is in flight */
+    struct cv_job *held; /* decoded, waits until it may begin */
+    bool barrier;        /* a request without id is in flight */
 };
 
 /* Takes FD over (also when this fails: NULL). */
-struct cv_session *cv_session_new(struct cv_server *server, const struct cv_enclave *enclave, int fd,
-                                  uint32_t number, unsigned lane);
+struct cv_session *cv_session_new(struct cv_server *server, const struct cv_enclave *enclave,
+                                  int fd, uint32_t number, unsigned lane);
 /* Closes the connection and forgets what was not begun. What is running is
  * waited for: see cv_session_gone(). */
 void cv_session_close(struct cv_session *s);

@@ -10,7 +10,7 @@
 #include "crypto/blake2b.h"
 #include "enclave/datakey.h"
 
-#define CACHE        256 /* keys made ready, by the low bits of their number */
+#define CACHE 256 /* keys made ready, by the low bits of their number */
 #define SIGNER_ERROR "signer error"
 
 struct slot {

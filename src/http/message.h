@@ -70,8 +70,8 @@ struct cv_http_request {
     size_t nheaders;
     struct cv_bytes body;
 };
-int cv_http_write_request(struct cv_http_conn *c, const struct cv_http_request *r,
-                          int64_t deadline, struct cv_error *err) CV_NODISCARD;
+int cv_http_write_request(struct cv_http_conn *c, const struct cv_http_request *r, int64_t deadline,
+                          struct cv_error *err) CV_NODISCARD;
 
 struct cv_http_response {
     int status;

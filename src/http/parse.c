@@ -203,8 +203,8 @@ int cv_http_framing(enum cv_http_framing *framing, uint64_t *length, struct cv_h
     if (chunked && has_length)
         return bad(err, "both Content-Length and Transfer-Encoding");
     m->keep_alive = !close && (m->minor > 0 || keep);
-    if (response && (strcmp(method, "HEAD") == 0 || m->status < 200 || m->status == 204 ||
-                     m->status == 304))
+    if (response &&
+        (strcmp(method, "HEAD") == 0 || m->status < 200 || m->status == 204 || m->status == 304))
         *framing = CV_HTTP_NO_BODY;
     else if (chunked)
         *framing = CV_HTTP_CHUNKED;

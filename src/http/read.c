@@ -4,9 +4,9 @@
 
 #include "http/parse.h"
 
-#define PIECE 8192        /* bytes asked for at a time */
-#define MAX_INTERIM 8     /* responses 1xx before the real one */
-#define MAX_LINE 1024     /* of a chunk's size with its extensions, and a trailer */
+#define PIECE 8192    /* bytes asked for at a time */
+#define MAX_INTERIM 8 /* responses 1xx before the real one */
+#define MAX_LINE 1024 /* of a chunk's size with its extensions, and a trailer */
 #define MAX_TRAILERS 32
 
 struct reading {

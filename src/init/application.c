@@ -177,7 +177,8 @@ static int wait_exec(pid_t pid, int report, const char *name, struct cv_error *e
         return cv_error_set(err, CV_ERR_IO, "starting the application");
     return cv_error_errno(err, f.number == ENOENT ? CV_ERR_NOT_FOUND : CV_ERR_IO, f.number,
                           "the application: %s %s", steps[f.step],
-                          f.step == 4 ? cv_error_quote(quoted, sizeof quoted, name, strlen(name)) : "");
+                          f.step == 4 ? cv_error_quote(quoted, sizeof quoted, name, strlen(name))
+                                      : "");
 }
 
 static int launch(pid_t *pid, const struct plan *p, struct cv_error *err)
@@ -219,8 +220,10 @@ int cv_application_start(pid_t *pid, const struct cv_application *a,
                          const struct cv_environment *env, struct cv_error *err)
 {
     const struct cv_boot_settings *s = a->settings;
-    struct plan p = {.envp = env->v, .workdir = s->workdir != NULL ? s->workdir : "/",
-                     .out = a->out, .err = a->err};
+    struct plan p = {.envp = env->v,
+                     .workdir = s->workdir != NULL ? s->workdir : "/",
+                     .out = a->out,
+                     .err = a->err};
     *pid = -1;
     if (s->argv.count == 0)
         return cv_error_set(err, CV_ERR_CONFIG, "the image has no command");

@@ -31,7 +31,7 @@ static int add_parents(struct cv_environment *env, const struct cv_init *i, stru
 {
     const char *name;
     json_t *value;
-    json_object_foreach(i->parents_variables, name, value) {
+    json_object_foreach (i->parents_variables, name, value) {
         if (!cv_boot_allows_untrusted(&i->settings, name)) {
             cv_log(CV_LOG_WARN, "a variable of the parent is not allowed", "name", name, NULL);
             continue;
@@ -65,10 +65,12 @@ static int add_proxy(struct cv_environment *env, const struct cv_init *i)
     char url[64], none[512];
     uint16_t port = i->forward != NULL ? cv_forward_proxy_port(i->forward) : 0;
     if (port == 0 || cv_environment_get(env, "http_proxy") != NULL ||
-        cv_environment_get(env, "https_proxy") != NULL || cv_environment_get(env, "HTTPS_PROXY") != NULL)
+        cv_environment_get(env, "https_proxy") != NULL ||
+        cv_environment_get(env, "HTTPS_PROXY") != NULL)
         return 0;
     snprintf(url, sizeof url, "http://127.0.0.1:%u", (unsigned)port);
-    snprintf(none, sizeof none, "localhost,127.0.0.1,::1%s%s", i->settings.hostname != NULL ? "," : "",
+    snprintf(none, sizeof none, "localhost,127.0.0.1,::1%s%s",
+             i->settings.hostname != NULL ? "," : "",
              i->settings.hostname != NULL ? i->settings.hostname : "");
     int rc = 0;
     for (size_t k = 0; rc == 0 && k < sizeof names / sizeof names[0]; k++)

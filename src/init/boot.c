@@ -16,9 +16,11 @@
 static int start_voices(struct cv_init *i, struct cv_error *err)
 {
     struct cv_error ignored;
-    const struct cv_control_config config = {
-        .parent = &i->parent, .version = CV_VERSION, .build = cv_init_build.name,
-        .pcr0 = i->opener.pcr[0], .debug = i->debug};
+    const struct cv_control_config config = {.parent = &i->parent,
+                                             .version = CV_VERSION,
+                                             .build = cv_init_build.name,
+                                             .pcr0 = i->opener.pcr[0],
+                                             .debug = i->debug};
     struct cv_control_config c = config;
     cv_error_clear(&ignored);
     int rc = cv_aws_provider_static(&i->provider, NULL, err);
@@ -73,7 +75,8 @@ static int stage_apply(struct cv_init *i, struct cv_error *err)
 
 static int stage_exec(struct cv_init *i, struct cv_error *err)
 {
-    const struct cv_application a = {&i->settings, cv_logs_pipe(i->logs, 0), cv_logs_pipe(i->logs, 1)};
+    const struct cv_application a = {&i->settings, cv_logs_pipe(i->logs, 0),
+                                     cv_logs_pipe(i->logs, 1)};
     if (cv_now_ms() > i->deadline)
         return cv_error_set(err, CV_ERR_TIMEOUT, "the time for the boot is over");
     return cv_application_start(&i->application, &a, &i->env, err);

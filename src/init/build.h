@@ -19,7 +19,7 @@ struct cv_init_options {
 };
 
 struct cv_init_build {
-    const char *name;         /* "release" or "development" */
+    const char *name; /* "release" or "development" */
     bool development;
     enum cv_lock_policy lock; /* when memory cannot be locked */
     bool machine;             /* we are the machine: devices, modules, clock, reboot at the end */

@@ -50,24 +50,46 @@ static bool end(int *status, int value)
 static bool parse(struct cv_init_options *o, int argc, char **argv, int *status)
 {
     static const struct option longs[] = {
-        {"image", required_argument, NULL, 'i'},        {"parent", required_argument, NULL, 'p'},
-        {"nsm", required_argument, NULL, 'n'},          {"ca-file", required_argument, NULL, 'c'},
-        {"kms-endpoint", required_argument, NULL, 'k'}, {"s3-endpoint", required_argument, NULL, 's'},
-        {"help", no_argument, NULL, 'h'},               {"version", no_argument, NULL, 'v'},
+        {"image", required_argument, NULL, 'i'},
+        {"parent", required_argument, NULL, 'p'},
+        {"nsm", required_argument, NULL, 'n'},
+        {"ca-file", required_argument, NULL, 'c'},
+        {"kms-endpoint", required_argument, NULL, 'k'},
+        {"s3-endpoint", required_argument, NULL, 's'},
+        {"help", no_argument, NULL, 'h'},
+        {"version", no_argument, NULL, 'v'},
         {NULL, 0, NULL, 0},
     };
     int c;
     while ((c = getopt_long(argc, argv, "", longs, NULL)) != -1) {
         switch (c) {
-        case 'i': o->image = optarg; break;
-        case 'p': o->parent = optarg; break;
-        case 'n': o->nsm = optarg; break;
-        case 'c': o->ca_file = optarg; break;
-        case 'k': o->kms_endpoint = optarg; break;
-        case 's': o->s3_endpoint = optarg; break;
-        case 'h': fputs(usage, stdout); return end(status, 0);
-        case 'v': printf("claviger-init %s (development build)\n", CV_VERSION); return end(status, 0);
-        default: fputs("(claviger-init-dev --help shows the options)\n", stderr); return end(status, 2);
+        case 'i':
+            o->image = optarg;
+            break;
+        case 'p':
+            o->parent = optarg;
+            break;
+        case 'n':
+            o->nsm = optarg;
+            break;
+        case 'c':
+            o->ca_file = optarg;
+            break;
+        case 'k':
+            o->kms_endpoint = optarg;
+            break;
+        case 's':
+            o->s3_endpoint = optarg;
+            break;
+        case 'h':
+            fputs(usage, stdout);
+            return end(status, 0);
+        case 'v':
+            printf("claviger-init %s (development build)\n", CV_VERSION);
+            return end(status, 0);
+        default:
+            fputs("(claviger-init-dev --help shows the options)\n", stderr);
+            return end(status, 2);
         }
     }
     if (optind != argc || o->image == NULL || o->parent == NULL || o->nsm == NULL) {
@@ -139,9 +161,10 @@ static bool cover(const char *image, int *status)
     int memory = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (memory < 0 || mkdirat(memory, "upper", 0755) != 0 || mkdirat(memory, "work", 0755) != 0)
         return failed("making memory for the image's changes", status);
-    snprintf(options, sizeof options,
-             "lowerdir=/proc/self/fd/%d,upperdir=/proc/self/fd/%d/upper,workdir=/proc/self/fd/%d/work",
-             lower, memory, memory);
+    snprintf(
+        options, sizeof options,
+        "lowerdir=/proc/self/fd/%d,upperdir=/proc/self/fd/%d/upper,workdir=/proc/self/fd/%d/work",
+        lower, memory, memory);
     if (mount("overlay", root, "overlay", 0, options) != 0)
         return failed("laying memory over the image's files", status);
     close(lower);

@@ -3,7 +3,6 @@
 
 #include <string.h>
 
-
 void cv_bundle_init(struct cv_bundle *b, const struct cv_boot_settings *settings)
 {
     memset(b, 0, sizeof *b);
@@ -31,9 +30,9 @@ static int refuse(const struct cv_bundle_item *item, const char *what, const cha
                   struct cv_error *err)
 {
     char quoted[120];
-    return cv_error_set(err, CV_ERR_DENIED,
-                        "%s may not %s %s: the image's %s does not list it", item->source->location,
-                        what, cv_error_quote(quoted, sizeof quoted, name, strlen(name)),
+    return cv_error_set(err, CV_ERR_DENIED, "%s may not %s %s: the image's %s does not list it",
+                        item->source->location, what,
+                        cv_error_quote(quoted, sizeof quoted, name, strlen(name)),
                         what[0] == 's' ? "allow_env" : "allow_path");
 }
 
@@ -65,7 +64,8 @@ int cv_bundle_check(struct cv_bundle *b, const struct cv_boot_settings *settings
 {
     for (size_t i = 0; i < b->n; i++) {
         if (old != NULL && old->n == b->n && b->item[i].version < old->item[i].version)
-            return cv_error_set(err, CV_ERR_DENIED, "%s: version %llu is older than %llu, which runs",
+            return cv_error_set(err, CV_ERR_DENIED,
+                                "%s: version %llu is older than %llu, which runs",
                                 b->item[i].source->location, (unsigned long long)b->item[i].version,
                                 (unsigned long long)old->item[i].version);
         int rc = check_item(&b->item[i], settings, err);

@@ -30,14 +30,14 @@ struct cv_opener {
 
 struct cv_bundle_item {
     const struct cv_boot_source *source;
-    struct cv_buf object;          /* body, or a whole container file */
-    struct cv_bytes body;          /* in it */
+    struct cv_buf object; /* body, or a whole container file */
+    struct cv_bytes body; /* in it */
     struct cv_s3ec_pairs metadata;
     struct cv_s3ec_meta meta;
     uint64_t version;
     bool fetched, opened;
     struct cv_secret plaintext;
-    struct cv_secrets secrets;     /* views into plaintext */
+    struct cv_secrets secrets; /* views into plaintext */
 };
 
 struct cv_bundle {

@@ -71,8 +71,9 @@ static int fetch_local(struct cv_bundle_item *item, const struct cv_opener *o, i
     if (rc == 0 && cv_buf_append(&item->object, m.content.p, m.content.n) != 0)
         rc = cv_error_set(err, CV_ERR_NOMEM, "no memory");
     cv_control_message_free(&m);
-    return rc != 0 ? rc
-                   : cv_config_unpack(&item->metadata, &item->body, cv_buf_view(&item->object), err);
+    return rc != 0
+               ? rc
+               : cv_config_unpack(&item->metadata, &item->body, cv_buf_view(&item->object), err);
 }
 
 static void forget(struct cv_bundle_item *item)

@@ -52,7 +52,8 @@ static int ask_one(struct cv_bundle_item *item, const struct cv_opener *o, const
         pairs[i] = (struct cv_aws_param){item->meta.context.pair[i].name,
                                          item->meta.context.pair[i].value};
     const struct cv_kms_context context = {pairs, item->meta.context.n};
-    return cv_kms_decrypt(o->kms, cmk, cv_buf_view(&item->meta.edk), &context, &to, r, deadline, err);
+    return cv_kms_decrypt(o->kms, cmk, cv_buf_view(&item->meta.edk), &context, &to, r, deadline,
+                          err);
 }
 
 /* The data key, under one of the image's CMKs: which one, its wrapping does not
@@ -69,7 +70,8 @@ static int data_key(struct cv_bundle_item *item, const struct cv_opener *o, stru
         cv_error_clear(err);
         rc = ask_one(item, o, cmk->item[i], &r, deadline, err);
         if (rc == 0 && !cv_kms_key_matches(r.key_id, cmk->item[i]))
-            rc = cv_error_set(err, CV_ERR_PROTOCOL, "KMS answered with another key than the one named");
+            rc = cv_error_set(err, CV_ERR_PROTOCOL,
+                              "KMS answered with another key than the one named");
         /* Credentials that have expired are renewed by the parent: this passes. */
         if (rc == CV_ERR_DENIED && cv_aws_error_classify(&r.aws) == CV_AWS_CREDENTIALS)
             rc = CV_ERR_STATE;

@@ -76,9 +76,10 @@ int cv_clock_step(int64_t *last, int64_t document_ms, int64_t now_ms, int64_t *s
                   struct cv_error *err)
 {
     if (document_ms < *last)
-        return cv_error_set(err, CV_ERR_DENIED,
-                            "the attestation document's time is %lld ms before that of the last one",
-                            (long long)(*last - document_ms));
+        return cv_error_set(
+            err, CV_ERR_DENIED,
+            "the attestation document's time is %lld ms before that of the last one",
+            (long long)(*last - document_ms));
     *last = document_ms;
     *step = document_ms - now_ms;
     return 0;

@@ -15,8 +15,8 @@
 #include "json/json.h"
 #include "transport/stream.h"
 
-#define QUEUE_MAX 256       /* messages that wait */
-#define OUT_MAX (1u << 20)  /* bytes that wait for the socket */
+#define QUEUE_MAX 256      /* messages that wait */
+#define OUT_MAX (1u << 20) /* bytes that wait for the socket */
 #define CONNECT_MS 5000
 #define PAUSE_MIN_MS 100
 #define PAUSE_MAX_MS 5000
@@ -101,8 +101,8 @@ static void hello(struct cv_control *c)
 {
     const struct cv_control_config *g = &c->config;
     char *line = line_of(json_pack("{s:s, s:i, s:s, s:s, s:b, s:s}", "type", "hello", "protocol", 1,
-                                   "version", g->version, "build", g->build, "debug", g->debug ? 1 : 0,
-                                   "pcr0", g->pcr0));
+                                   "version", g->version, "build", g->build, "debug",
+                                   g->debug ? 1 : 0, "pcr0", g->pcr0));
     cv_buf_reset(&c->out);
     cv_buf_reset(&c->in);
     if (line != NULL && cv_buf_append_str(&c->out, line) != 0)
@@ -267,7 +267,8 @@ static void serve(struct cv_control *c)
     int64_t until = cv_deadline(HANGUP_MS);
     if (shutdown(c->fd, SHUT_WR) != 0)
         return;
-    while (cv_fd_wait(c->fd, POLLIN, until) == 0 && recv(c->fd, rest, sizeof rest, MSG_DONTWAIT) > 0)
+    while (cv_fd_wait(c->fd, POLLIN, until) == 0 &&
+           recv(c->fd, rest, sizeof rest, MSG_DONTWAIT) > 0)
         ;
 }
 
@@ -376,8 +377,8 @@ void cv_control_stop(struct cv_control **pc, int64_t ms)
 
 static int ask(struct cv_control *c, const char *what, const char *name)
 {
-    json_t *o = json_pack("{s:s, s:I, s:s}", "type", "want", "id", (json_int_t)(c->last_id + 1), "what",
-                          what);
+    json_t *o = json_pack("{s:s, s:I, s:s}", "type", "want", "id", (json_int_t)(c->last_id + 1),
+                          "what", what);
     if (o != NULL && name != NULL)
         json_object_set_new(o, "name", json_string(name));
     free(c->question);
@@ -411,8 +412,9 @@ int cv_control_ask(struct cv_control *c, const char *what, const char *name,
     c->question = NULL;
     pthread_mutex_unlock(&c->lock);
     if (rc == CV_ERR_TIMEOUT)
-        return cv_error_set(err, rc, sent ? "the parent does not answer the question for %s%s%s"
-                                          : "no connection to the parent to ask for %s%s%s",
+        return cv_error_set(err, rc,
+                            sent ? "the parent does not answer the question for %s%s%s"
+                                 : "no connection to the parent to ask for %s%s%s",
                             what, name != NULL ? " " : "", name != NULL ? name : "");
     if (rc != 0)
         return cv_error_set(err, rc, "no memory to ask the parent for %s", what);

@@ -28,7 +28,8 @@ void cv_control_stop(struct cv_control **c, int64_t ms);
 /* Queues a message. O is taken over. When the parent is away for long, the
  * oldest are dropped. */
 void cv_control_send(struct cv_control *c, json_t *o);
-void cv_control_stage(struct cv_control *c, const char *stage, const char *state, const char *error);
+void cv_control_stage(struct cv_control *c, const char *stage, const char *state,
+                      const char *error);
 
 /* Asks for WHAT ("credentials", "environment", "file" with NAME) and waits for
  * the answer, which the caller frees in any case. Credentials go to the

@@ -32,7 +32,7 @@ static int parse_environment(struct cv_control_message *m, json_t *o, struct cv_
     const char *name;
     if (!json_is_object(variables))
         return cv_error_set(err, CV_ERR_INVALID, "\"variables\" is not an object");
-    json_object_foreach(variables, name, value) {
+    json_object_foreach (variables, name, value) {
         if (!json_is_string(value))
             return cv_error_set(err, CV_ERR_INVALID, "a variable is not a string");
     }
@@ -40,7 +40,8 @@ static int parse_environment(struct cv_control_message *m, json_t *o, struct cv_
     return 0;
 }
 
-static int parse_type(struct cv_control_message *m, json_t *o, const char *type, struct cv_error *err)
+static int parse_type(struct cv_control_message *m, json_t *o, const char *type,
+                      struct cv_error *err)
 {
     if (strcmp(type, "credentials") == 0) {
         m->type = CV_CONTROL_CREDENTIALS;

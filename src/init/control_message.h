@@ -7,8 +7,8 @@
 
 #include "aws/credentials.h"
 
-#define CV_CONTROL_LINE (1u << 20)     /* bytes of a line */
-#define CV_CONTROL_FILE (512u << 10)   /* bytes of a file's content */
+#define CV_CONTROL_LINE (1u << 20)   /* bytes of a line */
+#define CV_CONTROL_FILE (512u << 10) /* bytes of a file's content */
 #define CV_CONTROL_ERROR 256
 #define CV_CONTROL_STOP_MAX 86400
 

@@ -38,7 +38,8 @@ static void place(struct cv_egress *e, struct cv_egress_entry *entry, unsigned *
         entry->is_ip = !loopback(entry->host);
     } else {
         unsigned n = ++*names;
-        snprintf(entry->address, sizeof entry->address, CV_EGRESS_NET ".%u.%u", n / 250, n % 250 + 1);
+        snprintf(entry->address, sizeof entry->address, CV_EGRESS_NET ".%u.%u", n / 250,
+                 n % 250 + 1);
         entry->in_hosts = true;
     }
 }

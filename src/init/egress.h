@@ -17,8 +17,8 @@ struct cv_egress_entry {
     char host[CV_ADDR_HOST];    /* as listed, in lower case */
     char address[CV_ADDR_HOST]; /* where it is found inside */
     uint16_t port;
-    bool is_ip;                 /* host is an address that lo must get (not of 127/8) */
-    bool in_hosts;              /* a name of its own for /etc/hosts: the first of this host */
+    bool is_ip;    /* host is an address that lo must get (not of 127/8) */
+    bool in_hosts; /* a name of its own for /etc/hosts: the first of this host */
 };
 
 struct cv_egress {

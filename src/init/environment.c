@@ -81,7 +81,8 @@ const char *cv_environment_get(const struct cv_environment *e, const char *name)
 
 int cv_environment_default(struct cv_environment *e, const char *name, const char *value)
 {
-    return cv_environment_get(e, name) != NULL ? 0 : cv_environment_set(e, name, cv_bytes_str(value));
+    return cv_environment_get(e, name) != NULL ? 0
+                                               : cv_environment_set(e, name, cv_bytes_str(value));
 }
 
 bool cv_environment_equal(const struct cv_environment *a, const struct cv_environment *b)

@@ -10,7 +10,7 @@
 
 #include "common/bytes.h"
 
-#define CV_ENVIRONMENT_MAX 8192u         /* variables */
+#define CV_ENVIRONMENT_MAX 8192u          /* variables */
 #define CV_ENVIRONMENT_VALUE (128u << 10) /* bytes of one: the kernel's MAX_ARG_STRLEN */
 #define CV_DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 

@@ -24,7 +24,7 @@ struct walk {
     int at;              /* where we are; never the descriptor root itself */
     char rest[PATH_MAX]; /* what is still to be walked */
     unsigned links;
-    bool make;           /* missing directories */
+    bool make; /* missing directories */
 };
 
 static int fail(struct cv_error *err, int number, const char *path, const char *step)

@@ -112,7 +112,8 @@ static int proxy_open(struct cv_stream **up, struct cv_buf *first, struct cv_for
         return rc;
     rc = cv_httpproxy_parse(&r, first, CV_BYTES(in.p, head), err);
     if (rc != 0) {
-        answer(client, "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+        answer(client,
+               "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
         return rc;
     }
     if (!cv_egress_allows(f->egress, r.host, r.port)) {
@@ -122,7 +123,8 @@ static int proxy_open(struct cv_stream **up, struct cv_buf *first, struct cv_for
     }
     rc = to_parent(up, f, r.host, r.port, err);
     if (rc != 0) {
-        answer(client, "HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+        answer(client,
+               "HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
         return rc;
     }
     if (r.connect)
@@ -168,8 +170,8 @@ static void *connection_run(void *arg)
     if (rc == 0)
         rc = serve(&c, client, &err);
     if (rc != 0 && rc != CV_ERR_CLOSED)
-        cv_log_error(CV_LOG_WARN, c.door->kind == INWARDS ? "inbound connection" : "outbound connection",
-                     &err);
+        cv_log_error(CV_LOG_WARN,
+                     c.door->kind == INWARDS ? "inbound connection" : "outbound connection", &err);
     cv_stream_close(&client);
     done(c.f);
     return NULL;

@@ -32,8 +32,8 @@ static struct cv_bytes next_line(struct cv_bytes *head)
 
 static bool hop_by_hop(struct cv_bytes line)
 {
-    static const char *const names[] = {"proxy-connection:", "proxy-authorization:", "connection:",
-                                        "keep-alive:"};
+    static const char *const names[] = {
+        "proxy-connection:", "proxy-authorization:", "connection:", "keep-alive:"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         size_t n = strlen(names[i]);
         if (line.n >= n && strncasecmp((const char *)line.p, names[i], n) == 0)

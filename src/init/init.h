@@ -33,14 +33,14 @@ struct cv_init {
     struct cv_init_options options;
     struct cv_boot_settings settings;
     struct cv_parent parent;
-    int64_t deadline;       /* of the boot */
+    int64_t deadline; /* of the boot */
     enum cv_stage stage;
-    bool booting;           /* until the application runs */
-    int signals;            /* signalfd */
-    bool debug;             /* PCR0 is zero */
+    bool booting; /* until the application runs */
+    int signals;  /* signalfd */
+    bool debug;   /* PCR0 is zero */
     struct cv_nsm *nsm;
     struct cv_rsa *rsa;
-    struct cv_buf roots;    /* PEM */
+    struct cv_buf roots; /* PEM */
     struct cv_logs *logs;
     struct cv_control *control;
     struct cv_clock *clock;
@@ -52,7 +52,7 @@ struct cv_init {
     struct cv_kms *kms;
     struct cv_opener opener;
     json_t *parents_variables;
-    int root;               /* "/" of the image */
+    int root;                 /* "/" of the image */
     struct cv_bundle *bundle; /* in use */
     struct cv_environment env;
     pid_t application;

@@ -30,10 +30,10 @@ struct cv_logs {
     pthread_mutex_t lock;
     struct cv_logring ring; /* under the lock, as what follows */
     bool stopping;
-    int64_t until;          /* when stopping */
+    int64_t until; /* when stopping */
     /* the thread's own */
-    int fd;                 /* connection, or -1 */
-    bool connecting;        /* under way, until give_up_at */
+    int fd;          /* connection, or -1 */
+    bool connecting; /* under way, until give_up_at */
     int64_t retry_at, pause_ms, give_up_at;
     uint8_t record[CV_LOGRING_HEAD + CV_LOGRING_RECORD];
     size_t record_n, record_at; /* being sent */
@@ -96,8 +96,7 @@ static void connect_when_due(struct cv_logs *l)
     socklen_t n;
     if (l->connecting && cv_now_ms() >= l->give_up_at)
         disconnect(l);
-    if (l->fd >= 0 || cv_now_ms() < l->retry_at ||
-        cv_addr_sockaddr(&to, &n, &l->addr, NULL) != 0)
+    if (l->fd >= 0 || cv_now_ms() < l->retry_at || cv_addr_sockaddr(&to, &n, &l->addr, NULL) != 0)
         return;
     l->fd = socket(to.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     l->connecting = true;
@@ -217,7 +216,8 @@ static void *run(void *arg)
         return NULL;
     /* So that the last records arrive before the enclave is gone. */
     shutdown(l->fd, SHUT_WR);
-    while (cv_fd_wait(l->fd, POLLIN, until) == 0 && recv(l->fd, rest, sizeof rest, MSG_DONTWAIT) > 0)
+    while (cv_fd_wait(l->fd, POLLIN, until) == 0 &&
+           recv(l->fd, rest, sizeof rest, MSG_DONTWAIT) > 0)
         ;
     close(l->fd);
     l->fd = -1;
@@ -255,8 +255,7 @@ int cv_logs_start(struct cv_logs **out, const struct cv_parent *parent, bool ech
     bool ok = l->wake >= 0;
     for (int i = 0; ok && i < 2; i++) {
         /* Our end alone does not block: the application's is as it expects. */
-        ok = pipe2(l->pipe[i], O_CLOEXEC) == 0 &&
-             fcntl(l->pipe[i][0], F_SETFL, O_NONBLOCK) == 0;
+        ok = pipe2(l->pipe[i], O_CLOEXEC) == 0 && fcntl(l->pipe[i][0], F_SETFL, O_NONBLOCK) == 0;
     }
     if (!ok || pthread_create(&l->thread, NULL, run, l) != 0) {
         free_all(l);

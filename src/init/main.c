@@ -15,7 +15,7 @@
 /* Signals are read, never delivered: in every thread. */
 static int take_signals(struct cv_init *i)
 {
-    static const int handled[] = {SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGQUIT,
+    static const int handled[] = {SIGCHLD, SIGTERM, SIGINT, SIGHUP,  SIGQUIT,
                                   SIGUSR1, SIGUSR2, SIGPWR, SIGWINCH};
     sigset_t set, all;
     sigemptyset(&set);

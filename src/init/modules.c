@@ -16,8 +16,9 @@
 #define ORDER_MAX 16384
 #define NAME_SIZE 256
 
-int cv_modules_each(struct cv_bytes text, int (*each)(void *ctx, const char *name, struct cv_error *err),
-                    void *ctx, struct cv_error *err)
+int cv_modules_each(struct cv_bytes text,
+                    int (*each)(void *ctx, const char *name, struct cv_error *err), void *ctx,
+                    struct cv_error *err)
 {
     char name[NAME_SIZE], quoted[80];
     size_t count = 0;
@@ -26,9 +27,10 @@ int cv_modules_each(struct cv_bytes text, int (*each)(void *ctx, const char *nam
         size_t n = end != NULL ? (size_t)(end - text.p) : text.n;
         size_t skip = end != NULL ? n + 1 : n;
         if (n != 0) {
-            if (n >= sizeof name || memchr(text.p, '/', n) != NULL || memchr(text.p, 0, n) != NULL ||
-                text.p[0] == '.' || ++count > CV_MODULES_MAX)
-                return cv_error_set(err, CV_ERR_INVALID, CV_MODULES_ORDER ": \"%s\" is no module's name",
+            if (n >= sizeof name || memchr(text.p, '/', n) != NULL ||
+                memchr(text.p, 0, n) != NULL || text.p[0] == '.' || ++count > CV_MODULES_MAX)
+                return cv_error_set(err, CV_ERR_INVALID,
+                                    CV_MODULES_ORDER ": \"%s\" is no module's name",
                                     cv_error_quote(quoted, sizeof quoted, text.p, n));
             memcpy(name, text.p, n);
             name[n] = '\0';
@@ -59,7 +61,8 @@ static int load(void *ctx, const char *name, struct cv_error *err)
     int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
         return cv_error_errno(err, CV_ERR_NOT_FOUND, errno, "kernel module %s", name);
-    long done = syscall(SYS_finit_module, fd, "", compressed(name) ? MODULE_INIT_COMPRESSED_FILE : 0);
+    long done =
+        syscall(SYS_finit_module, fd, "", compressed(name) ? MODULE_INIT_COMPRESSED_FILE : 0);
     int number = errno;
     close(fd);
     if (done != 0 && number != EEXIST)

@@ -21,7 +21,8 @@ static const struct file_system late[] = {
     {"proc", "/proc", NULL, MS_NOSUID | MS_NODEV | MS_NOEXEC, true},
     {"sysfs", "/sys", NULL, MS_NOSUID | MS_NODEV | MS_NOEXEC, false},
     {"cgroup2", "/sys/fs/cgroup", NULL, MS_NOSUID | MS_NODEV | MS_NOEXEC, false},
-    {"devpts", "/dev/pts", "newinstance,ptmxmode=0666,mode=0620,gid=5", MS_NOSUID | MS_NOEXEC, false},
+    {"devpts", "/dev/pts", "newinstance,ptmxmode=0666,mode=0620,gid=5", MS_NOSUID | MS_NOEXEC,
+     false},
     {"tmpfs", "/dev/shm", "mode=1777", MS_NOSUID | MS_NODEV, false},
     {"mqueue", "/dev/mqueue", NULL, MS_NOSUID | MS_NODEV | MS_NOEXEC, false},
 };
@@ -42,7 +43,8 @@ static int mount_one(const struct file_system *f, struct cv_error *err)
 
 int cv_mounts_early(struct cv_error *err)
 {
-    static const struct file_system dev = {"devtmpfs", "/dev", "mode=0755", MS_NOSUID | MS_NOEXEC, true};
+    static const struct file_system dev = {"devtmpfs", "/dev", "mode=0755", MS_NOSUID | MS_NOEXEC,
+                                           true};
     int rc = mount_one(&dev, err);
     if (rc != 0)
         return rc;
@@ -94,16 +96,15 @@ static int memory_on(const char *path, const char *options, struct cv_error *err
 static const struct {
     const char *target, *path;
 } links[] = {
-    {"/proc/self/fd", "/dev/fd"},
-    {"/proc/self/fd/0", "/dev/stdin"},
-    {"/proc/self/fd/1", "/dev/stdout"},
-    {"/proc/self/fd/2", "/dev/stderr"},
+    {"/proc/self/fd", "/dev/fd"},       {"/proc/self/fd/0", "/dev/stdin"},
+    {"/proc/self/fd/1", "/dev/stdout"}, {"/proc/self/fd/2", "/dev/stderr"},
     {"pts/ptmx", "/dev/ptmx"},
 };
 
 int cv_mounts_late(bool own_dev, struct cv_error *err)
 {
-    static const struct file_system dev = {"devtmpfs", "/dev", "mode=0755", MS_NOSUID | MS_NOEXEC, true};
+    static const struct file_system dev = {"devtmpfs", "/dev", "mode=0755", MS_NOSUID | MS_NOEXEC,
+                                           true};
     int rc = own_dev ? 0 : mount_one(&dev, err);
     for (size_t i = 0; rc == 0 && i < sizeof late / sizeof late[0]; i++)
         rc = mount_one(&late[i], err);

@@ -22,6 +22,7 @@ void cv_parent_own_address(struct cv_addr *out, const struct cv_parent *parent, 
 
 /* Tells nitro-cli that the enclave has booted: one byte 0xB7 each way. Asked
  * again until DEADLINE while nobody answers. */
-int cv_heartbeat(const struct cv_parent *parent, int64_t deadline, struct cv_error *err) CV_NODISCARD;
+int cv_heartbeat(const struct cv_parent *parent, int64_t deadline,
+                 struct cv_error *err) CV_NODISCARD;
 
 #endif

@@ -22,8 +22,8 @@ static const char *region(const struct cv_init *i, char buf[CV_AWS_REGION_MAX + 
     return cv_kms_arn_region(buf, i->settings.cmk.item[0]) == 0 ? buf : "";
 }
 
-static int endpoint(struct cv_aws_endpoint *out, const char *url, const struct cv_aws_endpoint **use,
-                    struct cv_error *err)
+static int endpoint(struct cv_aws_endpoint *out, const char *url,
+                    const struct cv_aws_endpoint **use, struct cv_error *err)
 {
     *use = NULL;
     if (url == NULL)
@@ -42,10 +42,13 @@ int cv_secrets_clients(struct cv_init *i, struct cv_error *err)
     cv_parent_address(&proxy, &i->parent, CV_PORT_AWS);
     const struct cv_aws_stream_config way = {
         .proxy = &proxy, .ca_pem = cv_buf_view(&i->roots), .connect_line = true};
-    struct cv_kms_config k = {.region = region(i, buf), .provider = i->provider,
-                              .attempt_ms = ATTEMPT_MS};
-    struct cv_aws_client_config s = {.service = "s3", .region = k.region, .provider = i->provider,
-                                     .attempt_ms = ATTEMPT_MS, .reply_max = CV_S3EC_MAX_BODY};
+    struct cv_kms_config k = {
+        .region = region(i, buf), .provider = i->provider, .attempt_ms = ATTEMPT_MS};
+    struct cv_aws_client_config s = {.service = "s3",
+                                     .region = k.region,
+                                     .provider = i->provider,
+                                     .attempt_ms = ATTEMPT_MS,
+                                     .reply_max = CV_S3EC_MAX_BODY};
     int rc = endpoint(&kms, i->options.kms_endpoint, &k.endpoint, err);
     if (rc == 0)
         rc = endpoint(&s3, i->options.s3_endpoint, &s.endpoint, err);

@@ -55,8 +55,10 @@ static int read_settings(struct machine *m, struct cv_error *err)
         rc = cv_boot_decode(&m->settings, cv_buf_view(&text), err);
     }
     const struct cv_boot_settings *s = &m->settings;
-    if (rc == 0 && s->source_count + s->untrusted_env.count + s->egress.count + s->ports.count != 0) {
-        rc = cv_error_set(err, CV_ERR_UNSUPPORTED, "this image's settings need claviger-init, and "
+    if (rc == 0 &&
+        s->source_count + s->untrusted_env.count + s->egress.count + s->ports.count != 0) {
+        rc = cv_error_set(err, CV_ERR_UNSUPPORTED,
+                          "this image's settings need claviger-init, and "
                           "it was built with claviger-init-small");
     }
     m->parent.cid = (uint32_t)s->parent_cid;
@@ -153,9 +155,8 @@ static int supervise(struct machine *m)
             continue;
         }
         if (s.ssi_signo != SIGCHLD) {
-            kill(m->application, s.ssi_signo == SIGHUP
-                                     ? SIGHUP
-                                     : cv_signal_number(m->settings.stop_signal));
+            kill(m->application,
+                 s.ssi_signo == SIGHUP ? SIGHUP : cv_signal_number(m->settings.stop_signal));
             continue;
         }
         int status;

@@ -64,12 +64,14 @@ static int start_nsm(struct cv_init *i, struct cv_error *err)
 static int check_debug(struct cv_init *i, struct cv_error *err)
 {
     if (i->debug && !i->settings.allow_debug)
-        return cv_error_set(err, CV_ERR_DENIED,
-                            "this enclave runs in debug mode: its measurements are zero and nothing in "
-                            "it is protected; run it without --debug-mode, or build the image with "
-                            "allow_debug");
+        return cv_error_set(
+            err, CV_ERR_DENIED,
+            "this enclave runs in debug mode: its measurements are zero and nothing in "
+            "it is protected; run it without --debug-mode, or build the image with "
+            "allow_debug");
     if (i->debug)
-        cv_log(CV_LOG_WARN, "DEBUG MODE: the measurements are zero, nothing here is protected", NULL);
+        cv_log(CV_LOG_WARN, "DEBUG MODE: the measurements are zero, nothing here is protected",
+               NULL);
     return 0;
 }
 
@@ -78,9 +80,12 @@ static int check_debug(struct cv_init *i, struct cv_error *err)
 static int read_roots(struct cv_init *i, struct cv_error *err)
 {
     static const char *const usual[] = {
-        CV_BOOT_CA_FILE, "rootfs/etc/ssl/certs/ca-certificates.crt",
-        "rootfs/etc/pki/tls/certs/ca-bundle.crt", "rootfs/etc/ssl/ca-bundle.pem",
-        "rootfs/etc/ssl/cert.pem", "rootfs/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+        CV_BOOT_CA_FILE,
+        "rootfs/etc/ssl/certs/ca-certificates.crt",
+        "rootfs/etc/pki/tls/certs/ca-bundle.crt",
+        "rootfs/etc/ssl/ca-bundle.pem",
+        "rootfs/etc/ssl/cert.pem",
+        "rootfs/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
     };
     char path[PATH_MAX];
     if (i->settings.source_count == 0)

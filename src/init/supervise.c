@@ -23,11 +23,11 @@
 
 struct supervisor {
     struct cv_init *i;
-    int status;           /* of the application, once ended */
+    int status; /* of the application, once ended */
     bool ended;
-    int64_t kill_at;      /* CV_NO_DEADLINE: nothing to kill */
+    int64_t kill_at; /* CV_NO_DEADLINE: nothing to kill */
     bool restarting;
-    bool stopping;        /* asked to end: it is not started again */
+    bool stopping; /* asked to end: it is not started again */
     /* rotation */
     pthread_t thread;
     bool rotating, again; /* again: asked for while one was under way */
@@ -63,7 +63,8 @@ static void tell_rotation(struct supervisor *s, int rc, const char *effect)
     json_t *o = json_pack("{s:s, s:s}", "type", "rotated", "effect", rc == 0 ? effect : "failed");
     if (rc != 0) {
         cv_log_error(CV_LOG_ERROR, "rotation failed, the application goes on as it was", &s->err);
-        json_object_set_new(o, "error", json_string(cv_error_format(sentence, sizeof sentence, &s->err)));
+        json_object_set_new(o, "error",
+                            json_string(cv_error_format(sentence, sizeof sentence, &s->err)));
     } else {
         cv_log(CV_LOG_INFO, "rotated", "effect", effect, NULL);
     }

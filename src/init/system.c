@@ -60,6 +60,7 @@ int cv_system_local_address(const char *ip, unsigned number, struct cv_error *er
     if (inet_pton(AF_INET, ip, &four) != 1)
         return cv_error_set(err, CV_ERR_UNSUPPORTED, "%s is no IPv4 address", ip);
     if (add4(four, number) != 0 && errno != EEXIST)
-        return cv_error_errno(err, CV_ERR_IO, errno, "giving the loopback interface the address %s", ip);
+        return cv_error_errno(err, CV_ERR_IO, errno, "giving the loopback interface the address %s",
+                              ip);
     return 0;
 }

@@ -74,7 +74,8 @@ static bool find_user(struct cv_user *out, struct cv_bytes passwd, struct cv_byt
         out->gid = gid;
         if (field[5].n != 0 && field[5].n < sizeof out->home && field[5].p[0] == '/' &&
             memchr(field[5].p, 0, field[5].n) == NULL)
-            snprintf(out->home, sizeof out->home, "%.*s", (int)field[5].n, (const char *)field[5].p);
+            snprintf(out->home, sizeof out->home, "%.*s", (int)field[5].n,
+                     (const char *)field[5].p);
         if (by_name)
             break;
     }
@@ -138,7 +139,8 @@ int cv_user_resolve(struct cv_user *out, struct cv_bytes passwd, struct cv_bytes
     if (!find_user(out, passwd, user, &name)) {
         uint32_t uid;
         if (!number(user, &uid))
-            return cv_error_set(err, CV_ERR_NOT_FOUND, "the image has no user \"%s\" in /etc/passwd",
+            return cv_error_set(err, CV_ERR_NOT_FOUND,
+                                "the image has no user \"%s\" in /etc/passwd",
                                 cv_error_quote(quoted, sizeof quoted, user.p, user.n));
         out->uid = uid;
         out->gid = 0;
@@ -172,5 +174,6 @@ int cv_user_find(struct cv_user *out, const char *root, const char *spec, struct
     int rc = load(&passwd, root, "etc/passwd", err);
     if (rc == 0)
         rc = load(&group, root, "etc/group", err);
-    return rc != 0 ? rc : cv_user_resolve(out, cv_buf_view(&passwd), cv_buf_view(&group), spec, err);
+    return rc != 0 ? rc
+                   : cv_user_resolve(out, cv_buf_view(&passwd), cv_buf_view(&group), spec, err);
 }

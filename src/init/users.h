@@ -11,9 +11,9 @@
 
 #include "common/bytes.h"
 
-#define CV_USER_GROUPS 64u           /* supplementary groups that are kept */
-#define CV_USER_HOME 256u            /* bytes of a home directory's path, with the NUL */
-#define CV_USER_MAX_FILE (1u << 20)  /* of /etc/passwd and /etc/group */
+#define CV_USER_GROUPS 64u          /* supplementary groups that are kept */
+#define CV_USER_HOME 256u           /* bytes of a home directory's path, with the NUL */
+#define CV_USER_MAX_FILE (1u << 20) /* of /etc/passwd and /etc/group */
 
 struct cv_user {
     uid_t uid;

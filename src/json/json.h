@@ -63,8 +63,8 @@ int cv_json_get_base64(const json_t *obj, const char *key, struct cv_buf *out,
 
 /* CV_ERR_INVALID, naming it, when OBJ has a member that is not in the list of
  * names, which ends with NULL. */
-int cv_json_only(const json_t *obj, struct cv_error *err, ...)
-    CV_NODISCARD __attribute__((sentinel));
+int cv_json_only(const json_t *obj, struct cv_error *err, ...) CV_NODISCARD
+    __attribute__((sentinel));
 
 /* Appends VALUE without white space, members in order of insertion. On an
  * error OUT is as it was: CV_ERR_LIMIT, CV_ERR_NOMEM. */

@@ -5,24 +5,28 @@
 #include "json/json.h"
 
 /* The member, or NULL when it is absent, or OBJ is not an object. */
-static const json_t *member(const json_t *obj, const char *key) {
+static const json_t *member(const json_t *obj, const char *key)
+{
     return json_object_get(obj, key);
 }
 
-static int missing(const char *key, struct cv_error *err) {
+static int missing(const char *key, struct cv_error *err)
+{
     return cv_error_set(err, CV_ERR_NOT_FOUND, "\"%s\" is missing", key);
 }
 
-static int not_a(const char *key, const char *what, struct cv_error *err) {
+static int not_a(const char *key, const char *what, struct cv_error *err)
+{
     return cv_error_set(err, CV_ERR_INVALID, "\"%s\" is not %s", key, what);
 }
 
-static bool absent(const json_t *v) {
+static bool absent(const json_t *v)
+{
     return v == NULL || json_is_null(v);
 }
 
-int cv_json_get_str(const json_t *obj, const char *key, const char **out,
-                    struct cv_error *err) {
+int cv_json_get_str(const json_t *obj, const char *key, const char **out, struct cv_error *err)
+{
     *out = NULL;
     const json_t *v = member(obj, key);
     if (v == NULL)
@@ -34,7 +38,8 @@ int cv_json_get_str(const json_t *obj, const char *key, const char **out,
 }
 
 int cv_json_opt_str(const json_t *obj, const char *key, const char **out, const char *def,
-                    struct cv_error *err) {
+                    struct cv_error *err)
+{
     if (absent(member(obj, key))) {
         *out = def;
         return 0;
@@ -43,7 +48,8 @@ int cv_json_opt_str(const json_t *obj, const char *key, const char **out, const 
 }
 
 int cv_json_get_int(const json_t *obj, const char *key, int64_t min, int64_t max, int64_t *out,
-                    struct cv_error *err) {
+                    struct cv_error *err)
+{
     *out = 0;
     const json_t *v = member(obj, key);
     if (v == NULL)
@@ -59,7 +65,8 @@ int cv_json_get_int(const json_t *obj, const char *key, int64_t min, int64_t max
 }
 
 int cv_json_opt_int(const json_t *obj, const char *key, int64_t min, int64_t max, int64_t *out,
-                    int64_t def, struct cv_error *err) {
+                    int64_t def, struct cv_error *err)
+{
     if (absent(member(obj, key))) {
         *out = def;
         return 0;
@@ -67,7 +74,8 @@ int cv_json_opt_int(const json_t *obj, const char *key, int64_t min, int64_t max
     return cv_json_get_int(obj, key, min, max, out, err);
 }
 
-int cv_json_get_bool(const json_t *obj, const char *key, bool *out, struct cv_error *err) {
+int cv_json_get_bool(const json_t *obj, const char *key, bool *out, struct cv_error *err)
+{
     *out = false;
     const json_t *v = member(obj, key);
     if (v == NULL)
@@ -78,8 +86,8 @@ int cv_json_get_bool(const json_t *obj, const char *key, bool *out, struct cv_er
     return 0;
 }
 
-int cv_json_opt_bool(const json_t *obj, const char *key, bool *out, bool def,
-                     struct cv_error *err) {
+int cv_json_opt_bool(const json_t *obj, const char *key, bool *out, bool def, struct cv_error *err)
+{
     if (absent(member(obj, key))) {
         *out = def;
         return 0;
@@ -87,8 +95,8 @@ int cv_json_opt_bool(const json_t *obj, const char *key, bool *out, bool def,
     return cv_json_get_bool(obj, key, out, err);
 }
 
-int cv_json_get_object(const json_t *obj, const char *key, const json_t **out,
-                       struct cv_error *err) {
+int cv_json_get_object(const json_t *obj, const char *key, const json_t **out, struct cv_error *err)
+{
     *out = NULL;
     const json_t *v = member(obj, key);
     if (v == NULL)
@@ -99,14 +107,14 @@ int cv_json_get_object(const json_t *obj, const char *key, const json_t **out,
     return 0;
 }
 
-int cv_json_opt_object(const json_t *obj, const char *key, const json_t **out,
-                       struct cv_error *err) {
+int cv_json_opt_object(const json_t *obj, const char *key, const json_t **out, struct cv_error *err)
+{
     *out = NULL;
     return absent(member(obj, key)) ? 0 : cv_json_get_object(obj, key, out, err);
 }
 
-int cv_json_get_array(const json_t *obj, const char *key, const json_t **out,
-                      struct cv_error *err) {
+int cv_json_get_array(const json_t *obj, const char *key, const json_t **out, struct cv_error *err)
+{
     *out = NULL;
     const json_t *v = member(obj, key);
     if (v == NULL)
@@ -117,14 +125,14 @@ int cv_json_get_array(const json_t *obj, const char *key, const json_t **out,
     return 0;
 }
 
-int cv_json_opt_array(const json_t *obj, const char *key, const json_t **out,
-                      struct cv_error *err) {
+int cv_json_opt_array(const json_t *obj, const char *key, const json_t **out, struct cv_error *err)
+{
     *out = NULL;
     return absent(member(obj, key)) ? 0 : cv_json_get_array(obj, key, out, err);
 }
 
-int cv_json_get_base64(const json_t *obj, const char *key, struct cv_buf *out,
-                       struct cv_error *err) {
+int cv_json_get_base64(const json_t *obj, const char *key, struct cv_buf *out, struct cv_error *err)
+{
     const char *text;
     cv_buf_reset(out);
     int rc = cv_json_get_str(obj, key, &text, err);
@@ -146,7 +154,8 @@ int cv_json_get_base64(const json_t *obj, const char *key, struct cv_buf *out,
     return 0;
 }
 
-int cv_json_only(const json_t *obj, struct cv_error *err, ...) {
+int cv_json_only(const json_t *obj, struct cv_error *err, ...)
+{
     for (void *it = json_object_iter((json_t *)(uintptr_t)obj); it != NULL;
          it = json_object_iter_next((json_t *)(uintptr_t)obj, it)) {
         const char *key = json_object_iter_key(it), *name;

@@ -9,13 +9,15 @@ struct sink {
     int rc;
 };
 
-static int take(const char *p, size_t n, void *ctx) {
+static int take(const char *p, size_t n, void *ctx)
+{
     struct sink *s = ctx;
     s->rc = cv_buf_append(s->out, p, n);
     return s->rc == 0 ? 0 : -1;
 }
 
-static int dump(struct cv_buf *out, const json_t *value, size_t flags) {
+static int dump(struct cv_buf *out, const json_t *value, size_t flags)
+{
     struct sink s = {out, 0};
     size_t before = out->n;
     if (json_dump_callback(value, take, &s, flags | JSON_ENCODE_ANY) == 0)
@@ -27,24 +29,31 @@ static int dump(struct cv_buf *out, const json_t *value, size_t flags) {
     return s.rc != 0 ? s.rc : CV_ERR_NOMEM;
 }
 
-int cv_json_dump(struct cv_buf *out, const json_t *value) {
+int cv_json_dump(struct cv_buf *out, const json_t *value)
+{
     return dump(out, value, JSON_COMPACT);
 }
 
-int cv_json_dump_indent(struct cv_buf *out, const json_t *value, unsigned indent) {
+int cv_json_dump_indent(struct cv_buf *out, const json_t *value, unsigned indent)
+{
     return dump(out, value, JSON_INDENT(indent));
 }
 
 /* The escape of the sequence of N bytes at P (N = 0: not UTF-8) into ESC, or
  * an empty one when it stands for itself. */
-static void escape(char esc[static 8], const uint8_t *p, size_t n) {
+static void escape(char esc[static 8], const uint8_t *p, size_t n)
+{
     esc[0] = '\0';
     if (n == 0) {
         (void)snprintf(esc, 8, "\\ufffd");
     } else if (n == 1) {
         uint8_t c = p[0];
-        const char *two = c == '"' ? "\\\"" : c == '\\' ? "\\\\" : c == '\n' ? "\\n"
-                          : c == '\r' ? "\\r" : c == '\t' ? "\\t" : NULL;
+        const char *two = c == '"'    ? "\\\""
+                          : c == '\\' ? "\\\\"
+                          : c == '\n' ? "\\n"
+                          : c == '\r' ? "\\r"
+                          : c == '\t' ? "\\t"
+                                      : NULL;
         if (two != NULL)
             (void)snprintf(esc, 8, "%s", two);
         else if (c < 0x20 || c == '<' || c == '>' || c == '&')
@@ -56,7 +65,8 @@ static void escape(char esc[static 8], const uint8_t *p, size_t n) {
 
 /* Bytes at the start of TEXT that stand for themselves, one by one: the whole
  * of nearly every text that is written. */
-static size_t plain_run(struct cv_bytes text) {
+static size_t plain_run(struct cv_bytes text)
+{
     size_t n = 0;
     while (n < text.n && text.p[n] >= 0x20 && text.p[n] < 0x7f && text.p[n] != '"' &&
            text.p[n] != '\\' && text.p[n] != '<' && text.p[n] != '>' && text.p[n] != '&')
@@ -64,7 +74,8 @@ static size_t plain_run(struct cv_bytes text) {
     return n;
 }
 
-int cv_json_append_str(struct cv_buf *out, struct cv_bytes text) {
+int cv_json_append_str(struct cv_buf *out, struct cv_bytes text)
+{
     size_t before = out->n;
     int rc = cv_buf_append_u8(out, '"');
     size_t plain = 0; /* bytes before text.p that were not copied yet */

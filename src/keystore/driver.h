@@ -34,8 +34,8 @@ bool cv_keystore_pkh_valid(struct cv_bytes text);
  * wrong, by NAME and number. */
 int cv_keystore_document_parse(json_t **out, struct cv_bytes text, const char *name,
                                struct cv_error *err) CV_NODISCARD;
-int cv_keystore_document_entries(const json_t *doc, const char *name,
-                                 struct cv_keystore_list *out, struct cv_error *err) CV_NODISCARD;
+int cv_keystore_document_entries(const json_t *doc, const char *name, struct cv_keystore_list *out,
+                                 struct cv_error *err) CV_NODISCARD;
 int cv_keystore_document_apply(json_t *doc, const char *name,
                                const struct cv_keystore_change *changes, size_t n, bool *dirty,
                                struct cv_error *err) CV_NODISCARD;

@@ -12,7 +12,8 @@
 
 /* Checks one entry and decodes its blob into BLOB_OUT. */
 static int read_entry(const json_t *e, const char **pkh, struct cv_buf *blob_out,
-                      struct cv_error *err) {
+                      struct cv_error *err)
+{
     if (!json_is_object(e))
         return cv_error_set(err, CV_ERR_INVALID, "not an object");
     int rc = cv_json_get_str(e, PKH, pkh, err);
@@ -26,7 +27,8 @@ static int read_entry(const json_t *e, const char **pkh, struct cv_buf *blob_out
     return rc;
 }
 
-static bool is_blank(struct cv_bytes text) {
+static bool is_blank(struct cv_bytes text)
+{
     for (size_t i = 0; i < text.n; i++) {
         uint8_t c = text.p[i];
         if (c != ' ' && c != '\t' && c != '\r' && c != '\n')
@@ -36,7 +38,8 @@ static bool is_blank(struct cv_bytes text) {
 }
 
 int cv_keystore_document_parse(json_t **out, struct cv_bytes text, const char *name,
-                               struct cv_error *err) {
+                               struct cv_error *err)
+{
     *out = NULL;
     if (is_blank(text)) { /* Signatory takes an empty file for no keys */
         *out = json_array();
@@ -59,7 +62,8 @@ int cv_keystore_document_parse(json_t **out, struct cv_bytes text, const char *n
 
 /* Checks the entry I of DOC; its hash in *PKH, its blob in BLOB_OUT. */
 static int read_nth(const json_t *doc, size_t i, const char *name, const char **pkh,
-                    struct cv_buf *blob_out, struct cv_error *err) {
+                    struct cv_buf *blob_out, struct cv_error *err)
+{
     *pkh = NULL;
     int rc = read_entry(json_array_get(doc, i), pkh, blob_out, err);
     if (rc == 0)
@@ -72,7 +76,8 @@ static int read_nth(const json_t *doc, size_t i, const char *name, const char **
     return rc;
 }
 
-static int check_all(const json_t *doc, const char *name, struct cv_error *err) {
+static int check_all(const json_t *doc, const char *name, struct cv_error *err)
+{
     CV_CLEANUP(cv_buf_free) struct cv_buf blob;
     cv_buf_init(&blob, CV_KEYSTORE_BLOB_MAX);
     int rc = 0;
@@ -84,7 +89,8 @@ static int check_all(const json_t *doc, const char *name, struct cv_error *err) 
 }
 
 /* The blob as its text in the file, so that blobs compare as strings. */
-static json_t *blob_text(struct cv_bytes blob) {
+static json_t *blob_text(struct cv_bytes blob)
+{
     size_t n = CV_BASE64_LEN(blob.n);
     char *text = malloc(n + 1);
     if (text == NULL)
@@ -95,13 +101,15 @@ static json_t *blob_text(struct cv_bytes blob) {
     return v;
 }
 
-static int no_memory(struct cv_error *err) {
+static int no_memory(struct cv_error *err)
+{
     return cv_error_set(err, CV_ERR_NOMEM, "no memory for the key store");
 }
 
 /* Entries by hash, so that ten thousand changes do not take ten thousand walks:
  * an object from hash to the array of its entries. */
-static int index_add(json_t *index, json_t *entry) {
+static int index_add(json_t *index, json_t *entry)
+{
     const char *pkh = json_string_value(json_object_get(entry, PKH));
     json_t *same = json_object_get(index, pkh);
     if (same == NULL) {
@@ -112,7 +120,8 @@ static int index_add(json_t *index, json_t *entry) {
     return json_array_append(same, entry);
 }
 
-static json_t *make_index(const json_t *doc) {
+static json_t *make_index(const json_t *doc)
+{
     json_t *index = json_object();
     for (size_t i = 0; index != NULL && i < json_array_size(doc); i++) {
         if (index_add(index, json_array_get(doc, i)) != 0) {
@@ -123,12 +132,14 @@ static json_t *make_index(const json_t *doc) {
     return index;
 }
 
-static bool reserved(const char *name) {
+static bool reserved(const char *name)
+{
     return strcmp(name, PKH) == 0 || strcmp(name, BLOB) == 0;
 }
 
 static int put(json_t *doc, json_t *index, const struct cv_keystore_change *c, bool *dirty,
-               struct cv_error *err) {
+               struct cv_error *err)
+{
     CV_JSON_AUTO json_t *text = blob_text(c->blob);
     if (text == NULL)
         return no_memory(err);
@@ -140,7 +151,8 @@ static int put(json_t *doc, json_t *index, const struct cv_keystore_change *c, b
     if (json_array_size(same) > 0)
         return cv_error_set(err, CV_ERR_EXISTS, "there is a key %s already", c->pkh);
     CV_JSON_AUTO json_t *e = json_object();
-    if (json_object_set_new(e, PKH, json_string(c->pkh)) != 0 || json_object_set(e, BLOB, text) != 0)
+    if (json_object_set_new(e, PKH, json_string(c->pkh)) != 0 ||
+        json_object_set(e, BLOB, text) != 0)
         return no_memory(err);
     void *it = json_object_iter((json_t *)(uintptr_t)c->members);
     for (; it != NULL; it = json_object_iter_next((json_t *)(uintptr_t)c->members, it)) {
@@ -157,7 +169,8 @@ static int put(json_t *doc, json_t *index, const struct cv_keystore_change *c, b
 }
 
 static int replace(const json_t *index, const struct cv_keystore_change *c, bool *dirty,
-                   struct cv_error *err) {
+                   struct cv_error *err)
+{
     CV_JSON_AUTO json_t *old = blob_text(c->old);
     CV_JSON_AUTO json_t *text = blob_text(c->blob);
     if (old == NULL || text == NULL)
@@ -176,7 +189,8 @@ static int replace(const json_t *index, const struct cv_keystore_change *c, bool
 }
 
 static int set_member(const json_t *index, const struct cv_keystore_change *c, bool *dirty,
-                      struct cv_error *err) {
+                      struct cv_error *err)
+{
     if (reserved(c->name))
         return cv_error_set(err, CV_ERR_INVALID, "\"%s\" is not a further member", c->name);
     const json_t *same = json_object_get(index, c->pkh);
@@ -197,7 +211,8 @@ static int set_member(const json_t *index, const struct cv_keystore_change *c, b
 
 int cv_keystore_document_apply(json_t *doc, const char *name,
                                const struct cv_keystore_change *changes, size_t n, bool *dirty,
-                               struct cv_error *err) {
+                               struct cv_error *err)
+{
     *dirty = false;
     int checked = check_all(doc, name, err);
     if (checked != 0)
@@ -208,9 +223,15 @@ int cv_keystore_document_apply(json_t *doc, const char *name,
     for (size_t i = 0; i < n; i++) {
         int rc = CV_ERR_INTERNAL;
         switch (changes[i].op) {
-        case CV_KEYSTORE_PUT: rc = put(doc, index, &changes[i], dirty, err); break;
-        case CV_KEYSTORE_REPLACE: rc = replace(index, &changes[i], dirty, err); break;
-        case CV_KEYSTORE_MEMBER: rc = set_member(index, &changes[i], dirty, err); break;
+        case CV_KEYSTORE_PUT:
+            rc = put(doc, index, &changes[i], dirty, err);
+            break;
+        case CV_KEYSTORE_REPLACE:
+            rc = replace(index, &changes[i], dirty, err);
+            break;
+        case CV_KEYSTORE_MEMBER:
+            rc = set_member(index, &changes[i], dirty, err);
+            break;
         }
         if (rc != 0)
             return rc;
@@ -218,8 +239,9 @@ int cv_keystore_document_apply(json_t *doc, const char *name,
     return 0;
 }
 
-int cv_keystore_document_entries(const json_t *doc, const char *name,
-                                 struct cv_keystore_list *out, struct cv_error *err) {
+int cv_keystore_document_entries(const json_t *doc, const char *name, struct cv_keystore_list *out,
+                                 struct cv_error *err)
+{
     size_t n = json_array_size(doc);
     *out = (struct cv_keystore_list){0};
     if (n == 0)

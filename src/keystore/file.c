@@ -34,12 +34,14 @@ struct file_store {
     struct stamp seen;
 };
 
-static struct file_store *self(struct cv_keystore *ks) {
+static struct file_store *self(struct cv_keystore *ks)
+{
     return (struct file_store *)ks;
 }
 
 /* All zero, but known, when there is no such file. */
-static struct stamp stamp_of(const char *path) {
+static struct stamp stamp_of(const char *path)
+{
     struct stamp s = {.known = true};
     struct stat st;
     if (stat(path, &st) == 0) {
@@ -52,11 +54,13 @@ static struct stamp stamp_of(const char *path) {
     return s;
 }
 
-static bool same_time(struct timespec a, struct timespec b) {
+static bool same_time(struct timespec a, struct timespec b)
+{
     return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
 }
 
-static bool changed(struct cv_keystore *ks) {
+static bool changed(struct cv_keystore *ks)
+{
     const struct file_store *f = self(ks);
     struct stamp now = stamp_of(f->path), was = f->seen;
     return !was.known || now.dev != was.dev || now.ino != was.ino || now.size != was.size ||
@@ -64,7 +68,8 @@ static bool changed(struct cv_keystore *ks) {
 }
 
 /* The stamp is taken before the read: a change in between is seen next time. */
-static int load(struct file_store *f, json_t **doc, struct stamp *stamp, struct cv_error *err) {
+static int load(struct file_store *f, json_t **doc, struct stamp *stamp, struct cv_error *err)
+{
     *doc = NULL;
     *stamp = stamp_of(f->path);
     CV_CLEANUP(cv_buf_free) struct cv_buf text;
@@ -79,7 +84,8 @@ static int load(struct file_store *f, json_t **doc, struct stamp *stamp, struct 
     return cv_keystore_document_parse(doc, cv_buf_view(&text), f->path, err);
 }
 
-static int list(struct cv_keystore *ks, struct cv_keystore_list *out, struct cv_error *err) {
+static int list(struct cv_keystore *ks, struct cv_keystore_list *out, struct cv_error *err)
+{
     struct file_store *f = self(ks);
     CV_JSON_AUTO json_t *doc = NULL;
     struct stamp stamp;
@@ -92,7 +98,8 @@ static int list(struct cv_keystore *ks, struct cv_keystore_list *out, struct cv_
     return rc;
 }
 
-static int store(struct file_store *f, const json_t *doc, struct cv_error *err) {
+static int store(struct file_store *f, const json_t *doc, struct cv_error *err)
+{
     CV_CLEANUP(cv_buf_free) struct cv_buf text;
     cv_buf_init(&text, CV_KEYSTORE_FILE_MAX);
     int rc = cv_json_dump_indent(&text, doc, 4);
@@ -104,13 +111,15 @@ static int store(struct file_store *f, const json_t *doc, struct cv_error *err) 
     return cv_file_replace(f->path, cv_buf_view(&text), 0600, err);
 }
 
-static void close_fd(const int *fd) {
+static void close_fd(const int *fd)
+{
     if (*fd >= 0)
         (void)close(*fd);
 }
 
 /* The first key makes the directory too. */
-static int take_lock(int *lock, const struct file_store *f, struct cv_error *err) {
+static int take_lock(int *lock, const struct file_store *f, struct cv_error *err)
+{
     int64_t deadline = cv_deadline(LOCK_WAIT_MS);
     int rc = cv_file_lock(lock, f->lock, deadline, err);
     const char *slash = strrchr(f->path, '/');
@@ -123,7 +132,8 @@ static int take_lock(int *lock, const struct file_store *f, struct cv_error *err
 }
 
 static int apply(struct cv_keystore *ks, const struct cv_keystore_change *changes, size_t n,
-                 struct cv_error *err) {
+                 struct cv_error *err)
+{
     struct file_store *f = self(ks);
     CV_CLEANUP(close_fd) int lock = -1;
     int rc = take_lock(&lock, f, err);
@@ -153,7 +163,8 @@ static int apply(struct cv_keystore *ks, const struct cv_keystore_change *change
 }
 
 static int note_path(char out[PATH_MAX], const struct file_store *f, const char *name,
-                     struct cv_error *err) {
+                     struct cv_error *err)
+{
     int n = snprintf(out, PATH_MAX, "%s.%s", f->path, name);
     if (n < 0 || n >= PATH_MAX)
         return cv_error_set(err, CV_ERR_LIMIT, "the path of the key store is too long");
@@ -161,20 +172,23 @@ static int note_path(char out[PATH_MAX], const struct file_store *f, const char 
 }
 
 static int note_get(struct cv_keystore *ks, const char *name, struct cv_buf *out,
-                    struct cv_error *err) {
+                    struct cv_error *err)
+{
     char path[PATH_MAX];
     int rc = note_path(path, self(ks), name, err);
     return rc != 0 ? rc : cv_file_read(out, path, err);
 }
 
 static int note_put(struct cv_keystore *ks, const char *name, struct cv_bytes content,
-                    struct cv_error *err) {
+                    struct cv_error *err)
+{
     char path[PATH_MAX];
     int rc = note_path(path, self(ks), name, err);
     return rc != 0 ? rc : cv_file_replace(path, content, 0600, err);
 }
 
-static void close_store(struct cv_keystore *ks) {
+static void close_store(struct cv_keystore *ks)
+{
     free(self(ks));
 }
 
@@ -187,7 +201,8 @@ static const struct cv_keystore_driver file_driver = {
     .note_put = note_put,
 };
 
-int cv_keystore_open_file(struct cv_keystore **out, const char *path, struct cv_error *err) {
+int cv_keystore_open_file(struct cv_keystore **out, const char *path, struct cv_error *err)
+{
     *out = NULL;
     if (path[0] == '\0' || strlen(path) >= PATH_MAX - 40)
         return cv_error_set(err, CV_ERR_CONFIG, "not a path for a key store");

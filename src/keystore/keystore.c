@@ -6,7 +6,8 @@
 
 #include "keystore/driver.h"
 
-bool cv_keystore_pkh_valid(struct cv_bytes text) {
+bool cv_keystore_pkh_valid(struct cv_bytes text)
+{
     for (size_t i = 0; i < text.n; i++) {
         uint8_t c = text.p[i];
         if ((c < '0' || c > '9') && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z'))
@@ -15,23 +16,27 @@ bool cv_keystore_pkh_valid(struct cv_bytes text) {
     return text.n > 0 && text.n < CV_KEYSTORE_PKH;
 }
 
-void cv_keystore_close(struct cv_keystore *ks) {
+void cv_keystore_close(struct cv_keystore *ks)
+{
     if (ks == NULL)
         return;
     free(ks->name);
     ks->driver->close(ks);
 }
 
-const char *cv_keystore_name(const struct cv_keystore *ks) {
+const char *cv_keystore_name(const struct cv_keystore *ks)
+{
     return ks->name;
 }
 
-int cv_keystore_list(struct cv_keystore *ks, struct cv_keystore_list *out, struct cv_error *err) {
+int cv_keystore_list(struct cv_keystore *ks, struct cv_keystore_list *out, struct cv_error *err)
+{
     *out = (struct cv_keystore_list){0};
     return ks->driver->list(ks, out, err);
 }
 
-static int check(const struct cv_keystore_change *c, struct cv_error *err) {
+static int check(const struct cv_keystore_change *c, struct cv_error *err)
+{
     if (!cv_keystore_pkh_valid(cv_bytes_str(c->pkh)))
         return cv_error_set(err, CV_ERR_INVALID, "not a public key hash");
     if (c->op == CV_KEYSTORE_MEMBER)
@@ -43,7 +48,8 @@ static int check(const struct cv_keystore_change *c, struct cv_error *err) {
 }
 
 int cv_keystore_apply(struct cv_keystore *ks, const struct cv_keystore_change *changes, size_t n,
-                      struct cv_error *err) {
+                      struct cv_error *err)
+{
     for (size_t i = 0; i < n; i++) {
         int rc = check(&changes[i], err);
         if (rc != 0)
@@ -52,11 +58,13 @@ int cv_keystore_apply(struct cv_keystore *ks, const struct cv_keystore_change *c
     return ks->driver->apply(ks, changes, n, err);
 }
 
-bool cv_keystore_changed(struct cv_keystore *ks) {
+bool cv_keystore_changed(struct cv_keystore *ks)
+{
     return ks->driver->changed(ks);
 }
 
-static int check_name(const char *name, struct cv_error *err) {
+static int check_name(const char *name, struct cv_error *err)
+{
     size_t n = strlen(name);
     for (size_t i = 0; i < n; i++) {
         if (name[i] < 'a' || name[i] > 'z')
@@ -68,13 +76,15 @@ static int check_name(const char *name, struct cv_error *err) {
 }
 
 int cv_keystore_note_get(struct cv_keystore *ks, const char *name, struct cv_buf *out,
-                         struct cv_error *err) {
+                         struct cv_error *err)
+{
     int rc = check_name(name, err);
     return rc != 0 ? rc : ks->driver->note_get(ks, name, out, err);
 }
 
 int cv_keystore_note_put(struct cv_keystore *ks, const char *name, struct cv_bytes content,
-                         struct cv_error *err) {
+                         struct cv_error *err)
+{
     int rc = check_name(name, err);
     if (rc == 0 && content.n > CV_KEYSTORE_NOTE_MAX)
         rc = cv_error_set(err, CV_ERR_LIMIT, "a note of the key store is at most %d bytes",
@@ -83,28 +93,31 @@ int cv_keystore_note_put(struct cv_keystore *ks, const char *name, struct cv_byt
 }
 
 int cv_keystore_put(struct cv_keystore *ks, const char *pkh, struct cv_bytes blob,
-                    const json_t *members, struct cv_error *err) {
+                    const json_t *members, struct cv_error *err)
+{
     struct cv_keystore_change c = {
         .op = CV_KEYSTORE_PUT, .pkh = pkh, .blob = blob, .members = members};
     return cv_keystore_apply(ks, &c, 1, err);
 }
 
 int cv_keystore_replace(struct cv_keystore *ks, const char *pkh, struct cv_bytes old,
-                        struct cv_bytes blob, struct cv_error *err) {
-    struct cv_keystore_change c = {
-        .op = CV_KEYSTORE_REPLACE, .pkh = pkh, .blob = blob, .old = old};
+                        struct cv_bytes blob, struct cv_error *err)
+{
+    struct cv_keystore_change c = {.op = CV_KEYSTORE_REPLACE, .pkh = pkh, .blob = blob, .old = old};
     return cv_keystore_apply(ks, &c, 1, err);
 }
 
-int cv_keystore_set_member(struct cv_keystore *ks, const char *pkh, const char *name,
-                           json_t *value, struct cv_error *err) {
+int cv_keystore_set_member(struct cv_keystore *ks, const char *pkh, const char *name, json_t *value,
+                           struct cv_error *err)
+{
     struct cv_keystore_change c = {
         .op = CV_KEYSTORE_MEMBER, .pkh = pkh, .name = name, .value = value};
     return cv_keystore_apply(ks, &c, 1, err);
 }
 
 int cv_keystore_get(struct cv_keystore *ks, const char *pkh, struct cv_keystore_entry *out,
-                    struct cv_error *err) {
+                    struct cv_error *err)
+{
     *out = (struct cv_keystore_entry){0};
     struct cv_keystore_list list;
     int rc = cv_keystore_list(ks, &list, err);
@@ -119,18 +132,20 @@ int cv_keystore_get(struct cv_keystore *ks, const char *pkh, struct cv_keystore_
     }
     cv_keystore_list_free(&list);
     if (out->members == NULL)
-        return cv_error_set(err, CV_ERR_NOT_FOUND, "%s has no key %.*s", ks->name,
-                            CV_KEYSTORE_PKH, pkh);
+        return cv_error_set(err, CV_ERR_NOT_FOUND, "%s has no key %.*s", ks->name, CV_KEYSTORE_PKH,
+                            pkh);
     return 0;
 }
 
-void cv_keystore_entry_free(struct cv_keystore_entry *e) {
+void cv_keystore_entry_free(struct cv_keystore_entry *e)
+{
     cv_buf_free(&e->blob);
     json_decref(e->members);
     *e = (struct cv_keystore_entry){0};
 }
 
-void cv_keystore_list_free(struct cv_keystore_list *list) {
+void cv_keystore_list_free(struct cv_keystore_list *list)
+{
     for (size_t i = 0; i < list->n; i++)
         cv_keystore_entry_free(&list->entries[i]);
     free(list->entries);

@@ -15,8 +15,8 @@
 #include "common/bytes.h"
 #include "json/json.h"
 
-#define CV_KEYSTORE_PKH 64          /* a public key hash as text, with its NUL */
-#define CV_KEYSTORE_BLOB_MAX 65536  /* bytes of one sealed blob */
+#define CV_KEYSTORE_PKH 64         /* a public key hash as text, with its NUL */
+#define CV_KEYSTORE_BLOB_MAX 65536 /* bytes of one sealed blob */
 #define CV_KEYSTORE_FILE_MAX (128u << 20)
 #define CV_KEYSTORE_NOTE_MAX 65536
 
@@ -94,8 +94,8 @@ int cv_keystore_put(struct cv_keystore *ks, const char *pkh, struct cv_bytes blo
                     const json_t *members, struct cv_error *err) CV_NODISCARD;
 int cv_keystore_replace(struct cv_keystore *ks, const char *pkh, struct cv_bytes old,
                         struct cv_bytes blob, struct cv_error *err) CV_NODISCARD;
-int cv_keystore_set_member(struct cv_keystore *ks, const char *pkh, const char *name,
-                           json_t *value, struct cv_error *err) CV_NODISCARD;
+int cv_keystore_set_member(struct cv_keystore *ks, const char *pkh, const char *name, json_t *value,
+                           struct cv_error *err) CV_NODISCARD;
 /* The first entry of PKH; *OUT is freed by cv_keystore_entry_free().
  * CV_ERR_NOT_FOUND. */
 int cv_keystore_get(struct cv_keystore *ks, const char *pkh, struct cv_keystore_entry *out,

@@ -26,19 +26,19 @@ enum cv_kmstool_command {
 
 struct cv_kmstool_options {
     enum cv_kmstool_command command;
-    const char *name;      /* of the command */
-    bool compatible;       /* called kmstool_enclave_cli: its exit statuses */
+    const char *name; /* of the command */
+    bool compatible;  /* called kmstool_enclave_cli: its exit statuses */
     bool json;
     bool verbose;
-    const char *region;    /* never NULL after parsing */
-    const char *endpoint;  /* a URL, or NULL */
-    const char *ca_file;   /* or NULL */
-    const char *nsm;       /* or NULL */
+    const char *region;   /* never NULL after parsing */
+    const char *endpoint; /* a URL, or NULL */
+    const char *ca_file;  /* or NULL */
+    const char *nsm;      /* or NULL */
     struct cv_addr proxy;
     unsigned timeout_s;
     char *access_key_id, *secret_access_key, *session_token; /* in argv: wiped there */
     bool credentials_stdin;
-    int credentials_fd;    /* -1 = none */
+    int credentials_fd; /* -1 = none */
     const char *ciphertext, *ciphertext_file;
     const char *plaintext, *plaintext_file;
     const char *key_id, *encryption_algorithm, *key_spec;

@@ -123,22 +123,32 @@ static int commands_of(int flag)
 {
     switch (flag) {
     case CIPHERTEXT:
-    case CIPHERTEXT_FILE: return CV_KMSTOOL_DECRYPT;
-    case ALGORITHM: return CV_KMSTOOL_DECRYPT;
+    case CIPHERTEXT_FILE:
+        return CV_KMSTOOL_DECRYPT;
+    case ALGORITHM:
+        return CV_KMSTOOL_DECRYPT;
     case PLAINTEXT:
-    case PLAINTEXT_FILE: return CV_KMSTOOL_ENCRYPT;
-    case KEY_ID: return CV_KMSTOOL_DECRYPT | CV_KMSTOOL_ENCRYPT | CV_KMSTOOL_GENKEY;
-    case KEY_SPEC: return CV_KMSTOOL_GENKEY;
-    case LENGTH: return CV_KMSTOOL_GENRANDOM;
-    case CONTEXT: return CV_KMSTOOL_DECRYPT | CV_KMSTOOL_ENCRYPT | CV_KMSTOOL_GENKEY;
+    case PLAINTEXT_FILE:
+        return CV_KMSTOOL_ENCRYPT;
+    case KEY_ID:
+        return CV_KMSTOOL_DECRYPT | CV_KMSTOOL_ENCRYPT | CV_KMSTOOL_GENKEY;
+    case KEY_SPEC:
+        return CV_KMSTOOL_GENKEY;
+    case LENGTH:
+        return CV_KMSTOOL_GENRANDOM;
+    case CONTEXT:
+        return CV_KMSTOOL_DECRYPT | CV_KMSTOOL_ENCRYPT | CV_KMSTOOL_GENKEY;
     case NONCE:
-    case USER_DATA: return CV_KMSTOOL_ATTEST;
+    case USER_DATA:
+        return CV_KMSTOOL_ATTEST;
     case NSM:
     case JSON:
     case VERBOSE:
     case VERSION:
-    case HELP: return CV_KMSTOOL_ALL;
-    default: return CV_KMSTOOL_KMS;
+    case HELP:
+        return CV_KMSTOOL_ALL;
+    default:
+        return CV_KMSTOOL_KMS;
     }
 }
 
@@ -204,26 +214,65 @@ static int take(struct cv_kmstool_options *o, int flag, char *value)
     unsigned fd;
     cv_error_clear(&err);
     switch (flag) {
-    case REGION: o->region = value; break;
-    case ENDPOINT: o->endpoint = value; break;
-    case CA_FILE: o->ca_file = value; break;
-    case NSM: o->nsm = value; break;
-    case CRED_STDIN: o->credentials_stdin = true; break;
-    case ACCESS_KEY: o->access_key_id = value; break;
-    case SECRET_KEY: o->secret_access_key = value; break;
-    case TOKEN: o->session_token = value; break;
-    case CIPHERTEXT: o->ciphertext = value; break;
-    case CIPHERTEXT_FILE: o->ciphertext_file = value; break;
-    case PLAINTEXT: o->plaintext = value; break;
-    case PLAINTEXT_FILE: o->plaintext_file = value; break;
-    case KEY_ID: o->key_id = value; break;
-    case ALGORITHM: o->encryption_algorithm = value; break;
-    case KEY_SPEC: o->key_spec = value; break;
-    case NONCE: o->nonce = value; break;
-    case USER_DATA: o->user_data = value; break;
-    case JSON: o->json = true; break;
-    case VERBOSE: o->verbose = true; break;
-    case CONTEXT: return add_context(o, value);
+    case REGION:
+        o->region = value;
+        break;
+    case ENDPOINT:
+        o->endpoint = value;
+        break;
+    case CA_FILE:
+        o->ca_file = value;
+        break;
+    case NSM:
+        o->nsm = value;
+        break;
+    case CRED_STDIN:
+        o->credentials_stdin = true;
+        break;
+    case ACCESS_KEY:
+        o->access_key_id = value;
+        break;
+    case SECRET_KEY:
+        o->secret_access_key = value;
+        break;
+    case TOKEN:
+        o->session_token = value;
+        break;
+    case CIPHERTEXT:
+        o->ciphertext = value;
+        break;
+    case CIPHERTEXT_FILE:
+        o->ciphertext_file = value;
+        break;
+    case PLAINTEXT:
+        o->plaintext = value;
+        break;
+    case PLAINTEXT_FILE:
+        o->plaintext_file = value;
+        break;
+    case KEY_ID:
+        o->key_id = value;
+        break;
+    case ALGORITHM:
+        o->encryption_algorithm = value;
+        break;
+    case KEY_SPEC:
+        o->key_spec = value;
+        break;
+    case NONCE:
+        o->nonce = value;
+        break;
+    case USER_DATA:
+        o->user_data = value;
+        break;
+    case JSON:
+        o->json = true;
+        break;
+    case VERBOSE:
+        o->verbose = true;
+        break;
+    case CONTEXT:
+        return add_context(o, value);
     case PROXY:
         if (cv_addr_parse(&o->proxy, value, &err) != 0)
             return usage(o, "--proxy: %s", cv_error_top(&err));
@@ -249,7 +298,8 @@ static int take(struct cv_kmstool_options *o, int flag, char *value)
         if (!number(&o->timeout_s, value, 1, 3600))
             return usage(o, "--timeout is a number of seconds from 1 to 3600");
         break;
-    default: return usage(o, "an unknown option");
+    default:
+        return usage(o, "an unknown option");
     }
     return -1;
 }
@@ -279,7 +329,8 @@ static int check(const struct cv_kmstool_options *o)
         if (o->key_id == NULL || (o->plaintext == NULL) == (o->plaintext_file == NULL))
             return usage(o, "encrypt wants --key-id, and --plaintext or --plaintext-file");
         break;
-    case CV_KMSTOOL_ATTEST: break;
+    case CV_KMSTOOL_ATTEST:
+        break;
     }
     if (!cv_aws_region_valid(o->region))
         return usage(o, "--region: this is no AWS region");

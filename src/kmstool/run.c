@@ -155,7 +155,9 @@ static int with_kms(struct tool *t, struct cv_error *err)
     if (rc != 0)
         return rc;
     switch (t->o->command) {
-    case CV_KMSTOOL_DECRYPT: rc = decrypt(t, &context, &recipient, err); break;
+    case CV_KMSTOOL_DECRYPT:
+        rc = decrypt(t, &context, &recipient, err);
+        break;
     case CV_KMSTOOL_GENKEY:
         rc = cv_kms_generate_data_key(t->kms, t->o->key_id, strstr(t->o->key_spec, "256") ? 32 : 16,
                                       &context, &recipient, &t->result, t->deadline, err);
@@ -163,7 +165,9 @@ static int with_kms(struct tool *t, struct cv_error *err)
     case CV_KMSTOOL_GENRANDOM:
         rc = cv_kms_generate_random(t->kms, t->o->length, &recipient, &t->result, t->deadline, err);
         break;
-    default: rc = encrypt(t, &context, err); break;
+    default:
+        rc = encrypt(t, &context, err);
+        break;
     }
     if (rc != 0 && t->nsm != NULL && strcmp(t->result.aws.code, "AccessDeniedException") == 0)
         print_registers(t);

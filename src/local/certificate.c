@@ -40,8 +40,8 @@ static bool set_subject(X509 *cert, const struct cv_local_name_part *parts)
             n = CN_MAX;
         /* countryName is a PrintableString by its definition; the rest is UTF-8. */
         int type = parts[i].nid == NID_countryName ? V_ASN1_PRINTABLESTRING : V_ASN1_UTF8STRING;
-        if (X509_NAME_add_entry_by_NID(name, parts[i].nid, type, (const unsigned char *)parts[i].value,
-                                       (int)n, -1, 0) != 1)
+        if (X509_NAME_add_entry_by_NID(name, parts[i].nid, type,
+                                       (const unsigned char *)parts[i].value, (int)n, -1, 0) != 1)
             return false;
     }
     return true;
@@ -90,7 +90,8 @@ static bool set_extensions(X509 *cert, X509 *issuer, const struct cv_local_certi
         return extend(cert, &ctx, NID_authority_key_identifier, "keyid:always") &&
                extend(cert, &ctx, NID_subject_key_identifier, "hash") &&
                extend(cert, &ctx, NID_key_usage, ca_usage) &&
-               (spec->crl_url == NULL || extend(cert, &ctx, NID_crl_distribution_points, spec->crl_url));
+               (spec->crl_url == NULL ||
+                extend(cert, &ctx, NID_crl_distribution_points, spec->crl_url));
     case CV_LOCAL_INSTANCE:
         return extend(cert, &ctx, NID_key_usage, "critical,keyCertSign") &&
                extend(cert, &ctx, NID_subject_key_identifier, "hash") &&

@@ -27,10 +27,10 @@ struct cv_local_certificate_spec {
     struct cv_local_name_part subject[CV_LOCAL_NAME_PARTS]; /* ended by nid 0 */
     int64_t not_before_ms;
     int64_t not_after_ms;
-    EVP_PKEY *key;           /* of the subject */
-    const X509 *issuer;      /* NULL = self-signed */
+    EVP_PKEY *key;      /* of the subject */
+    const X509 *issuer; /* NULL = self-signed */
     EVP_PKEY *issuer_key;
-    const char *crl_url;     /* NULL = none */
+    const char *crl_url; /* NULL = none */
 };
 
 EVP_PKEY *cv_local_key_new(void); /* P-384; NULL when OpenSSL fails */

@@ -38,10 +38,14 @@ const char cv_local_kms_usage[] =
 enum { O_STATE = 256, O_CA, O_ROOT, O_LISTEN, O_REGION, O_ACCOUNT, O_FAULT, O_JSON_LOG };
 
 static const struct option options[] = {
-    {"state", required_argument, NULL, O_STATE},   {"ca", required_argument, NULL, O_CA},
-    {"root", required_argument, NULL, O_ROOT},     {"listen", required_argument, NULL, O_LISTEN},
-    {"region", required_argument, NULL, O_REGION}, {"account", required_argument, NULL, O_ACCOUNT},
-    {"fault", required_argument, NULL, O_FAULT},   {"json-log", no_argument, NULL, O_JSON_LOG},
+    {"state", required_argument, NULL, O_STATE},
+    {"ca", required_argument, NULL, O_CA},
+    {"root", required_argument, NULL, O_ROOT},
+    {"listen", required_argument, NULL, O_LISTEN},
+    {"region", required_argument, NULL, O_REGION},
+    {"account", required_argument, NULL, O_ACCOUNT},
+    {"fault", required_argument, NULL, O_FAULT},
+    {"json-log", no_argument, NULL, O_JSON_LOG},
     {NULL, 0, NULL, 0},
 };
 
@@ -53,7 +57,8 @@ struct settings {
 
 static int usage_error(const char *what)
 {
-    fprintf(stderr, "claviger-local kms: %s\n(claviger-local kms --help shows the options)\n", what);
+    fprintf(stderr, "claviger-local kms: %s\n(claviger-local kms --help shows the options)\n",
+            what);
     return 2;
 }
 
@@ -62,26 +67,44 @@ static int read_options(struct settings *s, int argc, char **argv)
     int opt;
     while ((opt = getopt_long(argc, argv, "", options, NULL)) != -1) {
         switch (opt) {
-        case O_STATE: s->config.state_path = optarg; break;
-        case O_CA: s->ca = optarg; break;
-        case O_ROOT: s->config.root_path = optarg; break;
-        case O_LISTEN: s->listen = optarg; break;
-        case O_REGION: s->config.region = optarg; break;
-        case O_ACCOUNT: s->config.account = optarg; break;
-        case O_FAULT: s->config.fault_path = optarg; break;
-        case O_JSON_LOG: s->json_log = true; break;
-        default: return usage_error("an option is wrong");
+        case O_STATE:
+            s->config.state_path = optarg;
+            break;
+        case O_CA:
+            s->ca = optarg;
+            break;
+        case O_ROOT:
+            s->config.root_path = optarg;
+            break;
+        case O_LISTEN:
+            s->listen = optarg;
+            break;
+        case O_REGION:
+            s->config.region = optarg;
+            break;
+        case O_ACCOUNT:
+            s->config.account = optarg;
+            break;
+        case O_FAULT:
+            s->config.fault_path = optarg;
+            break;
+        case O_JSON_LOG:
+            s->json_log = true;
+            break;
+        default:
+            return usage_error("an option is wrong");
         }
     }
     if (optind != argc)
         return usage_error("it takes no arguments, only options");
     if (!s->config.state_path || !s->ca)
         return usage_error("--state and --ca are needed");
-    if (s->config.account && (strlen(s->config.account) != 12 ||
-                              strspn(s->config.account, "0123456789") != 12))
+    if (s->config.account &&
+        (strlen(s->config.account) != 12 || strspn(s->config.account, "0123456789") != 12))
         return usage_error("--account is a number of twelve digits");
     if (s->config.region && (!*s->config.region || strlen(s->config.region) > 40 ||
-        strspn(s->config.region, "abcdefghijklmnopqrstuvwxyz0123456789-") != strlen(s->config.region)))
+                             strspn(s->config.region, "abcdefghijklmnopqrstuvwxyz0123456789-") !=
+                                 strlen(s->config.region)))
         return usage_error("--region holds lower-case letters, digits and '-'");
     return 0;
 }

@@ -59,8 +59,8 @@ struct options {
 
 static int usage_error(const char *text, const char *what)
 {
-    fprintf(stderr, "claviger-local nsm: %s%s%s\n(claviger-local nsm --help shows the options)\n", text,
-            what != NULL ? ": " : "", what != NULL ? what : "");
+    fprintf(stderr, "claviger-local nsm: %s%s%s\n(claviger-local nsm --help shows the options)\n",
+            text, what != NULL ? ": " : "", what != NULL ? what : "");
     return 2;
 }
 
@@ -83,7 +83,8 @@ static bool set_pcr_pair(struct cv_local_nsm_config *config, const char *text)
 
     errno = 0;
     unsigned long index = strtoul(text, &end, 10);
-    if (errno != 0 || end == text || *end != '=' || text[0] < '0' || text[0] > '9' || index >= CV_LOCAL_PCRS)
+    if (errno != 0 || end == text || *end != '=' || text[0] < '0' || text[0] > '9' ||
+        index >= CV_LOCAL_PCRS)
         return false;
     return set_pcr(config, (unsigned)index, end + 1);
 }
@@ -98,8 +99,25 @@ static bool set_hex(struct cv_buf *buf, bool *has, const char *hex)
            cv_buf_append(buf, bytes, n) == 0;
 }
 
-enum { O_DIR = 256, O_SOCKET, O_MEASURE, O_PCR0, O_PCR, O_ROLE, O_INSTANCE, O_MODULE, O_REGION, O_DEBUG,
-       O_INDEFINITE, O_TAGGED, O_NO_ENTROPY, O_DOCUMENT, O_USER_DATA, O_NONCE, O_PUBLIC_KEY };
+enum {
+    O_DIR = 256,
+    O_SOCKET,
+    O_MEASURE,
+    O_PCR0,
+    O_PCR,
+    O_ROLE,
+    O_INSTANCE,
+    O_MODULE,
+    O_REGION,
+    O_DEBUG,
+    O_INDEFINITE,
+    O_TAGGED,
+    O_NO_ENTROPY,
+    O_DOCUMENT,
+    O_USER_DATA,
+    O_NONCE,
+    O_PUBLIC_KEY
+};
 
 static const struct option long_options[] = {
     {"dir", required_argument, NULL, O_DIR},
@@ -126,8 +144,12 @@ static const struct option long_options[] = {
 static int take_option(struct options *o, int c)
 {
     switch (c) {
-    case O_DIR: o->dir = optarg; break;
-    case O_SOCKET: o->socket = optarg; break;
+    case O_DIR:
+        o->dir = optarg;
+        break;
+    case O_SOCKET:
+        o->socket = optarg;
+        break;
     case O_MEASURE:
         if (o->file_count == MAX_FILES)
             return usage_error("too many files to measure", NULL);
@@ -141,15 +163,33 @@ static int take_option(struct options *o, int c)
         if (!set_pcr_pair(&o->config, optarg))
             return usage_error("--pcr wants N=HEX with N from 0 to 31 and 96 hex digits", optarg);
         break;
-    case O_ROLE: o->config.role_arn = optarg; break;
-    case O_INSTANCE: o->config.instance_id = optarg; break;
-    case O_MODULE: o->config.module_id = optarg; break;
-    case O_REGION: o->config.region = optarg; break;
-    case O_DEBUG: o->config.debug_mode = true; break;
-    case O_INDEFINITE: o->config.indefinite = true; break;
-    case O_TAGGED: o->config.tagged = true; break;
-    case O_NO_ENTROPY: o->config.fault_no_entropy = true; break;
-    case O_DOCUMENT: o->document = optarg; break;
+    case O_ROLE:
+        o->config.role_arn = optarg;
+        break;
+    case O_INSTANCE:
+        o->config.instance_id = optarg;
+        break;
+    case O_MODULE:
+        o->config.module_id = optarg;
+        break;
+    case O_REGION:
+        o->config.region = optarg;
+        break;
+    case O_DEBUG:
+        o->config.debug_mode = true;
+        break;
+    case O_INDEFINITE:
+        o->config.indefinite = true;
+        break;
+    case O_TAGGED:
+        o->config.tagged = true;
+        break;
+    case O_NO_ENTROPY:
+        o->config.fault_no_entropy = true;
+        break;
+    case O_DOCUMENT:
+        o->document = optarg;
+        break;
     case O_USER_DATA:
         if (!set_hex(&o->user_data, &o->has_user_data, optarg))
             return usage_error("--user-data wants hex digits", optarg);
@@ -158,8 +198,11 @@ static int take_option(struct options *o, int c)
         if (!set_hex(&o->nonce, &o->has_nonce, optarg))
             return usage_error("--nonce wants hex digits", optarg);
         break;
-    case O_PUBLIC_KEY: o->public_key = optarg; break;
-    default: return usage_error("unknown option, or one without its value", NULL);
+    case O_PUBLIC_KEY:
+        o->public_key = optarg;
+        break;
+    default:
+        return usage_error("unknown option, or one without its value", NULL);
     }
     return 0;
 }
@@ -197,8 +240,8 @@ static int measure(struct options *o, struct cv_error *err)
         unsigned index = registers[i].index;
         if (o->config.pcr_mask >> index & 1)
             continue;
-        int rc = cv_local_measure(o->config.pcr[index], o->files + registers[i].first, registers[i].count,
-                                  err);
+        int rc = cv_local_measure(o->config.pcr[index], o->files + registers[i].first,
+                                  registers[i].count, err);
         if (rc != 0)
             return rc;
         o->config.pcr_mask |= UINT32_C(1) << index;
@@ -265,7 +308,8 @@ static void warn_zero(struct cv_local_nsm *nsm)
 
     cv_local_nsm_pcr(nsm, 0, pcr0);
     if (memcmp(pcr0, zeros, sizeof zeros) == 0)
-        cv_log(CV_LOG_WARN, "PCR0 is all zeros: verifiers take this for an enclave in debug mode", NULL);
+        cv_log(CV_LOG_WARN, "PCR0 is all zeros: verifiers take this for an enclave in debug mode",
+               NULL);
 }
 
 static int serve(const struct options *o, struct cv_local_nsm *nsm, struct cv_error *err)

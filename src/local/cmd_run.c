@@ -54,7 +54,8 @@ static const struct option long_options[] = {
 
 static int usage_error(const char *what)
 {
-    fprintf(stderr, "claviger-local run: %s\n(claviger-local run --help shows the options)\n", what);
+    fprintf(stderr, "claviger-local run: %s\n(claviger-local run --help shows the options)\n",
+            what);
     return 2;
 }
 
@@ -70,23 +71,40 @@ static int take(struct cv_run_options *o, int opt)
 {
     char *end;
     switch (opt) {
-    case O_DIR: o->dir = optarg; return *optarg ? 0 : usage_error("--dir has no name");
-    case O_ENV: return append(&o->env, optarg);
-    case O_FILE: return append(&o->file, optarg);
-    case O_EXPOSE: return append(&o->expose, optarg);
-    case O_NO_EXPOSE: o->no_expose = true; return 0;
+    case O_DIR:
+        o->dir = optarg;
+        return *optarg ? 0 : usage_error("--dir has no name");
+    case O_ENV:
+        return append(&o->env, optarg);
+    case O_FILE:
+        return append(&o->file, optarg);
+    case O_EXPOSE:
+        return append(&o->expose, optarg);
+    case O_NO_EXPOSE:
+        o->no_expose = true;
+        return 0;
     case O_PCR0:
         o->pcr0 = optarg;
         return strlen(optarg) == 96 && strspn(optarg, "0123456789abcdefABCDEF") == 96
-                   ? 0 : usage_error("--pcr0 has 96 hex digits");
-    case O_DEBUG: o->debug_mode = true; return 0;
+                   ? 0
+                   : usage_error("--pcr0 has 96 hex digits");
+    case O_DEBUG:
+        o->debug_mode = true;
+        return 0;
     case O_STOP:
         o->stop_seconds = (unsigned)strtoul(optarg, &end, 10);
         return *optarg >= '0' && *optarg <= '9' && !*end && o->stop_seconds >= 1 &&
-               o->stop_seconds <= 3600 ? 0 : usage_error("--stop-timeout is a number of seconds");
-    case O_INIT: o->init = optarg; return 0;
-    case O_JSON: o->json = true; return 0;
-    default: return usage_error("an option is wrong");
+                       o->stop_seconds <= 3600
+                   ? 0
+                   : usage_error("--stop-timeout is a number of seconds");
+    case O_INIT:
+        o->init = optarg;
+        return 0;
+    case O_JSON:
+        o->json = true;
+        return 0;
+    default:
+        return usage_error("an option is wrong");
     }
 }
 

@@ -211,8 +211,8 @@ static void get(const struct s3 *s, const struct place *p, struct cv_local_web_r
         return;
     }
     r->status = 200;
-    json_object_foreach(json_object_get(meta, "headers"), name, value)(void)
-        cv_local_web_header(r, name, json_string_value(value));
+    json_object_foreach (json_object_get(meta, "headers"), name, value)
+        (void)cv_local_web_header(r, name, json_string_value(value));
     const char *etag = json_string_value(json_object_get(meta, "etag"));
     tell_version(r, version, etag != NULL ? etag : "");
 }

@@ -43,8 +43,19 @@ const char cv_local_up_usage[] =
     "for AWS's tools; DIR/kms.fault makes the KMS fail on demand (claviger-local(1)).\n"
     "example: claviger-local up --dir /tmp/claviger & claviger -c /tmp/claviger/signatory.yaml serve\n";
 
-enum { O_DIR = 256, O_REGION, O_VERSION, O_UNPINNED, O_PCR0, O_DEBUG, O_ACCEPT, O_NO_RESTART,
-       O_ENCLAVE, O_JSON_LOG, O_SETTING };
+enum {
+    O_DIR = 256,
+    O_REGION,
+    O_VERSION,
+    O_UNPINNED,
+    O_PCR0,
+    O_DEBUG,
+    O_ACCEPT,
+    O_NO_RESTART,
+    O_ENCLAVE,
+    O_JSON_LOG,
+    O_SETTING
+};
 
 static const struct option long_options[] = {
     {"dir", required_argument, NULL, O_DIR},
@@ -79,16 +90,33 @@ static int read_options(struct cv_up_options *o, int argc, char **argv)
     size_t n = 0;
     while ((opt = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
         switch (opt) {
-        case O_DIR: o->dir = optarg; break;
-        case O_REGION: o->region = optarg; break;
-        case O_UNPINNED: o->unpinned = true; break;
-        case O_DEBUG: o->debug_mode = true; break;
-        case O_ACCEPT: o->accept_image = true; break;
-        case O_NO_RESTART: o->no_restart = true; break;
-        case O_ENCLAVE: o->enclave = optarg; break;
-        case O_JSON_LOG: o->json_log = true; break;
+        case O_DIR:
+            o->dir = optarg;
+            break;
+        case O_REGION:
+            o->region = optarg;
+            break;
+        case O_UNPINNED:
+            o->unpinned = true;
+            break;
+        case O_DEBUG:
+            o->debug_mode = true;
+            break;
+        case O_ACCEPT:
+            o->accept_image = true;
+            break;
+        case O_NO_RESTART:
+            o->no_restart = true;
+            break;
+        case O_ENCLAVE:
+            o->enclave = optarg;
+            break;
+        case O_JSON_LOG:
+            o->json_log = true;
+            break;
         case O_SETTING:
-            if (o->setting_count == CV_UP_SETTINGS_MAX || !strchr(optarg, '=') || strchr(optarg, '\n'))
+            if (o->setting_count == CV_UP_SETTINGS_MAX || !strchr(optarg, '=') ||
+                strchr(optarg, '\n'))
                 return usage_error("--setting is KEY=VALUE, at most 8 times");
             o->settings[o->setting_count++] = optarg;
             break;

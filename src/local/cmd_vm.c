@@ -41,8 +41,25 @@ const char cv_local_vm_usage[] =
     "the enclave connects to at the same form of address.\n"
     "example: claviger-local vm run signer.eif --debug-mode --attach-console\n";
 
-enum { O_MEMORY = 256, O_CPUS, O_CID, O_DEBUG, O_CONSOLE, O_ATTACH, O_DIR, O_NAME, O_NSM, O_ROLE,
-       O_INSTANCE, O_ROOT, O_ACCEL, O_HEARTBEAT, O_NO_NSM, O_NO_ENTROPY, O_JSON_LOG };
+enum {
+    O_MEMORY = 256,
+    O_CPUS,
+    O_CID,
+    O_DEBUG,
+    O_CONSOLE,
+    O_ATTACH,
+    O_DIR,
+    O_NAME,
+    O_NSM,
+    O_ROLE,
+    O_INSTANCE,
+    O_ROOT,
+    O_ACCEL,
+    O_HEARTBEAT,
+    O_NO_NSM,
+    O_NO_ENTROPY,
+    O_JSON_LOG
+};
 
 static const struct option long_options[] = {
     {"memory", required_argument, NULL, O_MEMORY},
@@ -89,29 +106,58 @@ static int take_option(struct cv_vm_options *o, int c)
 {
     switch (c) {
     case O_MEMORY:
-        return number(&o->memory, optarg, 32, 1u << 20) ? 0 : usage_error("--memory is 32 MiB or more");
-    case O_CPUS: return number(&o->cpus, optarg, 1, 64) ? 0 : usage_error("--cpus is 1 to 64");
+        return number(&o->memory, optarg, 32, 1u << 20) ? 0
+                                                        : usage_error("--memory is 32 MiB or more");
+    case O_CPUS:
+        return number(&o->cpus, optarg, 1, 64) ? 0 : usage_error("--cpus is 1 to 64");
     case O_CID:
         return number(&o->cid, optarg, 4, UINT32_MAX - 1) ? 0 : usage_error("--cid is 4 or more");
     case O_HEARTBEAT:
-        return number(&o->heartbeat_s, optarg, 0, 3600) ? 0 : usage_error("--heartbeat is 0 to 3600");
+        return number(&o->heartbeat_s, optarg, 0, 3600) ? 0
+                                                        : usage_error("--heartbeat is 0 to 3600");
     case O_ACCEL:
         o->accel = optarg;
         return strcmp(optarg, "kvm") == 0 || strcmp(optarg, "tcg") == 0
-                   ? 0 : usage_error("--accel is kvm or tcg");
-    case O_DEBUG: o->debug_mode = o->console = true; return 0;
-    case O_CONSOLE: o->console = true; return 0;
-    case O_ATTACH: o->attach = true; return 0;
-    case O_DIR: o->dir = optarg; return 0;
-    case O_NAME: o->name = optarg; return 0;
-    case O_NSM: o->nsm_dir = optarg; return 0;
-    case O_ROLE: o->nsm.role_arn = optarg; return 0;
-    case O_INSTANCE: o->nsm.instance_id = optarg; return 0;
-    case O_ROOT: o->root = optarg; return 0;
-    case O_NO_NSM: o->no_nsm = true; return 0;
-    case O_NO_ENTROPY: o->nsm.fault_no_entropy = true; return 0;
-    case O_JSON_LOG: o->json_log = true; return 0;
-    default: return usage_error("unknown option, or one without its value");
+                   ? 0
+                   : usage_error("--accel is kvm or tcg");
+    case O_DEBUG:
+        o->debug_mode = o->console = true;
+        return 0;
+    case O_CONSOLE:
+        o->console = true;
+        return 0;
+    case O_ATTACH:
+        o->attach = true;
+        return 0;
+    case O_DIR:
+        o->dir = optarg;
+        return 0;
+    case O_NAME:
+        o->name = optarg;
+        return 0;
+    case O_NSM:
+        o->nsm_dir = optarg;
+        return 0;
+    case O_ROLE:
+        o->nsm.role_arn = optarg;
+        return 0;
+    case O_INSTANCE:
+        o->nsm.instance_id = optarg;
+        return 0;
+    case O_ROOT:
+        o->root = optarg;
+        return 0;
+    case O_NO_NSM:
+        o->no_nsm = true;
+        return 0;
+    case O_NO_ENTROPY:
+        o->nsm.fault_no_entropy = true;
+        return 0;
+    case O_JSON_LOG:
+        o->json_log = true;
+        return 0;
+    default:
+        return usage_error("unknown option, or one without its value");
     }
 }
 
@@ -147,7 +193,8 @@ static int run(struct cv_vm_options *o, struct cv_error *err)
 {
     char name[128], image[PATH_MAX];
     if (o->attach && !o->console)
-        return cv_error_set(err, CV_ERR_CONFIG, "--attach-console needs --debug-mode, or --console");
+        return cv_error_set(err, CV_ERR_CONFIG,
+                            "--attach-console needs --debug-mode, or --console");
     if (realpath(o->image, image) == NULL)
         return cv_error_errno(err, CV_ERR_NOT_FOUND, errno, "the image %s", o->image);
     o->image = image;
@@ -180,8 +227,11 @@ static int act(const char *verb, struct cv_vm_options *o, struct cv_error *err)
 int cv_local_cmd_vm(int argc, char **argv)
 {
     static const char *const verbs[] = {"run", "describe", "console", "terminate"};
-    struct cv_vm_options o = {.memory = CV_VM_DEFAULT_MEMORY, .cpus = 1, .cid = CV_VM_DEFAULT_CID,
-                              .heartbeat_s = 60, .root = getenv("CLAVIGER_VM_ROOT")};
+    struct cv_vm_options o = {.memory = CV_VM_DEFAULT_MEMORY,
+                              .cpus = 1,
+                              .cid = CV_VM_DEFAULT_CID,
+                              .heartbeat_s = 60,
+                              .root = getenv("CLAVIGER_VM_ROOT")};
     struct cv_error err;
     char dir[PATH_MAX];
     const char *verb = NULL;

@@ -45,8 +45,9 @@ struct cv_local_identity {
     struct issued at[LEVELS];
 };
 
-int cv_local_identity_new(struct cv_local_identity **out, struct cv_local_pki *pki, const char *region,
-                          const char *instance_id, const char *module_id, struct cv_error *err)
+int cv_local_identity_new(struct cv_local_identity **out, struct cv_local_pki *pki,
+                          const char *region, const char *instance_id, const char *module_id,
+                          struct cv_error *err)
 {
     *out = NULL;
     if (strlen(region) == 0 || strlen(region) > REGION_MAX)
@@ -98,15 +99,22 @@ static void name_for(const struct cv_local_identity *id, enum level level, char 
                      struct cv_local_name_part parts[CV_LOCAL_NAME_PARTS])
 {
     static const struct cv_local_name_part regional[] = {
-        {NID_countryName, "US"}, {NID_organizationName, CV_LOCAL_ORGANIZATION},
-        {NID_organizationalUnitName, "Not AWS"}, {NID_commonName, NULL}};
-    static const struct cv_local_name_part zonal[] = {
-        {NID_commonName, NULL}, {NID_organizationalUnitName, "Not AWS"},
-        {NID_organizationName, CV_LOCAL_ORGANIZATION}, {NID_countryName, "US"},
-        {NID_stateOrProvinceName, "WA"}, {NID_localityName, "Seattle"}};
+        {NID_countryName, "US"},
+        {NID_organizationName, CV_LOCAL_ORGANIZATION},
+        {NID_organizationalUnitName, "Not AWS"},
+        {NID_commonName, NULL}};
+    static const struct cv_local_name_part zonal[] = {{NID_commonName, NULL},
+                                                      {NID_organizationalUnitName, "Not AWS"},
+                                                      {NID_organizationName, CV_LOCAL_ORGANIZATION},
+                                                      {NID_countryName, "US"},
+                                                      {NID_stateOrProvinceName, "WA"},
+                                                      {NID_localityName, "Seattle"}};
     static const struct cv_local_name_part machine[] = {
-        {NID_countryName, "US"}, {NID_stateOrProvinceName, "Washington"}, {NID_localityName, "Seattle"},
-        {NID_organizationName, CV_LOCAL_ORGANIZATION}, {NID_organizationalUnitName, "Not AWS"},
+        {NID_countryName, "US"},
+        {NID_stateOrProvinceName, "Washington"},
+        {NID_localityName, "Seattle"},
+        {NID_organizationName, CV_LOCAL_ORGANIZATION},
+        {NID_organizationalUnitName, "Not AWS"},
         {NID_commonName, NULL}};
     uint8_t random[8];
     char hex[17];
@@ -138,7 +146,8 @@ static void name_for(const struct cv_local_identity *id, enum level level, char 
     }
 }
 
-static int issue(struct cv_local_identity *id, enum level level, int64_t now_ms, struct cv_error *err)
+static int issue(struct cv_local_identity *id, enum level level, int64_t now_ms,
+                 struct cv_error *err)
 {
     struct issued *c = &id->at[level];
     char text[TEXT_SIZE];
@@ -148,7 +157,8 @@ static int issue(struct cv_local_identity *id, enum level level, int64_t now_ms,
         .not_after_ms = now_ms + levels[level].life_ms,
         .issuer = level == REGIONAL ? id->pki->cert : id->at[level - 1].cert,
         .issuer_key = level == REGIONAL ? id->pki->key : id->at[level - 1].key,
-        .crl_url = "URI:http://crl.claviger-local.invalid/crl/00000000-0000-0000-0000-000000000000.crl",
+        .crl_url =
+            "URI:http://crl.claviger-local.invalid/crl/00000000-0000-0000-0000-000000000000.crl",
     };
 
     issued_clear(c);
@@ -172,7 +182,8 @@ int cv_local_identity_refresh(struct cv_local_identity *id, int64_t now_ms, stru
 
     for (enum level i = REGIONAL; i < LEVELS; i++) {
         const struct issued *c = &id->at[i];
-        if (again || c->cert == NULL || now_ms < c->not_before_ms || now_ms > c->not_after_ms - SPARE_MS) {
+        if (again || c->cert == NULL || now_ms < c->not_before_ms ||
+            now_ms > c->not_after_ms - SPARE_MS) {
             int rc = issue(id, i, now_ms, err);
             if (rc != 0)
                 return rc;

@@ -35,14 +35,30 @@ static const struct operation {
     {"GenerateDataKeyWithoutPlaintext", cv_local_op_generate_data_key_without_plaintext},
     {"GenerateRandom", cv_local_op_generate_random},
     /* Refused clearly rather than half done. */
-    {"CreateGrant", NULL}, {"ListGrants", NULL}, {"RetireGrant", NULL}, {"RevokeGrant", NULL},
-    {"ListRetirableGrants", NULL}, {"ReEncrypt", NULL}, {"Sign", NULL}, {"Verify", NULL},
-    {"GenerateMac", NULL}, {"VerifyMac", NULL}, {"GetPublicKey", NULL},
-    {"DeriveSharedSecret", NULL}, {"GenerateDataKeyPair", NULL},
-    {"GenerateDataKeyPairWithoutPlaintext", NULL}, {"ScheduleKeyDeletion", NULL},
-    {"CancelKeyDeletion", NULL}, {"UpdateAlias", NULL}, {"UpdateKeyDescription", NULL},
-    {"TagResource", NULL}, {"UntagResource", NULL}, {"ListResourceTags", NULL},
-    {"EnableKeyRotation", NULL}, {"DisableKeyRotation", NULL}, {"GetKeyRotationStatus", NULL},
+    {"CreateGrant", NULL},
+    {"ListGrants", NULL},
+    {"RetireGrant", NULL},
+    {"RevokeGrant", NULL},
+    {"ListRetirableGrants", NULL},
+    {"ReEncrypt", NULL},
+    {"Sign", NULL},
+    {"Verify", NULL},
+    {"GenerateMac", NULL},
+    {"VerifyMac", NULL},
+    {"GetPublicKey", NULL},
+    {"DeriveSharedSecret", NULL},
+    {"GenerateDataKeyPair", NULL},
+    {"GenerateDataKeyPairWithoutPlaintext", NULL},
+    {"ScheduleKeyDeletion", NULL},
+    {"CancelKeyDeletion", NULL},
+    {"UpdateAlias", NULL},
+    {"UpdateKeyDescription", NULL},
+    {"TagResource", NULL},
+    {"UntagResource", NULL},
+    {"ListResourceTags", NULL},
+    {"EnableKeyRotation", NULL},
+    {"DisableKeyRotation", NULL},
+    {"GetKeyRotationStatus", NULL},
 };
 
 int64_t cv_local_now(const struct cv_local_kms *kms)
@@ -68,7 +84,8 @@ int cv_local_kms_new(struct cv_local_kms **out, const struct cv_local_kms_config
     kms->clock_ctx = config->clock_ctx;
     cv_buf_init(&kms->root, 65536);
     int rc = config->fault_path && !(kms->faults.path = strdup(config->fault_path))
-                 ? cv_error_set(err, CV_ERR_NOMEM, "no memory for the KMS stand-in") : 0;
+                 ? cv_error_set(err, CV_ERR_NOMEM, "no memory for the KMS stand-in")
+                 : 0;
     if (!rc && config->root_path)
         rc = cv_file_read(&kms->root, config->root_path, err);
     if (!rc && config->state_path)
@@ -156,11 +173,11 @@ static void log_call(const struct cv_local_kms_call *c, const struct cv_local_km
 {
     const struct cv_local_recipient *rc = &c->recipient;
     cv_log(c->status ? CV_LOG_WARN : CV_LOG_INFO, c->status ? "KMS refused" : "KMS answered",
-           "action", c->action ? c->action : "", "principal", c->who ? c->who->arn : "",
-           "key", c->key ? c->key->arn : "", "error", c->status ? c->code : "",
-           "message", c->message, "decision", c->decision,
-           "attested", rc->present ? (rc->pcr0[0] ? rc->pcr0 : "no valid document") : "no",
-           "module", rc->module_id, "request_id", r->request_id, NULL);
+           "action", c->action ? c->action : "", "principal", c->who ? c->who->arn : "", "key",
+           c->key ? c->key->arn : "", "error", c->status ? c->code : "", "message", c->message,
+           "decision", c->decision, "attested",
+           rc->present ? (rc->pcr0[0] ? rc->pcr0 : "no valid document") : "no", "module",
+           rc->module_id, "request_id", r->request_id, NULL);
 }
 
 /* An operation that KMS would answer with an object or with nothing. */
@@ -213,7 +230,8 @@ void cv_local_kms_dispatch(struct cv_local_kms *kms, const struct cv_local_princ
 }
 
 /* What comes before the operation's own logic. */
-static const struct operation *admit(struct cv_local_kms_call *c, const struct cv_http_message *request)
+static const struct operation *admit(struct cv_local_kms_call *c,
+                                     const struct cv_http_message *request)
 {
     const char *target = cv_http_header(request, "x-amz-target");
     const char *type = cv_http_header(request, "content-type");

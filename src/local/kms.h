@@ -15,16 +15,16 @@
 #include "local/kms_state.h"
 #include "transport/tls.h"
 
-#define CV_LOCAL_KMS_BODY_MAX (1u << 20)             /* bytes of a request or a reply */
-#define CV_LOCAL_KMS_FRESH_MS (5 * 60 * 1000)        /* age of an attestation document */
-#define CV_LOCAL_KMS_SKEW_MS (5 * 60 * 1000)         /* of X-Amz-Date, as AWS has it */
+#define CV_LOCAL_KMS_BODY_MAX (1u << 20)      /* bytes of a request or a reply */
+#define CV_LOCAL_KMS_FRESH_MS (5 * 60 * 1000) /* age of an attestation document */
+#define CV_LOCAL_KMS_SKEW_MS (5 * 60 * 1000)  /* of X-Amz-Date, as AWS has it */
 
 struct cv_local_kms_config {
-    const char *state_path;   /* kms.json; made when absent */
-    const char *region;       /* of a new state; NULL = "us-west-2" */
-    const char *account;      /* of a new state; NULL = "111122223333" */
-    const char *root_path;    /* PEM of the attestation root; NULL: every Recipient is refused */
-    const char *fault_path;   /* read again for each request; NULL = none */
+    const char *state_path;      /* kms.json; made when absent */
+    const char *region;          /* of a new state; NULL = "us-west-2" */
+    const char *account;         /* of a new state; NULL = "111122223333" */
+    const char *root_path;       /* PEM of the attestation root; NULL: every Recipient is refused */
+    const char *fault_path;      /* read again for each request; NULL = none */
     int64_t (*clock)(void *ctx); /* Unix ms; NULL = the system's clock */
     void *clock_ctx;
 };
@@ -38,19 +38,19 @@ struct cv_local_kms_state *cv_local_kms_state(struct cv_local_kms *kms);
 /* What is to be sent, and how badly. */
 enum cv_local_kms_sending {
     CV_LOCAL_SEND_WHOLE,
-    CV_LOCAL_SEND_HALF,   /* the head, half of the body, then the connection is closed */
-    CV_LOCAL_SEND_NOTHING,/* closed without a reply */
-    CV_LOCAL_SEND_HANG,   /* no reply, the connection stays open until the peer leaves */
-    CV_LOCAL_SEND_SLOWLY, /* one byte at a time */
+    CV_LOCAL_SEND_HALF,    /* the head, half of the body, then the connection is closed */
+    CV_LOCAL_SEND_NOTHING, /* closed without a reply */
+    CV_LOCAL_SEND_HANG,    /* no reply, the connection stays open until the peer leaves */
+    CV_LOCAL_SEND_SLOWLY,  /* one byte at a time */
 };
 
 struct cv_local_kms_reply {
     int status;
     char request_id[37];
-    char error[64];          /* AWS's error name; "" when it went well */
+    char error[64]; /* AWS's error name; "" when it went well */
     const char *content_type;
-    int64_t date_ms;         /* for the Date header: the stand-in's clock */
-    int64_t delay_ms;        /* wait so long first */
+    int64_t date_ms;  /* for the Date header: the stand-in's clock */
+    int64_t delay_ms; /* wait so long first */
     enum cv_local_kms_sending sending;
     struct cv_buf body;
 };

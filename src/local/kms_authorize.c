@@ -52,8 +52,12 @@ static void ask(struct cv_local_kms_call *c, struct verdict *v, const char *acti
     char full[96];
     snprintf(full, sizeof full, "kms:%s", action);
     struct cv_policy_request req = {
-        .action = full, .resource = key ? key->arn : "*", .principal_arn = c->who->arn,
-        .role_arn = c->who->role_arn, .attrs = c->context.attrs, .n_attrs = c->context.n,
+        .action = full,
+        .resource = key ? key->arn : "*",
+        .principal_arn = c->who->arn,
+        .role_arn = c->who->role_arn,
+        .attrs = c->context.attrs,
+        .n_attrs = c->context.n,
     };
     ask_identity(&v->identity, c->who, &req);
     if (policy) {

@@ -83,16 +83,15 @@ int cv_local_blob_seal(struct cv_buf *out, const struct cv_local_key *key, const
 
 int cv_local_blob_key_id(char id[CV_LOCAL_KMS_ID], struct cv_bytes blob)
 {
-    if (blob.n < OVERHEAD || blob.n > CV_LOCAL_BLOB_MAX ||
-        memcmp(blob.p, MAGIC, sizeof MAGIC - 1))
+    if (blob.n < OVERHEAD || blob.n > CV_LOCAL_BLOB_MAX || memcmp(blob.p, MAGIC, sizeof MAGIC - 1))
         return CV_ERR_INVALID;
     memcpy(id, blob.p + sizeof MAGIC - 1, CV_LOCAL_KMS_ID - 1);
     id[CV_LOCAL_KMS_ID - 1] = '\0';
     return 0;
 }
 
-int cv_local_blob_open(struct cv_secret *out, const struct cv_local_key *key,
-                       const json_t *context, struct cv_bytes blob)
+int cv_local_blob_open(struct cv_secret *out, const struct cv_local_key *key, const json_t *context,
+                       struct cv_bytes blob)
 {
     struct cv_buf CV_CLEANUP(cv_buf_free) aad;
     char id[CV_LOCAL_KMS_ID];

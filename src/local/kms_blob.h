@@ -26,7 +26,7 @@ int cv_local_blob_seal(struct cv_buf *out, const struct cv_local_key *key, const
 /* The id of the key that sealed it; CV_ERR_INVALID when it is no blob of ours. */
 int cv_local_blob_key_id(char id[CV_LOCAL_KMS_ID], struct cv_bytes blob) CV_NODISCARD;
 /* CV_ERR_CRYPTO: changed, another key, or another context. */
-int cv_local_blob_open(struct cv_secret *out, const struct cv_local_key *key,
-                       const json_t *context, struct cv_bytes blob) CV_NODISCARD;
+int cv_local_blob_open(struct cv_secret *out, const struct cv_local_key *key, const json_t *context,
+                       struct cv_bytes blob) CV_NODISCARD;
 
 #endif

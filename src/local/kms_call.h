@@ -17,7 +17,7 @@ struct cv_local_kms {
     pthread_mutex_t lock; /* over all below */
     struct cv_local_kms_state state;
     struct cv_local_faults faults;
-    struct cv_buf root;   /* the attestation root, PEM; empty = none */
+    struct cv_buf root; /* the attestation root, PEM; empty = none */
     int64_t (*clock)(void *ctx);
     void *clock_ctx;
 };
@@ -44,7 +44,7 @@ struct cv_local_kms_call {
     /* For the log line. */
     const struct cv_local_key *key;
     struct cv_local_recipient recipient;
-    struct cv_policy_context context;     /* condition keys */
+    struct cv_policy_context context; /* condition keys */
     char decision[1024];
     /* The refusal, when status is not 0. */
     int status;

@@ -18,9 +18,14 @@ struct known {
     struct cv_local_fault fault;
 };
 
-#define AWS_ERROR(status_, code_, message_) \
-    {.kind = CV_FAULT_ERROR, .status = (status_), .code = (code_), .message = (message_)}
-#define CMS_SHAPE(shape_) {.kind = CV_FAULT_CMS, .shape = (shape_)}
+#define AWS_ERROR(status_, code_, message_)                                                 \
+    {                                                                                       \
+        .kind = CV_FAULT_ERROR, .status = (status_), .code = (code_), .message = (message_) \
+    }
+#define CMS_SHAPE(shape_)                       \
+    {                                           \
+        .kind = CV_FAULT_CMS, .shape = (shape_) \
+    }
 
 static const struct known table[] = {
     {"throttle", AWS_ERROR(400, "ThrottlingException", "Rate exceeded")},
@@ -30,7 +35,8 @@ static const struct known table[] = {
     {"access-denied", AWS_ERROR(400, "AccessDeniedException", "access denied by a fault switch")},
     {"not-found", AWS_ERROR(400, "NotFoundException", "key not found, by a fault switch")},
     {"disabled", AWS_ERROR(400, "DisabledException", "key disabled, by a fault switch")},
-    {"key-state", AWS_ERROR(400, "KMSInvalidStateException", "pending deletion, by a fault switch")},
+    {"key-state",
+     AWS_ERROR(400, "KMSInvalidStateException", "pending deletion, by a fault switch")},
     {"invalid-ciphertext", AWS_ERROR(400, "InvalidCiphertextException", "")},
     {"validation", AWS_ERROR(400, "ValidationException", "refused by a fault switch")},
     {"expired-token", AWS_ERROR(400, "ExpiredTokenException",
@@ -110,7 +116,8 @@ static bool read_line(char *line, size_t number, const char *action, unsigned us
     const char *argument = times ? strtok_r(NULL, " \t\r", &save) : NULL;
     const struct known *k = find(name);
     int64_t limit, value;
-    if (!k || !what || !parse_count(times, &limit, INT64_MAX) || !parse_count(argument, &value, 0)) {
+    if (!k || !what || !parse_count(times, &limit, INT64_MAX) ||
+        !parse_count(argument, &value, 0)) {
         cv_log(CV_LOG_WARN, "line of the fault file not understood", "line",
                cv_logf("%zu", number + 1), NULL);
         return false;
@@ -128,8 +135,8 @@ static void notice_change(struct cv_local_faults *f)
     struct stat st;
     if (stat(f->path, &st))
         return;
-    if (st.st_ino == f->ino && st.st_size == f->size &&
-        st.st_mtim.tv_sec == f->changed.tv_sec && st.st_mtim.tv_nsec == f->changed.tv_nsec)
+    if (st.st_ino == f->ino && st.st_size == f->size && st.st_mtim.tv_sec == f->changed.tv_sec &&
+        st.st_mtim.tv_nsec == f->changed.tv_nsec)
         return;
     f->ino = st.st_ino;
     f->size = st.st_size;

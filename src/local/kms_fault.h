@@ -22,18 +22,18 @@
 
 enum cv_local_fault_kind {
     CV_FAULT_NONE,
-    CV_FAULT_ERROR,        /* an AWS error of the table in kms_fault.c */
-    CV_FAULT_HTML,         /* 503 with a body that is no JSON */
-    CV_FAULT_STALL,        /* ARGUMENT ms late */
+    CV_FAULT_ERROR, /* an AWS error of the table in kms_fault.c */
+    CV_FAULT_HTML,  /* 503 with a body that is no JSON */
+    CV_FAULT_STALL, /* ARGUMENT ms late */
     CV_FAULT_HANG,
     CV_FAULT_CLOSE,
     CV_FAULT_HALF,
     CV_FAULT_SLOW,
-    CV_FAULT_CLOCK,        /* our clock is ARGUMENT seconds off */
-    CV_FAULT_PLAINTEXT,    /* Plaintext in the place of CiphertextForRecipient */
-    CV_FAULT_BOTH,         /* Plaintext beside it */
-    CV_FAULT_CMS,          /* a shape of kms_cms.h */
-    CV_FAULT_KEY_ID,       /* KeyId of a key that was not asked for */
+    CV_FAULT_CLOCK,     /* our clock is ARGUMENT seconds off */
+    CV_FAULT_PLAINTEXT, /* Plaintext in the place of CiphertextForRecipient */
+    CV_FAULT_BOTH,      /* Plaintext beside it */
+    CV_FAULT_CMS,       /* a shape of kms_cms.h */
+    CV_FAULT_KEY_ID,    /* KeyId of a key that was not asked for */
     CV_FAULT_NO_KEY_ID,
     CV_FAULT_GARBAGE,      /* 200 and random bytes */
     CV_FAULT_EMPTY,        /* 200 and no body */
@@ -48,7 +48,7 @@ enum cv_local_fault_kind {
 struct cv_local_fault {
     enum cv_local_fault_kind kind;
     enum cv_local_cms_shape shape;
-    int status;       /* of CV_FAULT_ERROR */
+    int status; /* of CV_FAULT_ERROR */
     const char *code;
     const char *message;
     int64_t argument;

@@ -44,7 +44,7 @@ static void retype(struct cv_local_kms_reply *r, const char *value)
     const char *name;
     json_t *old;
     char *text;
-    json_object_foreach(doc, name, old)
+    json_object_foreach (doc, name, old)
         json_object_set_new(doc, name, json_loads(value, JSON_DECODE_ANY, NULL));
     text = json_dumps(doc, JSON_COMPACT);
     if (text)

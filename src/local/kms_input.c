@@ -73,8 +73,8 @@ int cv_local_in_blob(struct cv_local_kms_call *c, const char *name, bool *presen
     if (!room || n > allowed || n == 0)
         return cv_local_refuse(c, 400, "ValidationException",
                                "1 validation error detected: Value at '%s' failed to satisfy "
-                               "constraint: Member must have length between 1 and %zu", name,
-                               allowed);
+                               "constraint: Member must have length between 1 and %zu",
+                               name, allowed);
     cv_buf_commit(out, n);
     return 0;
 }
@@ -91,13 +91,14 @@ int cv_local_in_context(struct cv_local_kms_call *c, const json_t **out)
     json_t *object = json_object_get(c->in, "EncryptionContext");
     const char *name;
     json_t *value;
-    json_object_foreach(object, name, value) {
+    json_object_foreach (object, name, value) {
         if (!json_is_string(value))
             return wrong_type(c, "EncryptionContext", "a map of strings");
         total += strlen(name) + json_string_length(value);
         if (total > CV_LOCAL_CONTEXT_MAX)
             return cv_local_refuse(c, 400, "ValidationException",
-                                   "EncryptionContext is longer than %d bytes", CV_LOCAL_CONTEXT_MAX);
+                                   "EncryptionContext is longer than %d bytes",
+                                   CV_LOCAL_CONTEXT_MAX);
         if (cv_policy_context_add_encryption(&c->context, name, json_string_value(value)))
             return cv_local_refuse(c, 400, "ValidationException",
                                    "EncryptionContext has more pairs than this stand-in takes");
@@ -129,8 +130,9 @@ int cv_local_in_key(struct cv_local_kms_call *c, struct cv_local_key **out)
     *out = strlen(id) <= 2048 ? cv_local_kms_key_find(&c->kms->state, id) : NULL;
     cv_error_quote(quoted, sizeof quoted, id, strlen(id));
     if (!*out && !strncmp(id, "alias/", 6))
-        return cv_local_refuse(c, 400, "NotFoundException", "Alias arn:aws:kms:%s:%s:%s is not found.",
-                               c->kms->state.region, c->kms->state.account, quoted);
+        return cv_local_refuse(c, 400, "NotFoundException",
+                               "Alias arn:aws:kms:%s:%s:%s is not found.", c->kms->state.region,
+                               c->kms->state.account, quoted);
     if (!*out)
         return cv_local_refuse(c, 400, "NotFoundException", "Key '%s' does not exist", quoted);
     c->key = *out;

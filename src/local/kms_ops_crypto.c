@@ -52,9 +52,10 @@ int cv_local_op_encrypt(struct cv_local_kms_call *c)
         return -1;
     if (cv_local_blob_seal(&blob, key, context, cv_buf_view(&plaintext)))
         return cv_local_refuse(c, 500, "KMSInternalException", "encryption failed");
-    return cv_local_out_blob(c, "CiphertextBlob", cv_buf_view(&blob)) ||
-           put_key_id(c, key) ||
-           cv_local_out_text(c, "EncryptionAlgorithm", "SYMMETRIC_DEFAULT") ? -1 : 0;
+    return cv_local_out_blob(c, "CiphertextBlob", cv_buf_view(&blob)) || put_key_id(c, key) ||
+                   cv_local_out_text(c, "EncryptionAlgorithm", "SYMMETRIC_DEFAULT")
+               ? -1
+               : 0;
 }
 
 /* The key that sealed BLOB, which must be the one that was named, if any was. */
@@ -65,8 +66,7 @@ static int blob_key(struct cv_local_kms_call *c, struct cv_bytes blob, struct cv
     const char *text;
     if (cv_local_in_text(c, "KeyId", &text) || (text && cv_local_in_key(c, &named)))
         return -1;
-    if (cv_local_blob_key_id(id, blob) ||
-        !(*out = cv_local_kms_key_by_id(&c->kms->state, id)))
+    if (cv_local_blob_key_id(id, blob) || !(*out = cv_local_kms_key_by_id(&c->kms->state, id)))
         return cv_local_refuse(c, 400, "InvalidCiphertextException", "%s", "");
     if (named && named != *out)
         return cv_local_refuse(c, 400, "IncorrectKeyException",
@@ -98,7 +98,9 @@ int cv_local_op_decrypt(struct cv_local_kms_call *c)
     if (cv_local_blob_open(&plaintext, key, context, cv_buf_view(&blob)))
         return cv_local_refuse(c, 400, "InvalidCiphertextException", "%s", "");
     return cv_local_out_plaintext(c, cv_secret_view(&plaintext)) || put_key_id(c, key) ||
-           cv_local_out_text(c, "EncryptionAlgorithm", "SYMMETRIC_DEFAULT") ? -1 : 0;
+                   cv_local_out_text(c, "EncryptionAlgorithm", "SYMMETRIC_DEFAULT")
+               ? -1
+               : 0;
 }
 
 /* KeySpec or NumberOfBytes, exactly one of them. */
@@ -118,9 +120,10 @@ static int data_key_size(struct cv_local_kms_call *c, size_t *out)
     else if (spec && !strcmp(spec, "AES_128"))
         bytes = 16;
     else if (spec)
-        return cv_local_refuse(c, 400, "ValidationException",
-                               "1 validation error detected: Value at 'keySpec' failed to satisfy "
-                               "constraint: Member must satisfy enum value set: [AES_256, AES_128]");
+        return cv_local_refuse(
+            c, 400, "ValidationException",
+            "1 validation error detected: Value at 'keySpec' failed to satisfy "
+            "constraint: Member must satisfy enum value set: [AES_256, AES_128]");
     if (bytes < 1 || bytes > DATA_KEY_MAX)
         return cv_local_refuse(c, 400, "ValidationException",
                                "1 validation error detected: Value at 'numberOfBytes' failed to "
@@ -148,7 +151,9 @@ static int generate_data_key(struct cv_local_kms_call *c, bool with_plaintext)
     if (cv_local_blob_seal(&blob, key, context, cv_secret_view(&secret)))
         return cv_local_refuse(c, 500, "KMSInternalException", "encryption failed");
     return cv_local_out_blob(c, "CiphertextBlob", cv_buf_view(&blob)) || put_key_id(c, key) ||
-           (with_plaintext && cv_local_out_plaintext(c, cv_secret_view(&secret))) ? -1 : 0;
+                   (with_plaintext && cv_local_out_plaintext(c, cv_secret_view(&secret)))
+               ? -1
+               : 0;
 }
 
 int cv_local_op_generate_data_key(struct cv_local_kms_call *c)

@@ -14,14 +14,13 @@ static json_t *seconds(int64_t ms)
 
 static json_t *metadata(const struct cv_local_kms_call *c, const struct cv_local_key *k)
 {
-    return json_pack("{s:s, s:s, s:o, s:s, s:s, s:b, s:[s], s:s, s:s, s:s, s:s, s:s, s:b, s:s}",
-                     "AWSAccountId", c->kms->state.account, "Arn", k->arn, "CreationDate",
-                     seconds(k->created_ms), "CustomerMasterKeySpec", "SYMMETRIC_DEFAULT",
-                     "Description", k->description, "Enabled", (int)k->enabled,
-                     "EncryptionAlgorithms", "SYMMETRIC_DEFAULT", "KeyId", k->id, "KeyManager",
-                     "CUSTOMER", "KeySpec", "SYMMETRIC_DEFAULT", "KeyState",
-                     k->enabled ? "Enabled" : "Disabled", "KeyUsage", "ENCRYPT_DECRYPT",
-                     "MultiRegion", 0, "Origin", "AWS_KMS");
+    return json_pack(
+        "{s:s, s:s, s:o, s:s, s:s, s:b, s:[s], s:s, s:s, s:s, s:s, s:s, s:b, s:s}", "AWSAccountId",
+        c->kms->state.account, "Arn", k->arn, "CreationDate", seconds(k->created_ms),
+        "CustomerMasterKeySpec", "SYMMETRIC_DEFAULT", "Description", k->description, "Enabled",
+        (int)k->enabled, "EncryptionAlgorithms", "SYMMETRIC_DEFAULT", "KeyId", k->id, "KeyManager",
+        "CUSTOMER", "KeySpec", "SYMMETRIC_DEFAULT", "KeyState", k->enabled ? "Enabled" : "Disabled",
+        "KeyUsage", "ENCRYPT_DECRYPT", "MultiRegion", 0, "Origin", "AWS_KMS");
 }
 
 static int put_metadata(struct cv_local_kms_call *c, const struct cv_local_key *k)
@@ -119,11 +118,12 @@ int cv_local_op_list_keys(struct cv_local_kms_call *c)
         return -1;
     json_t *list = json_array();
     for (size_t i = 0; i < s->n_keys; i++)
-        json_array_append_new(list, json_pack("{s:s, s:s}", "KeyArn", s->keys[i]->arn, "KeyId",
-                                              s->keys[i]->id));
+        json_array_append_new(
+            list, json_pack("{s:s, s:s}", "KeyArn", s->keys[i]->arn, "KeyId", s->keys[i]->id));
     return json_object_set_new(c->out, "Keys", list) ||
-           json_object_set_new(c->out, "Truncated", json_false())
-               ? cv_local_refuse(c, 500, "KMSInternalException", "no memory") : 0;
+                   json_object_set_new(c->out, "Truncated", json_false())
+               ? cv_local_refuse(c, 500, "KMSInternalException", "no memory")
+               : 0;
 }
 
 /* PolicyName may be left out; "default" is the only one. */
@@ -133,7 +133,8 @@ static int check_policy_name(struct cv_local_kms_call *c)
     if (cv_local_in_text(c, "PolicyName", &name))
         return -1;
     return name && strcmp(name, "default")
-               ? cv_local_refuse(c, 400, "NotFoundException", "No such policy exists") : 0;
+               ? cv_local_refuse(c, 400, "NotFoundException", "No such policy exists")
+               : 0;
 }
 
 int cv_local_op_get_key_policy(struct cv_local_kms_call *c)
@@ -142,7 +143,9 @@ int cv_local_op_get_key_policy(struct cv_local_kms_call *c)
     if (cv_local_in_key(c, &key) || check_policy_name(c) || cv_local_authorize(c, key))
         return -1;
     return cv_local_out_text(c, "Policy", key->policy_text) ||
-           cv_local_out_text(c, "PolicyName", "default") ? -1 : 0;
+                   cv_local_out_text(c, "PolicyName", "default")
+               ? -1
+               : 0;
 }
 
 int cv_local_op_list_key_policies(struct cv_local_kms_call *c)
@@ -151,8 +154,9 @@ int cv_local_op_list_key_policies(struct cv_local_kms_call *c)
     if (cv_local_in_key(c, &key) || cv_local_authorize(c, key))
         return -1;
     return json_object_set_new(c->out, "PolicyNames", json_pack("[s]", "default")) ||
-           json_object_set_new(c->out, "Truncated", json_false())
-               ? cv_local_refuse(c, 500, "KMSInternalException", "no memory") : 0;
+                   json_object_set_new(c->out, "Truncated", json_false())
+               ? cv_local_refuse(c, 500, "KMSInternalException", "no memory")
+               : 0;
 }
 
 int cv_local_op_put_key_policy(struct cv_local_kms_call *c)
@@ -203,15 +207,17 @@ int cv_local_op_create_alias(struct cv_local_kms_call *c)
     const char *name, *target;
     if (check_alias(c, &name) || cv_local_in_text(c, "TargetKeyId", &target))
         return -1;
-    struct cv_local_key *key = target && strncmp(target, "alias/", 6)
-                                   ? cv_local_kms_key_find(s, target) : NULL;
+    struct cv_local_key *key =
+        target && strncmp(target, "alias/", 6) ? cv_local_kms_key_find(s, target) : NULL;
     if (!key)
         return cv_local_refuse(c, 400, "NotFoundException", "TargetKeyId names no key");
     if (cv_local_authorize(c, key))
         return -1;
     if (cv_local_kms_key_find(s, name))
-        return cv_local_refuse(c, 400, "AlreadyExistsException", "An alias with the name %s "
-                               "already exists", name);
+        return cv_local_refuse(c, 400, "AlreadyExistsException",
+                               "An alias with the name %s "
+                               "already exists",
+                               name);
     if (cv_local_kms_alias_add(s, name, key->id, cv_local_now(c->kms)))
         return cv_local_refuse(c, 500, "KMSInternalException", "no memory");
     return cv_local_save(c);
@@ -257,8 +263,9 @@ int cv_local_op_list_aliases(struct cv_local_kms_call *c)
                                               seconds(a->created_ms), "TargetKeyId", a->key_id));
     }
     return json_object_set_new(c->out, "Aliases", list) ||
-           json_object_set_new(c->out, "Truncated", json_false())
-               ? cv_local_refuse(c, 500, "KMSInternalException", "no memory") : 0;
+                   json_object_set_new(c->out, "Truncated", json_false())
+               ? cv_local_refuse(c, 500, "KMSInternalException", "no memory")
+               : 0;
 }
 
 static int set_enabled(struct cv_local_kms_call *c, bool enabled)

@@ -99,6 +99,7 @@ int cv_local_in_recipient(struct cv_local_kms_call *c)
         return bad_document(c, "it holds no public key");
     r->spki = CV_BYTES(doc.public_key.p, doc.public_key.n);
     if (cv_local_cms_check_key(r->spki))
-        return bad_document(c, "its public key is no RSA SubjectPublicKeyInfo of 2048 to 4096 bits");
+        return bad_document(c,
+                            "its public key is no RSA SubjectPublicKeyInfo of 2048 to 4096 bits");
     return note_registers(c, &doc);
 }

@@ -62,12 +62,13 @@ static int send_badly(struct cv_stream *s, const struct cv_local_kms_reply *r)
     int rc = 0;
     cv_buf_init(&text, 8u << 20);
     http_date(date, sizeof date, r->date_ms);
-    if ((rc = cv_buf_printf(&text, "HTTP/1.1 %d %s\r\nx-amzn-RequestId: %s\r\nDate: %s\r\n"
+    if ((rc = cv_buf_printf(&text,
+                            "HTTP/1.1 %d %s\r\nx-amzn-RequestId: %s\r\nDate: %s\r\n"
                             "Content-Type: %s\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n",
                             r->status, cv_http_reason(r->status), r->request_id, date,
                             r->content_type, r->body.n)) ||
-        (rc = cv_buf_append(&text, r->body.p, r->sending == CV_LOCAL_SEND_HALF ? r->body.n / 2
-                                                                              : r->body.n)))
+        (rc = cv_buf_append(&text, r->body.p,
+                            r->sending == CV_LOCAL_SEND_HALF ? r->body.n / 2 : r->body.n)))
         return rc;
     if (r->sending == CV_LOCAL_SEND_HALF)
         return cv_stream_write(s, cv_buf_view(&text), cv_deadline(SEND_MS), NULL);
@@ -94,7 +95,8 @@ static void linger(struct cv_stream *s, int64_t ms)
     (void)rc;
 }
 
-static int send_reply(struct cv_http_conn *conn, const struct cv_local_kms_reply *r, bool keep_alive)
+static int send_reply(struct cv_http_conn *conn, const struct cv_local_kms_reply *r,
+                      bool keep_alive)
 {
     char date[64];
     http_date(date, sizeof date, r->date_ms);
@@ -105,8 +107,11 @@ static int send_reply(struct cv_http_conn *conn, const struct cv_local_kms_reply
         {"Cache-Control", "no-cache, no-store, must-revalidate, private"},
     };
     struct cv_http_response response = {
-        .status = r->status, .headers = headers, .nheaders = sizeof headers / sizeof headers[0],
-        .body = cv_buf_view(&r->body), .close = !keep_alive,
+        .status = r->status,
+        .headers = headers,
+        .nheaders = sizeof headers / sizeof headers[0],
+        .body = cv_buf_view(&r->body),
+        .close = !keep_alive,
     };
     if (r->delay_ms > 0)
         linger(conn->stream, r->delay_ms);

@@ -85,8 +85,8 @@ static int check_scope(struct cv_local_kms_call *c, const struct authorization *
         return invalid_signature(c, "Credential should be scoped to correct service: ", c->service,
                                  "");
     if (strcmp(a->terminator, "aws4_request"))
-        return invalid_signature(c, "Credential should be scoped with a valid terminator: ",
-                                 "aws4_request", "");
+        return invalid_signature(
+            c, "Credential should be scoped with a valid terminator: ", "aws4_request", "");
     if (strlen(a->date) != 8 || strncmp(a->date, amz_date, 8))
         return invalid_signature(c, "Date in Credential scope does not match YYYYMMDD from ",
                                  "X-Amz-Date", "");
@@ -116,7 +116,7 @@ static int check_time(struct cv_local_kms_call *c, const char *amz_date)
         return cv_local_refuse(c, 400, "IncompleteSignatureException",
                                "Date must be in ISO-8601 'basic format'.");
     cv_amz_date(now_text, now);
-    bool late = then < now - CV_LOCAL_KMS_SKEW_MS, early = then > now + CV_LOCAL_KMS_SKEW_MS;
+    bool late = then<now - CV_LOCAL_KMS_SKEW_MS, early = then> now + CV_LOCAL_KMS_SKEW_MS;
     cv_amz_date(edge, late ? now - CV_LOCAL_KMS_SKEW_MS : now + CV_LOCAL_KMS_SKEW_MS);
     if (late)
         return cv_local_refuse(c, 400, "InvalidSignatureException",
@@ -211,9 +211,8 @@ int cv_local_authenticate(struct cv_local_kms_call *c, const struct cv_http_mess
     if (!who)
         return cv_local_refuse(c, 400, "UnrecognizedClientException",
                                "The security token included in the request is invalid.");
-    if (check_time(c, amz_date) || check_scope(c, &a, amz_date) ||
-        check_token(c, who, token) || check_signed_headers(c, &a, request) ||
-        check_signature(c, &a, who, amz_date, request))
+    if (check_time(c, amz_date) || check_scope(c, &a, amz_date) || check_token(c, who, token) ||
+        check_signed_headers(c, &a, request) || check_signature(c, &a, who, amz_date, request))
         return -1;
     *out = who;
     return 0;

@@ -90,13 +90,15 @@ int cv_local_kms_principal_add(struct cv_local_kms_state *s, const char *access_
     bool failed = false;
     struct cv_local_principal p = {.expires_ms = expires_ms};
     if (cv_local_kms_principal(s, access_key_id))
-        return cv_error_set(err, CV_ERR_EXISTS, "access key %.128s is known already", access_key_id);
+        return cv_error_set(err, CV_ERR_EXISTS, "access key %.128s is known already",
+                            access_key_id);
     if (policy) {
         int rc = cv_policy_parse(&p.policy, CV_POLICY_IDENTITY, cv_bytes_str(policy), err);
         if (rc)
             return rc;
     }
-    struct cv_local_principal *more = reallocarray(s->principals, s->n_principals + 1, sizeof *more);
+    struct cv_local_principal *more =
+        reallocarray(s->principals, s->n_principals + 1, sizeof *more);
     if (more)
         s->principals = more;
     p.access_key_id = copy(access_key_id, &failed);

@@ -10,7 +10,7 @@
 #include "common/bytes.h"
 #include "policy/policy.h"
 
-#define CV_LOCAL_KMS_ID 37       /* a key's id (UUID) with its NUL */
+#define CV_LOCAL_KMS_ID 37 /* a key's id (UUID) with its NUL */
 #define CV_LOCAL_KMS_ARN 160
 #define CV_LOCAL_KMS_ALIAS 257   /* "alias/…" with its NUL */
 #define CV_LOCAL_KMS_MATERIAL 32 /* AES-256 */
@@ -20,11 +20,11 @@
 struct cv_local_principal {
     char *access_key_id;
     char *secret_access_key;
-    char *session_token;        /* NULL for long-term credentials */
-    char *arn;                  /* user, assumed-role session, or account root */
-    char *role_arn;             /* of a session; NULL otherwise */
-    int64_t expires_ms;         /* 0 = never */
-    char *policy_text;          /* identity policy, NULL = none */
+    char *session_token; /* NULL for long-term credentials */
+    char *arn;           /* user, assumed-role session, or account root */
+    char *role_arn;      /* of a session; NULL otherwise */
+    int64_t expires_ms;  /* 0 = never */
+    char *policy_text;   /* identity policy, NULL = none */
     struct cv_policy *policy;
 };
 
@@ -46,7 +46,7 @@ struct cv_local_alias {
 };
 
 struct cv_local_kms_state {
-    char *path;     /* NULL: kept in memory only (tests) */
+    char *path; /* NULL: kept in memory only (tests) */
     char region[64];
     char account[13];
     struct cv_local_principal *principals;

@@ -39,7 +39,8 @@ static int read_principal(struct cv_local_kms_state *s, const json_t *o, struct 
         (rc = cv_json_opt_str(o, "policy", &policy, NULL, err)))
         return rc;
     if (expires && cv_rfc3339_parse(&expires_ms, expires))
-        return cv_error_set(err, CV_ERR_INVALID, "\"expires\" is no time such as "
+        return cv_error_set(err, CV_ERR_INVALID,
+                            "\"expires\" is no time such as "
                             "2030-01-31T12:00:00Z");
     return cv_local_kms_principal_add(s, id, secret, token, arn, role, expires_ms, policy, err);
 }
@@ -195,12 +196,14 @@ static json_t *write_state(const struct cv_local_kms_state *s)
     for (size_t i = 0; i < s->n_keys; i++)
         bad |= json_array_append_new(keys, write_key(s->keys[i]));
     for (size_t i = 0; i < s->n_aliases; i++)
-        bad |= json_array_append_new(aliases, json_pack("{s:s, s:s, s:I}", "name",
-            s->aliases[i].name, "key", s->aliases[i].key_id, "created_ms",
-            (json_int_t)s->aliases[i].created_ms));
+        bad |=
+            json_array_append_new(aliases, json_pack("{s:s, s:s, s:I}", "name", s->aliases[i].name,
+                                                     "key", s->aliases[i].key_id, "created_ms",
+                                                     (json_int_t)s->aliases[i].created_ms));
     json_t *doc = json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:o}", "format", FORMAT, "note",
-        "for development only: these keys and credentials protect nothing", "region", s->region,
-        "account", s->account, "principals", principals, "keys", keys, "aliases", aliases);
+                            "for development only: these keys and credentials protect nothing",
+                            "region", s->region, "account", s->account, "principals", principals,
+                            "keys", keys, "aliases", aliases);
     if (bad) {
         json_decref(doc);
         return NULL;

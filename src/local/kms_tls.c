@@ -52,9 +52,10 @@ static X509 *new_certificate(const char *name, EVP_PKEY *key, const X509 *issuer
              X509_gmtime_adj(X509_getm_notAfter(cert), (long)days * 86400) &&
              X509_set_pubkey(cert, key) > 0 &&
              X509_NAME_add_entry_by_txt(X509_get_subject_name(cert), "O", MBSTRING_ASC,
-                 (const unsigned char *)"Claviger local stand-in", -1, -1, 0) > 0 &&
+                                        (const unsigned char *)"Claviger local stand-in", -1, -1,
+                                        0) > 0 &&
              X509_NAME_add_entry_by_txt(X509_get_subject_name(cert), "CN", MBSTRING_ASC,
-                 (const unsigned char *)name, -1, -1, 0) > 0 &&
+                                        (const unsigned char *)name, -1, -1, 0) > 0 &&
              X509_set_issuer_name(cert, X509_get_subject_name(issuer ? issuer : cert)) > 0;
     BN_free(number);
     if (!ok) {
@@ -68,7 +69,8 @@ static int new_authority(struct authority *a)
 {
     a->key = EVP_EC_gen("P-256");
     a->cert = a->key ? new_certificate("Claviger local KMS CA", a->key, NULL, CA_DAYS) : NULL;
-    return a->cert && add_extension(a->cert, a->cert, NID_basic_constraints, "critical,CA:TRUE,pathlen:0") &&
+    return a->cert &&
+           add_extension(a->cert, a->cert, NID_basic_constraints, "critical,CA:TRUE,pathlen:0") &&
            add_extension(a->cert, a->cert, NID_key_usage, "critical,keyCertSign,cRLSign") &&
            add_extension(a->cert, a->cert, NID_subject_key_identifier, "hash") &&
            X509_sign(a->cert, a->key, EVP_sha256()) > 0;
@@ -131,8 +133,10 @@ static int open_authority(struct authority *a, const char *ca_path, struct cv_er
     if (rc || (rc = cv_file_read(&key_pem, key_path, err)))
         return rc;
     if (!read_authority(a, &cert_pem, &key_pem))
-        return cv_error_set(err, CV_ERR_CONFIG, "%s and %s are no certificate with its key; "
-                            "remove both to have them made anew", ca_path, key_path);
+        return cv_error_set(err, CV_ERR_CONFIG,
+                            "%s and %s are no certificate with its key; "
+                            "remove both to have them made anew",
+                            ca_path, key_path);
     return 0;
 }
 
@@ -146,14 +150,14 @@ int cv_local_tls_credentials(struct cv_buf *chain_pem, struct cv_buf *key_pem, c
     X509 *cert = key ? new_certificate("localhost", key, a.cert, SERVER_DAYS) : NULL;
     snprintf(names, sizeof names, "DNS:localhost,IP:127.0.0.1,IP:::1%s%.250s",
              host && *host ? ",DNS:" : "", host ? host : "");
-    if (!rc && !(cert && add_extension(cert, a.cert, NID_basic_constraints, "critical,CA:FALSE") &&
-                 add_extension(cert, a.cert, NID_key_usage, "critical,digitalSignature") &&
-                 add_extension(cert, a.cert, NID_ext_key_usage, "serverAuth") &&
-                 add_extension(cert, a.cert, NID_subject_alt_name, names) &&
-                 add_extension(cert, a.cert, NID_subject_key_identifier, "hash") &&
-                 add_extension(cert, a.cert, NID_authority_key_identifier, "keyid:always") &&
-                 X509_sign(cert, a.key, EVP_sha256()) > 0 &&
-                 write_pem(chain_pem, key_pem, cert, key)))
+    if (!rc &&
+        !(cert && add_extension(cert, a.cert, NID_basic_constraints, "critical,CA:FALSE") &&
+          add_extension(cert, a.cert, NID_key_usage, "critical,digitalSignature") &&
+          add_extension(cert, a.cert, NID_ext_key_usage, "serverAuth") &&
+          add_extension(cert, a.cert, NID_subject_alt_name, names) &&
+          add_extension(cert, a.cert, NID_subject_key_identifier, "hash") &&
+          add_extension(cert, a.cert, NID_authority_key_identifier, "keyid:always") &&
+          X509_sign(cert, a.key, EVP_sha256()) > 0 && write_pem(chain_pem, key_pem, cert, key)))
         rc = cv_error_set(err, CV_ERR_CRYPTO, "the server's certificate cannot be made");
     X509_free(cert);
     EVP_PKEY_free(key);

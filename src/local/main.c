@@ -52,11 +52,13 @@ static int usage(FILE *to, int status)
 {
     fputs("usage: claviger-local COMMAND [OPTION]...\n\n"
           "Stand-ins for a developer's machine. They refuse what AWS would refuse; their\n"
-          "keys and documents are worth nothing anywhere else.\n\ncommands:\n", to);
+          "keys and documents are worth nothing anywhere else.\n\ncommands:\n",
+          to);
     for (const struct command *c = commands; c->name; c++)
         fprintf(to, "  %-8s %s\n", c->name, c->summary);
     fputs("\n'claviger-local COMMAND --help' describes one of them.\n"
-          "example: claviger-local up --dir /tmp/claviger\n", to);
+          "example: claviger-local up --dir /tmp/claviger\n",
+          to);
     return status;
 }
 

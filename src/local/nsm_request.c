@@ -43,11 +43,12 @@ static void read_index(struct cv_reader *r, uint16_t *out)
 }
 
 /* True when the argument is one of OP's; SEEN says which were there. */
-static bool read_argument(struct cv_reader *r, struct cv_local_nsm_request *req, struct cv_bytes key,
-                          unsigned *seen)
+static bool read_argument(struct cv_reader *r, struct cv_local_nsm_request *req,
+                          struct cv_bytes key, unsigned *seen)
 {
     enum cv_local_nsm_op op = req->op;
-    bool index = op == CV_LOCAL_DESCRIBE_PCR || op == CV_LOCAL_EXTEND_PCR || op == CV_LOCAL_LOCK_PCR;
+    bool index =
+        op == CV_LOCAL_DESCRIBE_PCR || op == CV_LOCAL_EXTEND_PCR || op == CV_LOCAL_LOCK_PCR;
     unsigned bit;
 
     if ((index && cv_bytes_equal_str(key, "index")) ||

@@ -31,7 +31,8 @@ struct server {
 static bool in_use(const struct sockaddr_un *addr)
 {
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    bool used = fd >= 0 && (connect(fd, (const struct sockaddr *)addr, sizeof *addr) == 0 || errno == EAGAIN);
+    bool used = fd >= 0 &&
+                (connect(fd, (const struct sockaddr *)addr, sizeof *addr) == 0 || errno == EAGAIN);
 
     if (fd >= 0)
         close(fd);
@@ -99,7 +100,8 @@ static bool put_reply(struct client *c, struct cv_bytes reply)
     uint8_t head[FRAME_HEAD] = {(uint8_t)(reply.n >> 24), (uint8_t)(reply.n >> 16),
                                 (uint8_t)(reply.n >> 8), (uint8_t)reply.n};
 
-    return cv_buf_append(&c->out, head, sizeof head) == 0 && cv_buf_append(&c->out, reply.p, reply.n) == 0;
+    return cv_buf_append(&c->out, head, sizeof head) == 0 &&
+           cv_buf_append(&c->out, reply.p, reply.n) == 0;
 }
 
 /* Answers the frame at the start of the input, if it is whole; false when the
@@ -108,10 +110,12 @@ static bool answer_one(struct server *s, struct client *c)
 {
     if (c->out.n > 0 || c->in.n < FRAME_HEAD)
         return true;
-    size_t len = (size_t)c->in.p[0] << 24 | (size_t)c->in.p[1] << 16 | (size_t)c->in.p[2] << 8 | c->in.p[3];
+    size_t len =
+        (size_t)c->in.p[0] << 24 | (size_t)c->in.p[1] << 16 | (size_t)c->in.p[2] << 8 | c->in.p[3];
     if (len > CV_LOCAL_NSM_REQUEST_MAX + 1) {
         /* Not read any further: the driver would have refused it (EMSGSIZE). */
-        cv_log(CV_LOG_WARN, "a request longer than the NSM takes", "bytes", cv_logf("%zu", len), NULL);
+        cv_log(CV_LOG_WARN, "a request longer than the NSM takes", "bytes", cv_logf("%zu", len),
+               NULL);
         return false;
     }
     if (c->in.n - FRAME_HEAD < len)

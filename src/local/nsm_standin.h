@@ -20,10 +20,10 @@ struct cv_local_nsm_config {
     const char *role_arn;    /* PCR3 = SHA384(0^48 || role ARN); NULL = zeros */
     uint32_t pcr_mask;       /* registers given; they beat what is computed */
     uint8_t pcr[CV_LOCAL_PCRS][CV_LOCAL_PCR_BYTES];
-    bool debug_mode;         /* PCR0, 1, 2 and 8 read as zeros, as AWS has it */
-    bool indefinite;         /* payload as an indefinite-length map, as newer NSMs write */
-    bool tagged;             /* COSE tag 18 before the document */
-    bool fault_no_entropy;   /* GetRandom answers with no bytes (tests) */
+    bool debug_mode;             /* PCR0, 1, 2 and 8 read as zeros, as AWS has it */
+    bool indefinite;             /* payload as an indefinite-length map, as newer NSMs write */
+    bool tagged;                 /* COSE tag 18 before the document */
+    bool fault_no_entropy;       /* GetRandom answers with no bytes (tests) */
     int64_t (*clock)(void *ctx); /* unix ms; NULL = the system's clock */
     void *clock_ctx;
 };
@@ -54,6 +54,7 @@ void cv_local_measure_text(uint8_t out[CV_LOCAL_PCR_BYTES], const char *text);
  * STOP_FD becomes readable. Frames: u32 big-endian length + CBOR. Returns 0
  * after a stop. READY (may be NULL) is called once it listens. */
 int cv_local_nsm_serve(struct cv_local_nsm *nsm, const char *path, int stop_fd,
-                       void (*ready)(void *ctx), void *ready_ctx, struct cv_error *err) CV_NODISCARD;
+                       void (*ready)(void *ctx), void *ready_ctx,
+                       struct cv_error *err) CV_NODISCARD;
 
 #endif

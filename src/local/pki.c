@@ -105,11 +105,13 @@ static int load_key(struct cv_local_pki *pki, const char *path, struct cv_error 
     struct stat st;
 
     if (stat(path, &st) != 0)
-        return cv_error_errno(err, errno == ENOENT ? CV_ERR_NOT_FOUND : CV_ERR_IO, errno, "reading %s",
-                              path);
+        return cv_error_errno(err, errno == ENOENT ? CV_ERR_NOT_FOUND : CV_ERR_IO, errno,
+                              "reading %s", path);
     if ((st.st_mode & 077) != 0)
-        return cv_error_set(err, CV_ERR_DENIED, "%s may be read by others: chmod 600 it, or remove %s "
-                            "and its certificate for a new root", path, path);
+        return cv_error_set(err, CV_ERR_DENIED,
+                            "%s may be read by others: chmod 600 it, or remove %s "
+                            "and its certificate for a new root",
+                            path, path);
     int rc = cv_file_read_secret(&pem, path, PEM_MAX, err);
     if (rc != 0)
         return rc;
@@ -161,7 +163,8 @@ int cv_local_pki_open(struct cv_local_pki **out, const char *dir, struct cv_erro
     cv_buf_init(&pki->der, CV_LOCAL_CERT_MAX);
     rc = load_or_make(pki, cert_path, key_path, err);
     if (rc == 0 && cv_local_certificate_der(&pki->der, pki->cert) != 0)
-        rc = cv_error_set(err, CV_ERR_LIMIT, "the local root is longer than %d bytes", CV_LOCAL_CERT_MAX);
+        rc = cv_error_set(err, CV_ERR_LIMIT, "the local root is longer than %d bytes",
+                          CV_LOCAL_CERT_MAX);
 out:
     if (lock >= 0)
         close(lock);

@@ -21,7 +21,8 @@ struct cv_local_pki;
 
 /* Loads the root from DIR, which is made (mode 0700) with a new root when it
  * is not there. Two processes may do so at once. */
-int cv_local_pki_open(struct cv_local_pki **out, const char *dir, struct cv_error *err) CV_NODISCARD;
+int cv_local_pki_open(struct cv_local_pki **out, const char *dir,
+                      struct cv_error *err) CV_NODISCARD;
 void cv_local_pki_close(struct cv_local_pki *pki);
 /* DER of the root certificate; lives as long as PKI. */
 struct cv_bytes cv_local_pki_root(const struct cv_local_pki *pki);
@@ -29,12 +30,14 @@ struct cv_bytes cv_local_pki_root(const struct cv_local_pki *pki);
 /* An enclave's signing identity under the root: leaf and bundle. */
 struct cv_local_identity;
 /* For module id MODULE_ID on INSTANCE_ID in REGION; nothing is signed yet. */
-int cv_local_identity_new(struct cv_local_identity **out, struct cv_local_pki *pki, const char *region,
-                          const char *instance_id, const char *module_id, struct cv_error *err) CV_NODISCARD;
+int cv_local_identity_new(struct cv_local_identity **out, struct cv_local_pki *pki,
+                          const char *region, const char *instance_id, const char *module_id,
+                          struct cv_error *err) CV_NODISCARD;
 void cv_local_identity_free(struct cv_local_identity *id);
 /* Makes sure that leaf and bundle are valid at NOW_MS and a minute longer,
  * re-issuing what is not. */
-int cv_local_identity_refresh(struct cv_local_identity *id, int64_t now_ms, struct cv_error *err) CV_NODISCARD;
+int cv_local_identity_refresh(struct cv_local_identity *id, int64_t now_ms,
+                              struct cv_error *err) CV_NODISCARD;
 struct cv_bytes cv_local_identity_leaf(const struct cv_local_identity *id);
 #define CV_LOCAL_BUNDLE 4 /* root, regional, zonal, instance */
 struct cv_bytes cv_local_identity_bundle(const struct cv_local_identity *id, unsigned index);

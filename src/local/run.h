@@ -29,10 +29,10 @@ struct cv_run_options {
 /* What is known of the image and of the folder. */
 struct cv_run {
     const struct cv_run_options *options;
-    char dir[PATH_MAX];   /* state of the stand-ins */
-    char work[PATH_MAX];  /* DIR/run: made anew, removed at the end */
-    bool temporary;       /* DIR is removed too */
-    int lock;             /* -1 */
+    char dir[PATH_MAX];  /* state of the stand-ins */
+    char work[PATH_MAX]; /* DIR/run: made anew, removed at the end */
+    bool temporary;      /* DIR is removed too */
+    int lock;            /* -1 */
     struct cv_eif_pcrs pcrs;
     struct cv_boot_settings settings;
     /* Of the stand-ins, once they run: */

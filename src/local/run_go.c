@@ -29,7 +29,7 @@ struct go {
     struct cv_run *r;
     int signals;
     struct cv_local_child child[N_CHILDREN];
-    bool asked;      /* to end */
+    bool asked; /* to end */
     bool init_gone;
     int init_status; /* of waitpid(2) */
     /* Texts of arguments. */
@@ -97,7 +97,9 @@ static void describe_nsm(struct go *g)
 static void describe_init(struct go *g)
 {
     struct cv_local_child *c = &g->child[INIT];
-    *c = (struct cv_local_child){.name = "init", .program = g->init, .out = -1,
+    *c = (struct cv_local_child){.name = "init",
+                                 .program = g->init,
+                                 .out = -1,
                                  .own_users = geteuid() != 0,
                                  .log = cv_run_path(g->path[3], g->r, "init.log")};
     snprintf(g->path[4], PATH_MAX, "%.*s/ca.pem", PATH_MAX - 16, g->r->dir);
@@ -180,7 +182,8 @@ static int add_rule(struct cv_parent_rules *rules, struct cv_error *err, const c
                     const char *to)
 {
     char text[2 * CV_ADDR_TEXT];
-    snprintf(text, sizeof text, "%.280s%s%.280s", host, to != NULL ? "=" : "", to != NULL ? to : "");
+    snprintf(text, sizeof text, "%.280s%s%.280s", host, to != NULL ? "=" : "",
+             to != NULL ? to : "");
     return cv_parent_rules_add(rules, text, err);
 }
 
@@ -323,7 +326,8 @@ static int ending(const struct go *g, const struct cv_parent_outcome *o)
     if (o->exited)
         return o->status;
     if (o->failed) {
-        fprintf(stderr, "claviger-local run: the enclave did not boot: %s: %s\n", o->stage, o->error);
+        fprintf(stderr, "claviger-local run: the enclave did not boot: %s: %s\n", o->stage,
+                o->error);
         return 1;
     }
     if (g->asked)

@@ -218,10 +218,9 @@ static int take_role(struct cv_run *r, const struct cv_local_kms_state *s, struc
         if (p->role_arn == NULL || p->session_token == NULL)
             continue;
         snprintf(r->role_arn, sizeof r->role_arn, "%s", p->role_arn);
-        int rc = cv_aws_credentials_set(&c, cv_bytes_str(p->access_key_id),
-                                        cv_bytes_str(p->secret_access_key),
-                                        cv_bytes_str(p->session_token), p->expires_ms,
-                                        "claviger-local up", err);
+        int rc = cv_aws_credentials_set(
+            &c, cv_bytes_str(p->access_key_id), cv_bytes_str(p->secret_access_key),
+            cv_bytes_str(p->session_token), p->expires_ms, "claviger-local up", err);
         return rc ? rc : cv_aws_provider_static(&r->provider, &c, err);
     }
     return cv_error_set(err, CV_ERR_STATE, "the local KMS knows no role");

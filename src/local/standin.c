@@ -82,13 +82,27 @@ bool cv_local_standin_read(struct cv_local_standin_options *o, const char *name,
         if (opt == '?' || !among(wanted, all[index].name))
             return usage(name, "an option is wrong");
         switch (opt) {
-        case 's': o->state = optarg; break;
-        case 'l': o->listen = optarg; break;
-        case 'c': o->ca = optarg; break;
-        case 'd': o->dir = optarg; break;
-        case 'r': o->role = optarg; break;
-        case 'g': o->region = optarg; break;
-        case 't': o->token = optarg; break;
+        case 's':
+            o->state = optarg;
+            break;
+        case 'l':
+            o->listen = optarg;
+            break;
+        case 'c':
+            o->ca = optarg;
+            break;
+        case 'd':
+            o->dir = optarg;
+            break;
+        case 'r':
+            o->role = optarg;
+            break;
+        case 'g':
+            o->region = optarg;
+            break;
+        case 't':
+            o->token = optarg;
+            break;
         default: {
             size_t n = strlen(optarg);
             if (n == 0 || n > 6 || strspn(optarg, "0123456789") != n)

@@ -20,13 +20,13 @@
 #define CV_UP_ACCOUNT "111122223333"
 
 struct cv_up_options {
-    const char *dir;       /* absolute */
-    const char *region;    /* NULL = that of the folder, or CV_UP_REGION */
-    const char *enclave;   /* the signer's program */
+    const char *dir;     /* absolute */
+    const char *region;  /* NULL = that of the folder, or CV_UP_REGION */
+    const char *enclave; /* the signer's program */
     bool has_pcr0;
     uint8_t pcr0[CV_LOCAL_PCR_BYTES];
     bool unpinned, no_restart, accept_image, debug_mode, json_log;
-    unsigned sealed_version; /* 1 or 2; 0 = as the folder has it, 2 in a new one */
+    unsigned sealed_version;                  /* 1 or 2; 0 = as the folder has it, 2 in a new one */
     const char *settings[CV_UP_SETTINGS_MAX]; /* further lines of enclave.conf */
     unsigned setting_count;
 };
@@ -61,12 +61,12 @@ int cv_up_policy_adjust(char **out, const char *policy, const char *role_arn, bo
 bool cv_up_policy_accepts(const char *policy, const char *pcr0_hex);
 
 int cv_up_write_enclave_conf(const struct cv_up_plan *plan, struct cv_error *err) CV_NODISCARD;
-int cv_up_write_signatory_yaml(const struct cv_up_plan *plan,
-                               const struct cv_local_principal *role,
+int cv_up_write_signatory_yaml(const struct cv_up_plan *plan, const struct cv_local_principal *role,
                                struct cv_error *err) CV_NODISCARD;
 /* Profiles for AWS's command line: [default] the administrator, [enclave] the role. */
 int cv_up_write_credentials(const struct cv_up_plan *plan, const struct cv_local_principal *admin,
-                            const struct cv_local_principal *role, struct cv_error *err) CV_NODISCARD;
+                            const struct cv_local_principal *role,
+                            struct cv_error *err) CV_NODISCARD;
 
 /* Starts the stand-ins and the enclave, keeps them going, and ends them on
  * SIGTERM or SIGINT. Prints "ready" once all answer. SIGNALS: a signalfd of

@@ -28,10 +28,11 @@ int cv_up_write_enclave_conf(const struct cv_up_plan *plan, struct cv_error *err
     int rc = 0;
     cv_buf_init(&text, FILE_MAX);
     if ((rc = cv_buf_append_str(&text, "# Written by claviger-local up. It is measured with the "
-                                "program: a change is another image.\n")) ||
+                                       "program: a change is another image.\n")) ||
         (!plan->options.unpinned && (rc = cv_buf_printf(&text, "cmk_arn=%s\n", plan->key_arn))) ||
         (rc = cv_buf_printf(&text, "region=%s\nca_file=%s/ca.pem\n", plan->region, dir)) ||
-        (rc = cv_buf_printf(&text, "listen_address=unix:%s/enclave.sock\n"
+        (rc = cv_buf_printf(&text,
+                            "listen_address=unix:%s/enclave.sock\n"
                             "proxy_address=unix:%s/proxy.sock\nnsm_address=unix:%s/nsm.sock\n",
                             dir, dir, dir)) ||
         (plan->options.debug_mode && (rc = cv_buf_append_str(&text, "allow_debug=on\n"))))
@@ -48,7 +49,8 @@ static int free_port(uint16_t *port, struct cv_error *err)
     struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t n = sizeof a;
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    int bad = fd < 0 || bind(fd, (struct sockaddr *)&a, n) || getsockname(fd, (struct sockaddr *)&a, &n);
+    int bad =
+        fd < 0 || bind(fd, (struct sockaddr *)&a, n) || getsockname(fd, (struct sockaddr *)&a, &n);
     int errnum = errno;
     if (fd >= 0)
         close(fd);
@@ -96,9 +98,11 @@ static int new_yaml(struct cv_buf *out, const struct cv_up_plan *plan,
     if (rc)
         return rc;
     snprintf(enclave, sizeof enclave, "unix:%.3800s/enclave.sock", plan->options.dir);
-    if ((rc = cv_buf_append_str(out, "# Written by claviger-local up; kept when it runs again.\n")) ||
+    if ((rc = cv_buf_append_str(out,
+                                "# Written by claviger-local up; kept when it runs again.\n")) ||
         (rc = yaml_line(out, "base_dir", plan->options.dir)) ||
-        (rc = cv_buf_printf(out, "server:\n  address: 127.0.0.1:%u\n  utility_address: "
+        (rc = cv_buf_printf(out,
+                            "server:\n  address: 127.0.0.1:%u\n  utility_address: "
                             "127.0.0.1:%u\nvaults:\n  nitro:\n    driver: nitro\n    config:\n",
                             main_port, utility_port)) ||
         (rc = yaml_line(out, "      enclave_address", enclave)) ||
@@ -144,7 +148,8 @@ int cv_up_write_signatory_yaml(const struct cv_up_plan *plan, const struct cv_lo
         rc = new_yaml(&text, plan, role, err);
     } else if (!rc && plan->options.sealed_version) {
         if (change_version(&text, plan->options.sealed_version, &changed))
-            return cv_error_set(err, CV_ERR_CONFIG, "%s has no line sealed_version to change", path);
+            return cv_error_set(err, CV_ERR_CONFIG, "%s has no line sealed_version to change",
+                                path);
     }
     if (rc || !changed)
         return rc;
@@ -157,11 +162,12 @@ int cv_up_write_credentials(const struct cv_up_plan *plan, const struct cv_local
     struct cv_buf CV_CLEANUP(cv_buf_free) text;
     char path[CV_UP_PATH];
     cv_buf_init(&text, FILE_MAX);
-    int rc = cv_buf_printf(&text, "[default]\naws_access_key_id = %s\naws_secret_access_key = %s\n\n"
+    int rc = cv_buf_printf(&text,
+                           "[default]\naws_access_key_id = %s\naws_secret_access_key = %s\n\n"
                            "[enclave]\naws_access_key_id = %s\naws_secret_access_key = %s\n"
-                           "aws_session_token = %s\n", admin->access_key_id,
-                           admin->secret_access_key, role->access_key_id, role->secret_access_key,
-                           role->session_token);
+                           "aws_session_token = %s\n",
+                           admin->access_key_id, admin->secret_access_key, role->access_key_id,
+                           role->secret_access_key, role->session_token);
     if (rc)
         return cv_error_set(err, rc, "the credentials file cannot be made");
     return cv_file_replace(cv_up_path(path, plan, "credentials"), cv_buf_view(&text), 0600, err);

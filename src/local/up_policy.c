@@ -16,16 +16,15 @@ char *cv_up_policy_new(const char *account, const char *role_arn, const char *pc
 {
     char root[64];
     snprintf(root, sizeof root, "arn:aws:iam::%.12s:root", account);
-    json_t *doc = json_pack(
-        "{s:s, s:[{s:s, s:s, s:{s:s}, s:[s,s,s,s,s,s,s,s,s], s:s},"
-        "         {s:s, s:s, s:{s:s}, s:[s,s], s:s, s:{s:{s:s}}}]}",
-        "Version", "2012-10-17", "Statement",
-        "Sid", "Administration", "Effect", "Allow", "Principal", "AWS", root,
-        "Action", "kms:Create*", "kms:Delete*", "kms:Describe*", "kms:Disable*", "kms:Enable*",
-        "kms:Get*", "kms:List*", "kms:Put*", "kms:Update*", "Resource", "*",
-        "Sid", SID_ENCLAVE, "Effect", "Allow", "Principal", "AWS", role_arn,
-        "Action", "kms:Decrypt", "kms:GenerateDataKey", "Resource", "*",
-        "Condition", "StringEqualsIgnoreCase", CONDITION_KEY, pcr0_hex);
+    json_t *doc =
+        json_pack("{s:s, s:[{s:s, s:s, s:{s:s}, s:[s,s,s,s,s,s,s,s,s], s:s},"
+                  "         {s:s, s:s, s:{s:s}, s:[s,s], s:s, s:{s:{s:s}}}]}",
+                  "Version", "2012-10-17", "Statement", "Sid", "Administration", "Effect", "Allow",
+                  "Principal", "AWS", root, "Action", "kms:Create*", "kms:Delete*", "kms:Describe*",
+                  "kms:Disable*", "kms:Enable*", "kms:Get*", "kms:List*", "kms:Put*", "kms:Update*",
+                  "Resource", "*", "Sid", SID_ENCLAVE, "Effect", "Allow", "Principal", "AWS",
+                  role_arn, "Action", "kms:Decrypt", "kms:GenerateDataKey", "Resource", "*",
+                  "Condition", "StringEqualsIgnoreCase", CONDITION_KEY, pcr0_hex);
     char *text = doc ? json_dumps(doc, JSON_INDENT(2)) : NULL;
     json_decref(doc);
     return text;
@@ -35,7 +34,7 @@ static json_t *find_statement(json_t *doc, const char *sid, size_t *index)
 {
     json_t *list = json_object_get(doc, "Statement"), *s;
     size_t i;
-    json_array_foreach(list, i, s) {
+    json_array_foreach (list, i, s) {
         const char *name = json_string_value(json_object_get(s, "Sid"));
         if (name && !strcmp(name, sid)) {
             *index = i;

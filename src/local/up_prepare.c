@@ -24,11 +24,14 @@ static int check_dir(const char *dir, struct cv_error *err)
     size_t longest = sizeof "/enclave.sock" - 1;
     for (const char *c = dir; *c; c++)
         if ((unsigned char)*c < 0x20 || *c == 0x7f)
-            return cv_error_set(err, CV_ERR_INVALID, "the folder's name holds control characters: %s",
+            return cv_error_set(err, CV_ERR_INVALID,
+                                "the folder's name holds control characters: %s",
                                 cv_error_quote(quoted, sizeof quoted, dir, strlen(dir)));
     if (strlen(dir) + longest >= CV_ADDR_PATH)
-        return cv_error_set(err, CV_ERR_LIMIT, "the folder's path is too long for the sockets in it: "
-                            "%zu bytes, at most %zu", strlen(dir), CV_ADDR_PATH - 1 - longest);
+        return cv_error_set(err, CV_ERR_LIMIT,
+                            "the folder's path is too long for the sockets in it: "
+                            "%zu bytes, at most %zu",
+                            strlen(dir), CV_ADDR_PATH - 1 - longest);
     return 0;
 }
 
@@ -101,15 +104,18 @@ static int adjust_policy(const struct cv_up_plan *plan, struct cv_local_key *key
     char *changed = NULL;
     int rc = o->sealed_version || o->accept_image
                  ? cv_up_policy_adjust(&changed, key->policy_text, plan->role_arn,
-                                       o->sealed_version == 1, o->accept_image ? pcr0 : NULL) : 0;
+                                       o->sealed_version == 1, o->accept_image ? pcr0 : NULL)
+                 : 0;
     if (rc == CV_ERR_INVALID)
         cv_log(CV_LOG_WARN, "the key policy is not as up wrote it, and is left alone", NULL);
     else if (!rc && changed)
         rc = cv_local_kms_key_set_policy(key, changed, err);
     free(changed);
     if (!cv_up_policy_accepts(key->policy_text, pcr0))
-        cv_log(CV_LOG_WARN, "the key policy does not accept this enclave: KMS will refuse it "
-               "(--accept-image changes that)", "pcr0", pcr0, NULL);
+        cv_log(CV_LOG_WARN,
+               "the key policy does not accept this enclave: KMS will refuse it "
+               "(--accept-image changes that)",
+               "pcr0", pcr0, NULL);
     return rc == CV_ERR_INVALID ? 0 : rc;
 }
 
@@ -136,7 +142,8 @@ static int complete(struct cv_up_plan *plan, struct cv_local_kms_state *s, struc
     return rc ? rc : cv_up_write_credentials(plan, find_principal(s, NULL), role, err);
 }
 
-int cv_up_prepare(struct cv_up_plan *plan, const struct cv_up_options *options, struct cv_error *err)
+int cv_up_prepare(struct cv_up_plan *plan, const struct cv_up_options *options,
+                  struct cv_error *err)
 {
     struct cv_local_kms_state state;
     char path[CV_UP_PATH];
@@ -149,8 +156,10 @@ int cv_up_prepare(struct cv_up_plan *plan, const struct cv_up_options *options, 
         return rc;
     snprintf(plan->region, sizeof plan->region, "%s", state.region);
     if (options->region && strcmp(options->region, state.region))
-        rc = cv_error_set(err, CV_ERR_CONFIG, "%s is of region %s already; another region needs "
-                          "another folder", options->dir, state.region);
+        rc = cv_error_set(err, CV_ERR_CONFIG,
+                          "%s is of region %s already; another region needs "
+                          "another folder",
+                          options->dir, state.region);
     else
         rc = complete(plan, &state, err);
     cv_local_kms_state_free(&state);

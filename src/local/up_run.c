@@ -193,8 +193,10 @@ static int await(struct runner *r, struct cv_local_child *c, struct cv_error *er
         if (r->stopping)
             return cv_error_set(err, CV_ERR_CANCELLED, "asked to end");
         if (!c->pid)
-            return cv_error_set(err, CV_ERR_STATE, "%s ended instead of serving; what it wrote "
-                                "stands above", c->name);
+            return cv_error_set(err, CV_ERR_STATE,
+                                "%s ended instead of serving; what it wrote "
+                                "stands above",
+                                c->name);
         if (!*c->address)
             (void)cv_local_child_ready(c); /* "ready tcp:127.0.0.1:PORT" */
         if (cv_local_child_answers(c))
@@ -218,8 +220,9 @@ static int write_pids(const struct runner *r, struct cv_error *err)
     char path[CV_UP_PATH];
     json_t *doc = json_pack("{s:i}", "up", (int)getpid());
     for (size_t i = 0; i < N_CHILDREN; i++)
-        json_object_set_new(doc, r->child[i].name, json_pack("{s:i, s:s}", "pid",
-                            (int)r->child[i].pid, "address", r->child[i].address));
+        json_object_set_new(
+            doc, r->child[i].name,
+            json_pack("{s:i, s:s}", "pid", (int)r->child[i].pid, "address", r->child[i].address));
     char *text = doc ? json_dumps(doc, JSON_INDENT(2)) : NULL;
     json_decref(doc);
     int rc = text ? cv_file_replace(cv_up_path(path, r->plan, "pids.json"), cv_bytes_str(text),
@@ -343,8 +346,8 @@ int cv_up_run(const struct cv_up_plan *plan, int signals, struct cv_error *err)
     for (size_t i = 0; i < N_CHILDREN; i++)
         r->child[i].out = -1;
     ssize_t n = readlink("/proc/self/exe", r->self, sizeof r->self - 1);
-    int rc = n > 0 ? start_all(r, err)
-                   : cv_error_errno(err, CV_ERR_IO, errno, "finding this program");
+    int rc =
+        n > 0 ? start_all(r, err) : cv_error_errno(err, CV_ERR_IO, errno, "finding this program");
     if (!rc) {
         puts("ready");
         fflush(stdout);

@@ -55,7 +55,9 @@ static int receive(int fd, void *p, size_t n, struct cv_vhost_message *m, int64_
             char room[CMSG_SPACE(CV_VHOST_FDS * sizeof(int))];
         } control;
         struct iovec iov = {.iov_base = (uint8_t *)p + got, .iov_len = n - got};
-        struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control,
+        struct msghdr msg = {.msg_iov = &iov,
+                             .msg_iovlen = 1,
+                             .msg_control = &control,
                              .msg_controllen = sizeof control};
         ssize_t r = recvmsg(fd, &msg, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
         if (r > 0) {
@@ -136,7 +138,8 @@ static void run_queue(struct cv_vhost *d)
 static int serve_front_end(struct cv_vhost *d, int fd, int stop_fd)
 {
     for (;;) {
-        struct pollfd p[3] = {{.fd = stop_fd, .events = POLLIN}, {.fd = fd, .events = POLLIN},
+        struct pollfd p[3] = {{.fd = stop_fd, .events = POLLIN},
+                              {.fd = fd, .events = POLLIN},
                               {.fd = d->kick, .events = POLLIN}};
         if (poll(p, 3, -1) < 0) {
             if (errno == EINTR)
@@ -163,7 +166,8 @@ static int serve_front_end(struct cv_vhost *d, int fd, int stop_fd)
 int cv_vhost_serve(struct cv_vhost *d, int listener, int stop_fd, struct cv_error *err)
 {
     for (int stop = 0; !stop;) {
-        struct pollfd p[2] = {{.fd = stop_fd, .events = POLLIN}, {.fd = listener, .events = POLLIN}};
+        struct pollfd p[2] = {{.fd = stop_fd, .events = POLLIN},
+                              {.fd = listener, .events = POLLIN}};
         if (poll(p, 2, -1) < 0) {
             if (errno == EINTR)
                 continue;

@@ -85,8 +85,9 @@ static int set_memory(struct cv_vhost *d, struct cv_vhost_message *m, struct cv_
 {
     uint32_t n = m->size >= 8 ? u32(m->payload) : 0;
     if (n == 0 || n > CV_GUEST_REGIONS || m->size != 8 + n * 32 || m->fds != n)
-        return cv_error_set(err, CV_ERR_INVALID, "a table of %u memory regions, %u bytes, %zu files",
-                            n, m->size, m->fds);
+        return cv_error_set(err, CV_ERR_INVALID,
+                            "a table of %u memory regions, %u bytes, %zu files", n, m->size,
+                            m->fds);
     forget_memory(d);
     for (uint32_t i = 0; i < n; i++) {
         int rc = map_region(&d->memory.region[i], m->payload + 8 + i * 32, m->fd[i], err);
@@ -127,8 +128,9 @@ static int ring_state(struct cv_vhost *d, const struct cv_vhost_message *m, stru
     case CV_VHOST_SET_VRING_BASE:
         d->ring.next_avail = (uint16_t)num;
         d->broken = false;
-        return num > UINT16_MAX ? cv_error_set(err, CV_ERR_INVALID, "a queue that starts at %u", num)
-                                : 0;
+        return num > UINT16_MAX
+                   ? cv_error_set(err, CV_ERR_INVALID, "a queue that starts at %u", num)
+                   : 0;
     case CV_VHOST_SET_VRING_ENABLE:
         d->enabled = num != 0;
         return 0;
@@ -143,7 +145,8 @@ static int ring_state(struct cv_vhost *d, const struct cv_vhost_message *m, stru
 static int set_ring(struct cv_vhost *d, const struct cv_vhost_message *m, struct cv_error *err)
 {
     if (u32(m->payload) != 0 || u32(m->payload + 4) != 0)
-        return cv_error_set(err, CV_ERR_INVALID, "a queue that there is not, or one that is logged");
+        return cv_error_set(err, CV_ERR_INVALID,
+                            "a queue that there is not, or one that is logged");
     d->ring.desc_at = u64(m->payload + 8);
     d->ring.used_at = u64(m->payload + 16);
     d->ring.avail_at = u64(m->payload + 24);
@@ -169,10 +172,14 @@ static int payload_size(uint32_t request)
     case CV_VHOST_SET_OWNER:
     case CV_VHOST_RESET_OWNER:
     case CV_VHOST_GET_PROTOCOL_FEATURES:
-    case CV_VHOST_GET_QUEUE_NUM: return 0;
-    case CV_VHOST_SET_MEM_TABLE: return -1;
-    case CV_VHOST_SET_VRING_ADDR: return 40;
-    default: return 8;
+    case CV_VHOST_GET_QUEUE_NUM:
+        return 0;
+    case CV_VHOST_SET_MEM_TABLE:
+        return -1;
+    case CV_VHOST_SET_VRING_ADDR:
+        return 40;
+    default:
+        return 8;
     }
 }
 
@@ -189,28 +196,41 @@ static int dispatch(struct cv_vhost *d, struct cv_vhost_message *m, struct cv_bu
     if (want >= 0 && m->size != (uint32_t)want)
         return cv_error_set(err, CV_ERR_INVALID, "message %u of %u bytes", m->request, m->size);
     switch (m->request) {
-    case CV_VHOST_GET_FEATURES: return answer_u64(reply, FEATURES);
-    case CV_VHOST_GET_PROTOCOL_FEATURES: return answer_u64(reply, 0);
-    case CV_VHOST_GET_QUEUE_NUM: return answer_u64(reply, 1);
-    case CV_VHOST_SET_FEATURES: return set_features(d, u64(m->payload), err);
+    case CV_VHOST_GET_FEATURES:
+        return answer_u64(reply, FEATURES);
+    case CV_VHOST_GET_PROTOCOL_FEATURES:
+        return answer_u64(reply, 0);
+    case CV_VHOST_GET_QUEUE_NUM:
+        return answer_u64(reply, 1);
+    case CV_VHOST_SET_FEATURES:
+        return set_features(d, u64(m->payload), err);
     case CV_VHOST_SET_PROTOCOL_FEATURES:
         return u64(m->payload) == 0 ? 0 : cv_error_set(err, CV_ERR_INVALID, "no such feature");
-    case CV_VHOST_SET_OWNER: return 0;
-    case CV_VHOST_RESET_OWNER: d->enabled = false; return 0;
-    case CV_VHOST_SET_MEM_TABLE: return set_memory(d, m, err);
+    case CV_VHOST_SET_OWNER:
+        return 0;
+    case CV_VHOST_RESET_OWNER:
+        d->enabled = false;
+        return 0;
+    case CV_VHOST_SET_MEM_TABLE:
+        return set_memory(d, m, err);
     case CV_VHOST_SET_VRING_NUM:
     case CV_VHOST_SET_VRING_BASE:
     case CV_VHOST_GET_VRING_BASE:
-    case CV_VHOST_SET_VRING_ENABLE: return ring_state(d, m, reply, err);
-    case CV_VHOST_SET_VRING_ADDR: return set_ring(d, m, err);
-    case CV_VHOST_SET_VRING_KICK: return set_fd(&d->kick, m, err);
-    case CV_VHOST_SET_VRING_CALL: return set_fd(&d->call, m, err);
+    case CV_VHOST_SET_VRING_ENABLE:
+        return ring_state(d, m, reply, err);
+    case CV_VHOST_SET_VRING_ADDR:
+        return set_ring(d, m, err);
+    case CV_VHOST_SET_VRING_KICK:
+        return set_fd(&d->kick, m, err);
+    case CV_VHOST_SET_VRING_CALL:
+        return set_fd(&d->call, m, err);
     case CV_VHOST_SET_VRING_ERR:
         rc = set_fd(&unused, m, err);
         close_fd(&unused);
         return rc;
     default:
-        return cv_error_set(err, CV_ERR_UNSUPPORTED, "message %u, which was not offered", m->request);
+        return cv_error_set(err, CV_ERR_UNSUPPORTED, "message %u, which was not offered",
+                            m->request);
     }
 }
 

@@ -49,7 +49,7 @@ struct cv_vhost {
     /* What the front-end set. */
     struct cv_guest_memory memory;
     struct cv_vring ring;
-    int kick, call;  /* eventfds, -1 */
+    int kick, call; /* eventfds, -1 */
     bool enabled, broken;
     uint64_t features;
 };
@@ -75,6 +75,7 @@ int cv_vhost_run(struct cv_vhost *d, struct cv_error *err) CV_NODISCARD;
 
 /* Serves front-ends at LISTENER, one at a time, until STOP_FD becomes readable;
  * then 0. */
-int cv_vhost_serve(struct cv_vhost *d, int listener, int stop_fd, struct cv_error *err) CV_NODISCARD;
+int cv_vhost_serve(struct cv_vhost *d, int listener, int stop_fd,
+                   struct cv_error *err) CV_NODISCARD;
 
 #endif

@@ -17,17 +17,17 @@
 #include "eif/measure.h"
 #include "local/nsm_standin.h"
 
-#define CV_VM_PATH 512       /* bytes of a path in the folder, with its NUL */
-#define CV_VM_DIR_MAX 80     /* so that the longest socket fits sun_path */
+#define CV_VM_PATH 512   /* bytes of a path in the folder, with its NUL */
+#define CV_VM_DIR_MAX 80 /* so that the longest socket fits sun_path */
 #define CV_VM_DEFAULT_CID 16u
 #define CV_VM_DEFAULT_MEMORY 256u /* MiB */
 #define CV_VM_HEARTBEAT_PORT 9000u
 
 struct cv_vm_options {
     const char *image, *dir, *root, *name, *nsm_dir;
-    const char *accel; /* "kvm", "tcg", NULL = kvm, and tcg when that does not work */
-    unsigned memory, cpus, cid;     /* MiB, count, vsock context id */
-    unsigned heartbeat_s;           /* how long it is awaited, 0 = not */
+    const char *accel;          /* "kvm", "tcg", NULL = kvm, and tcg when that does not work */
+    unsigned memory, cpus, cid; /* MiB, count, vsock context id */
+    unsigned heartbeat_s;       /* how long it is awaited, 0 = not */
     bool debug_mode, console, attach, no_nsm, json_log;
     struct cv_local_nsm_config nsm;
 };
@@ -70,7 +70,8 @@ const char *cv_vm_accelerator(void);
 
 /* vm_spawn.c: starts ARGV (NULL-terminated), output to the file LOG, to be
  * killed should this process die. */
-int cv_vm_spawn(pid_t *pid, const char *const *argv, const char *log, struct cv_error *err) CV_NODISCARD;
+int cv_vm_spawn(pid_t *pid, const char *const *argv, const char *log,
+                struct cv_error *err) CV_NODISCARD;
 /* Ends *PID within some seconds, by SIGTERM, then SIGKILL, and reaps it. */
 void cv_vm_end(pid_t *pid);
 int cv_vm_start_vsock(pid_t *pid, const struct cv_vm_programs *p, const struct cv_vm_options *o,
@@ -91,7 +92,8 @@ struct cv_vm_state {
     pid_t qemu;
 };
 /* Writes vm.json, with STATE ("STARTING", "RUNNING"). */
-int cv_vm_write_state(const struct cv_vm_state *s, const char *state, struct cv_error *err) CV_NODISCARD;
+int cv_vm_write_state(const struct cv_vm_state *s, const char *state,
+                      struct cv_error *err) CV_NODISCARD;
 /* Prints what nitro-cli's run-enclave prints. */
 int cv_vm_announce(const struct cv_vm_state *s, struct cv_error *err) CV_NODISCARD;
 /* 0 while a machine runs in DIR, with its vm.json in TEXT; CV_ERR_NOT_FOUND. */

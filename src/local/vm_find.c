@@ -13,9 +13,9 @@
 #include "common/file.h"
 #include "local/vm.h"
 
-#define NEEDED                                                                                     \
-    "QEMU 10.2 or later and vhost-device-vsock are needed: packages qemu-system-x86 and "          \
-    "vhost-device-vsock of Debian forky, sid or later, or './dev vm' puts them into a folder of "  \
+#define NEEDED                                                                                    \
+    "QEMU 10.2 or later and vhost-device-vsock are needed: packages qemu-system-x86 and "         \
+    "vhost-device-vsock of Debian forky, sid or later, or './dev vm' puts them into a folder of " \
     "their own, to be named with --root"
 #define QEMU "qemu-system-x86_64"
 #define VSOCK "vhost-device-vsock"
@@ -103,9 +103,10 @@ int cv_vm_find(struct cv_vm_programs *p, const char *root, struct cv_error *err)
     if (rc == 0)
         rc = ask_version(p, err);
     if (rc == 0 && p->major * 100 + p->minor < 1002)
-        return cv_error_set(err, CV_ERR_UNSUPPORTED,
-                            "QEMU %u.%u is too old: it gives its users no device for the NSM. " NEEDED,
-                            p->major, p->minor);
+        return cv_error_set(
+            err, CV_ERR_UNSUPPORTED,
+            "QEMU %u.%u is too old: it gives its users no device for the NSM. " NEEDED, p->major,
+            p->minor);
     if (rc == 0 && root == NULL && !in_path(p->vsock, VSOCK))
         rc = cv_error_set(err, CV_ERR_NOT_FOUND, "there is no " VSOCK " here. " NEEDED);
     return rc;

@@ -99,9 +99,12 @@ static int own_dir(const char *dir, struct cv_error *err)
     int rc = cv_dir_make(dir, 0700, err);
     if (rc != 0)
         return rc;
-    if (lstat(dir, &st) != 0 || !S_ISDIR(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 022))
-        return cv_error_set(err, CV_ERR_DENIED, "%s belongs to somebody else, or others may write "
-                            "to it", dir);
+    if (lstat(dir, &st) != 0 || !S_ISDIR(st.st_mode) || st.st_uid != geteuid() ||
+        (st.st_mode & 022))
+        return cv_error_set(err, CV_ERR_DENIED,
+                            "%s belongs to somebody else, or others may write "
+                            "to it",
+                            dir);
     return 0;
 }
 
@@ -129,7 +132,10 @@ static int listen_at(struct cv_listener *l, const char *dir, const char *name, s
 
 static int write_state(struct machine *m, const char *state, struct cv_error *err)
 {
-    const struct cv_vm_state s = {.o = m->o, .image = &m->image, .qemu = m->qemu, .accel = m->accel,
+    const struct cv_vm_state s = {.o = m->o,
+                                  .image = &m->image,
+                                  .qemu = m->qemu,
+                                  .accel = m->accel,
                                   .id = cv_local_nsm_module_id(m->nsm)};
     int rc = cv_vm_write_state(&s, state, err);
     return rc == 0 && strcmp(state, "RUNNING") == 0 ? cv_vm_announce(&s, err) : rc;
@@ -148,7 +154,8 @@ static int start(struct machine *m, struct cv_error *err)
     int rc;
     if ((rc = enter(m, err)) != 0 || (rc = cv_vm_find(&m->programs, m->o->root, err)) != 0 ||
         (rc = cv_vm_unpack(&m->image, m->o->image, m->o->dir, err)) != 0 ||
-        (rc = make_nsm(m, err)) != 0 || (rc = listen_at(&m->nsm_at, m->o->dir, "nsm.sock", err)) != 0 ||
+        (rc = make_nsm(m, err)) != 0 ||
+        (rc = listen_at(&m->nsm_at, m->o->dir, "nsm.sock", err)) != 0 ||
         (rc = listen_at(&m->heartbeat_at, m->o->dir, "vm.vsock_9000", err)) != 0 ||
         (rc = start_processes(m, err)) != 0)
         return rc;
@@ -212,8 +219,10 @@ static int announce(struct machine *m, struct cv_error *err)
 {
     m->announced = true;
     if (!m->beaten && m->o->heartbeat_s != 0)
-        cv_log(CV_LOG_WARN, "no heartbeat from the image's init: nitro-cli would call this enclave "
-               "failed", NULL);
+        cv_log(CV_LOG_WARN,
+               "no heartbeat from the image's init: nitro-cli would call this enclave "
+               "failed",
+               NULL);
     return write_state(m, "RUNNING", err);
 }
 
@@ -232,7 +241,8 @@ static bool kvm_failed(const struct machine *m)
 
 static int without_kvm(struct machine *m, struct cv_error *err)
 {
-    cv_log(CV_LOG_WARN, "this machine's KVM does not work: going on without it (--accel tcg)", NULL);
+    cv_log(CV_LOG_WARN, "this machine's KVM does not work: going on without it (--accel tcg)",
+           NULL);
     cv_vm_end(&m->qemu);
     cv_vm_end(&m->vsock);
     m->accel = "tcg";
@@ -265,9 +275,12 @@ static int watch(struct machine *m, struct cv_error *err)
                 return 0;
             }
             if (why[0] == '\0' && !m->o->console)
-                snprintf(why, sizeof why, "--debug-mode --attach-console shows what the enclave says");
-            return cv_error_set(err, CV_ERR_STATE, "%s: %s", m->announced ? "QEMU ended" :
-                                "the virtual machine ended before it had started", why);
+                snprintf(why, sizeof why,
+                         "--debug-mode --attach-console shows what the enclave says");
+            return cv_error_set(err, CV_ERR_STATE, "%s: %s",
+                                m->announced ? "QEMU ended"
+                                             : "the virtual machine ended before it had started",
+                                why);
         }
         if (ended(&m->vsock, &status)) {
             last_words(why, sizeof why, m, "vsock.log");
@@ -320,9 +333,13 @@ static int block_signals(void)
 int cv_vm_run(const struct cv_vm_options *o, struct cv_error *err)
 {
     static struct machine m; /* large, and there is one */
-    m = (struct machine){.o = o, .nsm_at = CV_LISTENER_INIT, .heartbeat_at = CV_LISTENER_INIT,
+    m = (struct machine){.o = o,
+                         .nsm_at = CV_LISTENER_INIT,
+                         .heartbeat_at = CV_LISTENER_INIT,
                          .accel = o->accel != NULL ? o->accel : cv_vm_accelerator(),
-                         .lock = -1, .signals = block_signals(), .stop_fd = eventfd(0, EFD_CLOEXEC)};
+                         .lock = -1,
+                         .signals = block_signals(),
+                         .stop_fd = eventfd(0, EFD_CLOEXEC)};
     int rc = m.signals < 0 || m.stop_fd < 0
                  ? cv_error_errno(err, CV_ERR_IO, errno, "preparing for signals")
                  : start(&m, err);

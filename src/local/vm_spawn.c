@@ -32,7 +32,8 @@ static void become(const char *const *argv, int null, int out, pid_t parent)
         _exit(127);
     setpgid(0, 0); /* a Ctrl-C is for us alone */
     sigprocmask(SIG_SETMASK, &none, NULL);
-    if (dup2(null, STDIN_FILENO) < 0 || dup2(out, STDOUT_FILENO) < 0 || dup2(out, STDERR_FILENO) < 0)
+    if (dup2(null, STDIN_FILENO) < 0 || dup2(out, STDOUT_FILENO) < 0 ||
+        dup2(out, STDERR_FILENO) < 0)
         _exit(127);
     execv(argv[0], a.out);
     _exit(127);
@@ -185,8 +186,8 @@ int cv_vm_start_qemu(pid_t *pid, const struct cv_vm_programs *p, const struct cv
              "vhost-user-test-device-pci,chardev=nsm,virtio-id=33,num_vqs=1,config_size=0");
     }
     if (o->console)
-        add2(&l, "-chardev", text(&l, "file,id=console,path=%s",
-                                  cv_vm_path(console, o->dir, "console.log")));
+        add2(&l, "-chardev",
+             text(&l, "file,id=console,path=%s", cv_vm_path(console, o->dir, "console.log")));
     else
         add2(&l, "-chardev", "null,id=console");
     add2(&l, "-serial", "chardev:console");

@@ -54,9 +54,9 @@ static json_t *basics(const struct cv_vm_state *s)
     json_t *cpus = json_array();
     for (unsigned i = 0; i < o->cpus; i++)
         json_array_append_new(cpus, json_integer(i));
-    return json_pack("{s:s, s:s, s:i, s:I, s:i, s:o, s:i}", "EnclaveName", o->name, "EnclaveID", s->id,
-                     "ProcessID", (int)getpid(), "EnclaveCID", (json_int_t)o->cid, "NumberOfCPUs",
-                     (int)o->cpus, "CPUIDs", cpus, "MemoryMiB", (int)o->memory);
+    return json_pack("{s:s, s:s, s:i, s:I, s:i, s:o, s:i}", "EnclaveName", o->name, "EnclaveID",
+                     s->id, "ProcessID", (int)getpid(), "EnclaveCID", (json_int_t)o->cid,
+                     "NumberOfCPUs", (int)o->cpus, "CPUIDs", cpus, "MemoryMiB", (int)o->memory);
 }
 
 static int print(const json_t *doc, struct cv_error *err)
@@ -96,8 +96,9 @@ int cv_vm_write_state(const struct cv_vm_state *s, const char *state, struct cv_
 int cv_vm_announce(const struct cv_vm_state *s, struct cv_error *err)
 {
     CV_JSON_AUTO json_t *doc = basics(s);
-    return doc != NULL ? print(doc, err)
-                       : cv_error_set(err, CV_ERR_NOMEM, "no memory to describe the virtual machine");
+    return doc != NULL
+               ? print(doc, err)
+               : cv_error_set(err, CV_ERR_NOMEM, "no memory to describe the virtual machine");
 }
 
 int cv_vm_running(struct cv_buf *text, const char *dir, struct cv_error *err)
@@ -176,7 +177,8 @@ int cv_vm_console(const char *dir, struct cv_error *err)
     if (rc != 0)
         return rc;
     if (access(cv_vm_path(path, dir, "console.log"), R_OK) != 0)
-        return cv_error_set(err, CV_ERR_DENIED, "this machine has no console: only enclaves started "
+        return cv_error_set(err, CV_ERR_DENIED,
+                            "this machine has no console: only enclaves started "
                             "with --debug-mode have one");
     do {
         cv_vm_follow(dir, &at);

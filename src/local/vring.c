@@ -108,7 +108,8 @@ static int walk(const struct cv_vring *r, const struct cv_guest_memory *memory, 
         if (!get_desc(r, index, &d))
             return cv_error_set(err, CV_ERR_INVALID, "descriptor %u of %u", index, r->num);
         if (d.flags & F_INDIRECT)
-            return cv_error_set(err, CV_ERR_INVALID, "an indirect descriptor, which was not offered");
+            return cv_error_set(err, CV_ERR_INVALID,
+                                "an indirect descriptor, which was not offered");
         if (writing && !(d.flags & F_WRITE))
             return cv_error_set(err, CV_ERR_INVALID, "a readable descriptor after a writable one");
         writing = d.flags & F_WRITE;

@@ -11,16 +11,16 @@
 #include "common/bytes.h"
 #include "common/error.h"
 
-#define CV_GUEST_REGIONS 8      /* VHOST_MEMORY_BASELINE_NREGIONS */
-#define CV_VRING_MAX 1024u      /* descriptors; the driver may set fewer */
+#define CV_GUEST_REGIONS 8 /* VHOST_MEMORY_BASELINE_NREGIONS */
+#define CV_VRING_MAX 1024u /* descriptors; the driver may set fewer */
 
 /* One stretch of guest memory, mapped. */
 struct cv_guest_region {
-    uint64_t guest;  /* guest-physical address */
-    uint64_t user;   /* address in the front-end's process (ring addresses) */
+    uint64_t guest; /* guest-physical address */
+    uint64_t user;  /* address in the front-end's process (ring addresses) */
     uint64_t size;
-    uint8_t *base;   /* where it is mapped here; NULL = unused */
-    void *map;       /* for munmap() */
+    uint8_t *base; /* where it is mapped here; NULL = unused */
+    void *map;     /* for munmap() */
     size_t map_size;
 };
 
@@ -35,9 +35,9 @@ uint8_t *cv_guest_at(const struct cv_guest_memory *m, uint64_t address, uint64_t
 uint8_t *cv_guest_at_user(const struct cv_guest_memory *m, uint64_t address, uint64_t n);
 
 struct cv_vring {
-    uint32_t num;                    /* a power of two, 0 = not set up */
+    uint32_t num;                        /* a power of two, 0 = not set up */
     uint64_t desc_at, avail_at, used_at; /* front-end addresses */
-    uint8_t *desc, *avail, *used;    /* NULL until cv_vring_map() */
+    uint8_t *desc, *avail, *used;        /* NULL until cv_vring_map() */
     uint16_t next_avail, next_used;
 };
 

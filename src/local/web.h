@@ -10,8 +10,8 @@
 
 struct cv_local_web_reply {
     int status;
-    struct cv_http_header
-        headers[CV_LOCAL_WEB_HEADERS]; /* texts that outlive the call, or of TEXT */
+    /* texts that outlive the call, or of TEXT */
+    struct cv_http_header headers[CV_LOCAL_WEB_HEADERS];
     size_t n;
     struct cv_buf body;
     struct cv_buf text; /* room for headers' texts: offsets move, so filled before they are named */

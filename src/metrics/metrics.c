@@ -124,13 +124,16 @@ static struct cv_metric_series *make(struct family *f, const char *const *values
     return s;
 }
 
-struct cv_metric_series *cv_metric(struct cv_metrics *metrics, size_t family, const char *const *values)
+struct cv_metric_series *cv_metric(struct cv_metrics *metrics, size_t family,
+                                   const char *const *values)
 {
-    static const char *const other[CV_METRIC_LABELS_MAX] = {"other", "other", "other", "other", "other"};
+    static const char *const other[CV_METRIC_LABELS_MAX] = {"other", "other", "other", "other",
+                                                            "other"};
     struct family *f = &metrics->families[family];
     for (int turn = 0; turn < 2; turn++) {
         uint32_t hash = hash_values(f->info, values);
-        for (struct cv_metric_series *s = f->chain[hash & (TABLE_SIZE - 1)]; s != NULL; s = s->next_in_chain) {
+        for (struct cv_metric_series *s = f->chain[hash & (TABLE_SIZE - 1)]; s != NULL;
+             s = s->next_in_chain) {
             if (s->hash == hash && same(s, values)) {
                 return s;
             }
@@ -203,8 +206,8 @@ static int append_number(struct cv_buf *out, double v)
 }
 
 /* NAME SUFFIX {labels, le} VALUE; LE NULL = none. */
-static int append_line(struct cv_buf *out, const struct cv_metric_series *s, const char *suffix, const double *le,
-                       double value)
+static int append_line(struct cv_buf *out, const struct cv_metric_series *s, const char *suffix,
+                       const double *le, double value)
 {
     unsigned labels = label_count(s->info);
     int r = cv_buf_printf(out, "%s%s", s->info->name, suffix);
@@ -267,7 +270,8 @@ static int append_family(struct cv_buf *out, const struct family *f)
         r = cv_buf_printf(out, "\n# TYPE %s %s\n", f->info->name, types[f->info->type]);
     }
     for (const struct cv_metric_series *s = f->first; r == CV_OK && s != NULL; s = s->next) {
-        r = f->info->type == CV_METRIC_HISTOGRAM ? append_histogram(out, s) : append_line(out, s, "", NULL, s->value);
+        r = f->info->type == CV_METRIC_HISTOGRAM ? append_histogram(out, s)
+                                                 : append_line(out, s, "", NULL, s->value);
     }
     return r;
 }

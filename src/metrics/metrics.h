@@ -35,15 +35,17 @@ struct cv_metrics;
 struct cv_metric_series;
 
 /* COUNT families, in the order of the output. CV_ERR_NOMEM. */
-int cv_metrics_new(struct cv_metrics **out, const struct cv_metric_info *families, size_t count) CV_NODISCARD;
+int cv_metrics_new(struct cv_metrics **out, const struct cv_metric_info *families,
+                   size_t count) CV_NODISCARD;
 void cv_metrics_free(struct cv_metrics *metrics);
 
 /* The series of FAMILY (its index) with these label values, as many as the
  * family has labels; made when absent. NULL only without memory: the functions
  * below take that and do nothing. Good for the life of the metrics. */
-struct cv_metric_series *cv_metric(struct cv_metrics *metrics, size_t family, const char *const *values);
-void cv_metric_add(struct cv_metric_series *series, double by);      /* counter (by >= 0), gauge */
-void cv_metric_set(struct cv_metric_series *series, double value);   /* gauge */
+struct cv_metric_series *cv_metric(struct cv_metrics *metrics, size_t family,
+                                   const char *const *values);
+void cv_metric_add(struct cv_metric_series *series, double by);    /* counter (by >= 0), gauge */
+void cv_metric_set(struct cv_metric_series *series, double value); /* gauge */
 void cv_metric_observe(struct cv_metric_series *series, double value); /* histogram */
 
 /* cv_metric(m, F, CV_LABELS("a", "b")) */

@@ -10,9 +10,11 @@
 #include "common/file.h"
 #include "metrics/metrics.h"
 
-static int one(struct cv_buf *out, const char *name, const char *type, const char *help, double value)
+static int one(struct cv_buf *out, const char *name, const char *type, const char *help,
+               double value)
 {
-    return cv_buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n%s %.17g\n", name, help, name, type, name, value);
+    return cv_buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n%s %.17g\n", name, help, name, type,
+                         name, value);
 }
 
 static unsigned open_fds(void)
@@ -64,7 +66,8 @@ int cv_metrics_render_process(struct cv_buf *out)
         r = one(out, "process_open_fds", "gauge", "Open file descriptors.", open_fds());
     }
     if (r == CV_OK && getrlimit(RLIMIT_NOFILE, &files) == 0) {
-        r = one(out, "process_max_fds", "gauge", "Most file descriptors that may be open.", (double)files.rlim_cur);
+        r = one(out, "process_max_fds", "gauge", "Most file descriptors that may be open.",
+                (double)files.rlim_cur);
     }
     if (r != CV_OK || !read_stat(&start, &virtual_size, &pages)) {
         return r;
@@ -72,12 +75,16 @@ int cv_metrics_render_process(struct cv_buf *out)
     r = one(out, "process_resident_memory_bytes", "gauge", "Resident memory.",
             (double)pages * (double)sysconf(_SC_PAGESIZE));
     if (r == CV_OK) {
-        r = one(out, "process_virtual_memory_bytes", "gauge", "Virtual memory.", (double)virtual_size);
+        r = one(out, "process_virtual_memory_bytes", "gauge", "Virtual memory.",
+                (double)virtual_size);
     }
-    if (r == CV_OK && clock_gettime(CLOCK_REALTIME, &real) == 0 && clock_gettime(CLOCK_BOOTTIME, &boot) == 0) {
+    if (r == CV_OK && clock_gettime(CLOCK_REALTIME, &real) == 0 &&
+        clock_gettime(CLOCK_BOOTTIME, &boot) == 0) {
         double up = (double)start / (double)sysconf(_SC_CLK_TCK);
-        double booted = (double)real.tv_sec - (double)boot.tv_sec + (double)(real.tv_nsec - boot.tv_nsec) / 1e9;
-        r = one(out, "process_start_time_seconds", "gauge", "Start of the process, Unix time.", booted + up);
+        double booted =
+            (double)real.tv_sec - (double)boot.tv_sec + (double)(real.tv_nsec - boot.tv_nsec) / 1e9;
+        r = one(out, "process_start_time_seconds", "gauge", "Start of the process, Unix time.",
+                booted + up);
     }
     return r;
 }

@@ -9,9 +9,9 @@
 #define KEY_MAX 32 /* longer names are none of ours */
 
 static const char *const op_names[] = {
-    [CV_NSM_GET_RANDOM] = "GetRandom",   [CV_NSM_DESCRIBE_NSM] = "DescribeNSM",
+    [CV_NSM_GET_RANDOM] = "GetRandom",     [CV_NSM_DESCRIBE_NSM] = "DescribeNSM",
     [CV_NSM_DESCRIBE_PCR] = "DescribePCR", [CV_NSM_EXTEND_PCR] = "ExtendPCR",
-    [CV_NSM_LOCK_PCR] = "LockPCR",       [CV_NSM_LOCK_PCRS] = "LockPCRs",
+    [CV_NSM_LOCK_PCR] = "LockPCR",         [CV_NSM_LOCK_PCRS] = "LockPCRs",
     [CV_NSM_ATTESTATION] = "Attestation",
 };
 
@@ -100,7 +100,8 @@ int cv_nsm_request_write(struct cv_writer *w, const struct cv_nsm_request *req)
 }
 
 /* A string of type MAJOR, in one piece or in chunks, copied to OUT. */
-static void read_string(struct cv_reader *r, enum cv_cbor_major major, uint8_t *out, size_t cap, size_t *n)
+static void read_string(struct cv_reader *r, enum cv_cbor_major major, uint8_t *out, size_t cap,
+                        size_t *n)
 {
     struct cv_cbor_head head;
     bool chunked;
@@ -183,7 +184,17 @@ static void read_locked(struct cv_reader *r, uint64_t *mask)
 
 /* The fields of each reply, as a table: name, reader, and a bit in "seen". */
 enum field {
-    F_RANDOM, F_DATA, F_DOCUMENT, F_LOCK, F_MAJOR, F_MINOR, F_PATCH, F_MODULE, F_MAX, F_LOCKED, F_DIGEST,
+    F_RANDOM,
+    F_DATA,
+    F_DOCUMENT,
+    F_LOCK,
+    F_MAJOR,
+    F_MINOR,
+    F_PATCH,
+    F_MODULE,
+    F_MAX,
+    F_LOCKED,
+    F_DIGEST,
 };
 static const struct {
     enum cv_nsm_op op;
@@ -215,14 +226,30 @@ static void read_field(struct cv_reader *r, enum field field, struct cv_nsm_repl
     case F_DOCUMENT:
         read_string(r, CV_CBOR_BSTR, reply->data, reply->cap, &reply->n);
         break;
-    case F_LOCK: cv_cbor_read_bool(r, &reply->locked); break;
-    case F_MAJOR: read_u16(r, &d->version_major); break;
-    case F_MINOR: read_u16(r, &d->version_minor); break;
-    case F_PATCH: read_u16(r, &d->version_patch); break;
-    case F_MODULE: read_text(r, d->module_id, sizeof d->module_id); break;
-    case F_MAX: read_u16(r, &d->max_pcrs); break;
-    case F_LOCKED: read_locked(r, &d->locked_pcrs); break;
-    case F_DIGEST: read_text(r, d->digest, sizeof d->digest); break;
+    case F_LOCK:
+        cv_cbor_read_bool(r, &reply->locked);
+        break;
+    case F_MAJOR:
+        read_u16(r, &d->version_major);
+        break;
+    case F_MINOR:
+        read_u16(r, &d->version_minor);
+        break;
+    case F_PATCH:
+        read_u16(r, &d->version_patch);
+        break;
+    case F_MODULE:
+        read_text(r, d->module_id, sizeof d->module_id);
+        break;
+    case F_MAX:
+        read_u16(r, &d->max_pcrs);
+        break;
+    case F_LOCKED:
+        read_locked(r, &d->locked_pcrs);
+        break;
+    case F_DIGEST:
+        read_text(r, d->digest, sizeof d->digest);
+        break;
     }
 }
 
@@ -308,7 +335,8 @@ int cv_nsm_reply_read(struct cv_nsm_reply *reply, enum cv_nsm_op op, struct cv_b
             cv_wipe(reply->data, reply->n);
         reply->n = 0;
         memset(&reply->description, 0, sizeof reply->description);
-        return cv_error_set(err, CV_ERR_PROTOCOL, "the NSM's reply to %s cannot be read", op_names[op]);
+        return cv_error_set(err, CV_ERR_PROTOCOL, "the NSM's reply to %s cannot be read",
+                            op_names[op]);
     }
     return 0;
 }

@@ -135,15 +135,16 @@ static int ask_pcr(struct cv_nsm *nsm, const struct cv_nsm_request *req, struct 
     return rc;
 }
 
-int cv_nsm_describe_pcr(struct cv_nsm *nsm, uint16_t index, struct cv_nsm_pcr *out, struct cv_error *err)
+int cv_nsm_describe_pcr(struct cv_nsm *nsm, uint16_t index, struct cv_nsm_pcr *out,
+                        struct cv_error *err)
 {
     struct cv_nsm_request req = {.op = CV_NSM_DESCRIBE_PCR, .index = index};
 
     return ask_pcr(nsm, &req, out, err);
 }
 
-int cv_nsm_extend_pcr(struct cv_nsm *nsm, uint16_t index, struct cv_bytes data, struct cv_nsm_pcr *out,
-                      struct cv_error *err)
+int cv_nsm_extend_pcr(struct cv_nsm *nsm, uint16_t index, struct cv_bytes data,
+                      struct cv_nsm_pcr *out, struct cv_error *err)
 {
     struct cv_nsm_request req = {.op = CV_NSM_EXTEND_PCR, .index = index, .data = data};
 

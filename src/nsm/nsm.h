@@ -29,7 +29,7 @@
 #define CV_NSM_PCR_MAX 64          /* bytes of a register; 48 in practice */
 #define CV_NSM_PCRS_MAX 64         /* registers that we keep track of; 32 in practice */
 #define CV_NSM_MODULE_ID_MAX 256
-#define CV_NSM_SEED_BYTES 1024     /* fed to the kernel at start */
+#define CV_NSM_SEED_BYTES 1024 /* fed to the kernel at start */
 #define CV_NSM_DEVICE "/dev/nsm"
 
 struct cv_nsm;
@@ -50,7 +50,8 @@ struct cv_nsm_description {
     uint64_t locked_pcrs; /* bit N: register N is locked */
     char digest[16];      /* "SHA384" */
 };
-int cv_nsm_describe(struct cv_nsm *nsm, struct cv_nsm_description *out, struct cv_error *err) CV_NODISCARD;
+int cv_nsm_describe(struct cv_nsm *nsm, struct cv_nsm_description *out,
+                    struct cv_error *err) CV_NODISCARD;
 
 struct cv_nsm_pcr {
     bool locked; /* as DescribePCR says; false after an extension */
@@ -60,8 +61,8 @@ struct cv_nsm_pcr {
 int cv_nsm_describe_pcr(struct cv_nsm *nsm, uint16_t index, struct cv_nsm_pcr *out,
                         struct cv_error *err) CV_NODISCARD;
 /* Register = SHA384(register || DATA); *OUT (may be NULL) gets the new value. */
-int cv_nsm_extend_pcr(struct cv_nsm *nsm, uint16_t index, struct cv_bytes data, struct cv_nsm_pcr *out,
-                      struct cv_error *err) CV_NODISCARD;
+int cv_nsm_extend_pcr(struct cv_nsm *nsm, uint16_t index, struct cv_bytes data,
+                      struct cv_nsm_pcr *out, struct cv_error *err) CV_NODISCARD;
 /* A locked register is part of every later document and never changes again. */
 int cv_nsm_lock_pcr(struct cv_nsm *nsm, uint16_t index, struct cv_error *err) CV_NODISCARD;
 /* Locks the registers 0 … RANGE-1. */
@@ -94,6 +95,7 @@ const char *cv_nsm_fixed_text(const struct cv_error *err);
  * else mixed in by writing to /dev/urandom. *CREDITED (may be NULL) tells
  * which. With MUST_CREDIT, as in a release build, missing permission is an
  * error. */
-int cv_nsm_seed_kernel(struct cv_nsm *nsm, bool must_credit, bool *credited, struct cv_error *err) CV_NODISCARD;
+int cv_nsm_seed_kernel(struct cv_nsm *nsm, bool must_credit, bool *credited,
+                       struct cv_error *err) CV_NODISCARD;
 
 #endif

@@ -35,8 +35,8 @@ int cv_nsm_transport_open(int *fd, const char *path, struct cv_error *err)
     return 0;
 }
 
-int cv_nsm_transport_exchange(int fd, struct cv_bytes request, uint8_t *response, size_t cap, size_t *n,
-                              struct cv_error *err)
+int cv_nsm_transport_exchange(int fd, struct cv_bytes request, uint8_t *response, size_t cap,
+                              size_t *n, struct cv_error *err)
 {
     struct nsm_raw raw;
     int r;

@@ -82,7 +82,8 @@ int cv_nsm_transport_open(int *fd, const char *path, struct cv_error *err)
     if (strncmp(path, "unix:", 5) == 0)
         path += 5;
     if (path[0] == '\0' || strlen(path) >= sizeof addr.sun_path)
-        return cv_error_set(err, CV_ERR_LIMIT, "the path of the NSM stand-in's socket is empty or too long");
+        return cv_error_set(err, CV_ERR_LIMIT,
+                            "the path of the NSM stand-in's socket is empty or too long");
     memcpy(addr.sun_path, path, strlen(path) + 1);
     *fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (*fd < 0)
@@ -101,12 +102,12 @@ int cv_nsm_transport_open(int *fd, const char *path, struct cv_error *err)
     return 0;
 }
 
-int cv_nsm_transport_exchange(int fd, struct cv_bytes request, uint8_t *response, size_t cap, size_t *n,
-                              struct cv_error *err)
+int cv_nsm_transport_exchange(int fd, struct cv_bytes request, uint8_t *response, size_t cap,
+                              size_t *n, struct cv_error *err)
 {
     int64_t deadline = cv_deadline(TIMEOUT_MS);
-    uint8_t head[4] = {(uint8_t)(request.n >> 24), (uint8_t)(request.n >> 16), (uint8_t)(request.n >> 8),
-                       (uint8_t)request.n};
+    uint8_t head[4] = {(uint8_t)(request.n >> 24), (uint8_t)(request.n >> 16),
+                       (uint8_t)(request.n >> 8), (uint8_t)request.n};
     int rc;
 
     if ((rc = send_all(fd, head, sizeof head, deadline, err)) != 0 ||
@@ -115,7 +116,8 @@ int cv_nsm_transport_exchange(int fd, struct cv_bytes request, uint8_t *response
         return rc;
     size_t len = (size_t)head[0] << 24 | (size_t)head[1] << 16 | (size_t)head[2] << 8 | head[3];
     if (len > cap)
-        return cv_error_set(err, CV_ERR_PROTOCOL, "the NSM stand-in announces a reply of %zu bytes", len);
+        return cv_error_set(err, CV_ERR_PROTOCOL, "the NSM stand-in announces a reply of %zu bytes",
+                            len);
     rc = recv_all(fd, response, len, deadline, err);
     if (rc == 0)
         *n = len;

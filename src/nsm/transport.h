@@ -10,7 +10,7 @@
 int cv_nsm_transport_open(int *fd, const char *path, struct cv_error *err) CV_NODISCARD;
 /* Sends REQUEST and receives one reply into RESPONSE (CAP bytes), *N = its
  * length. After an error FD is of no further use. */
-int cv_nsm_transport_exchange(int fd, struct cv_bytes request, uint8_t *response, size_t cap, size_t *n,
-                              struct cv_error *err) CV_NODISCARD;
+int cv_nsm_transport_exchange(int fd, struct cv_bytes request, uint8_t *response, size_t cap,
+                              size_t *n, struct cv_error *err) CV_NODISCARD;
 
 #endif

@@ -13,8 +13,8 @@
 #include "parent/internal.h"
 #include "transport/vsock_uds.h"
 
-#define LINE_MS 10000     /* until the first line, or the heartbeat's byte, is there */
-#define LINGER_MS 2000    /* for a peer to read why it was refused */
+#define LINE_MS 10000  /* until the first line, or the heartbeat's byte, is there */
+#define LINGER_MS 2000 /* for a peer to read why it was refused */
 #define HEARTBEAT 0xB7
 #define TLS_RECORD 0x16
 
@@ -286,8 +286,9 @@ static void take_line(struct conn *c, size_t n)
     const struct cv_parent_rule *rule = cv_parent_rules_find(
         c->port->kind == PORT_AWS ? p->config.aws : p->config.egress, c->host, c->to_port);
     if (rule == NULL)
-        refuse(c, "refused", c->port->kind == PORT_AWS ? "this is no endpoint of AWS that is allowed"
-                                                       : "the parent does not allow it");
+        refuse(c, "refused",
+               c->port->kind == PORT_AWS ? "this is no endpoint of AWS that is allowed"
+                                         : "the parent does not allow it");
     else
         go_to(c, rule);
 }
@@ -402,10 +403,10 @@ void cv_parent_conn_accept(struct port *port, int fd)
     c->port = port;
     c->near = (struct side){.source.event = event, .c = c};
     c->far = (struct side){.source.event = event, .c = c};
-    c->relay.near = (struct cv_relay_end){.fd = fd, .epoll = p->epoll, .tag = &c->near,
-                                          .buf = c->relay.near.buf};
-    c->relay.far = (struct cv_relay_end){.fd = -1, .epoll = p->epoll, .tag = &c->far,
-                                         .buf = c->relay.far.buf};
+    c->relay.near = (struct cv_relay_end){
+        .fd = fd, .epoll = p->epoll, .tag = &c->near, .buf = c->relay.near.buf};
+    c->relay.far =
+        (struct cv_relay_end){.fd = -1, .epoll = p->epoll, .tag = &c->far, .buf = c->relay.far.buf};
     c->next = p->conns;
     if (p->conns != NULL)
         p->conns->prev = c;

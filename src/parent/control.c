@@ -14,8 +14,8 @@
 #define OUT_MAX (4u << 20)    /* bytes that wait for the enclave */
 #define OUT_ENOUGH (1u << 20) /* with more, none of its lines are read */
 #define HELLO_MS 30000
-#define WRITE_MS 60000        /* without progress */
-#define EXIT_MS 5000          /* for the last lines of the log */
+#define WRITE_MS 60000 /* without progress */
+#define EXIT_MS 5000   /* for the last lines of the log */
 #define NO_LOGS_MS 500
 
 static void update(struct control *c)
@@ -313,6 +313,7 @@ bool cv_parent_control_stop(struct cv_parent_side *p)
     struct control *c = &p->control;
     if (c->fd < 0 || !c->hello)
         return false;
-    sent(c, cv_parent_write_stop(&c->out, p->config.stop_seconds != 0 ? p->config.stop_seconds : 10));
+    sent(c,
+         cv_parent_write_stop(&c->out, p->config.stop_seconds != 0 ? p->config.stop_seconds : 10));
     return c->fd >= 0;
 }

@@ -25,9 +25,9 @@ struct port {
     struct cv_parent_side *p;
     enum port_kind kind;
     struct cv_listener listener;
-    bool listening;   /* epoll has it */
-    unsigned active;  /* connections */
-    uint32_t inside;  /* of an exposed port */
+    bool listening;  /* epoll has it */
+    unsigned active; /* connections */
+    uint32_t inside; /* of an exposed port */
 };
 #define CV_PARENT_PORTS (5 + CV_PARENT_EXPOSE_MAX)
 
@@ -66,10 +66,10 @@ struct cv_parent_side {
     struct control control;
     struct logs logs;
     struct cv_renewer *renewer;
-    int64_t wanted_id;    /* of the credentials asked for; 0: none */
-    bool stopping;        /* the application was told to stop */
-    bool over;            /* nothing more will come */
-    int64_t end_at;       /* then it ends in any case */
+    int64_t wanted_id; /* of the credentials asked for; 0: none */
+    bool stopping;     /* the application was told to stop */
+    bool over;         /* nothing more will come */
+    int64_t end_at;    /* then it ends in any case */
     int64_t last_warning;
     struct cv_parent_outcome outcome;
 };

@@ -10,12 +10,12 @@
 #include "common/reader.h"
 #include "parent/internal.h"
 
-#define HEAD 5           /* u8 stream, u32 length */
+#define HEAD 5 /* u8 stream, u32 length */
 #define RECORD_MAX 8192
 #define STREAMS 3
-#define LOST 3           /* the stream that tells how much was lost */
+#define LOST 3 /* the stream that tells how much was lost */
 #define LINE_MAX_BYTES 8192
-#define LINE_MS 1000     /* then what there is of a line is shown */
+#define LINE_MS 1000 /* then what there is of a line is shown */
 
 static void emit(struct logs *l, size_t stream)
 {

@@ -12,8 +12,7 @@ static int take_text(const json_t *o, const char *key, char *out, size_t size, b
                      struct cv_error *err)
 {
     const char *text = "";
-    int rc = needed ? cv_json_get_str(o, key, &text, err)
-                    : cv_json_opt_str(o, key, &text, "", err);
+    int rc = needed ? cv_json_get_str(o, key, &text, err) : cv_json_opt_str(o, key, &text, "", err);
     if (rc == 0)
         cv_error_quote(out, size, text, strlen(text));
     return rc;
@@ -135,13 +134,12 @@ int cv_parent_write_credentials(struct cv_buf *out, int64_t id, const struct cv_
 {
     char expires[CV_RFC3339_LEN];
     cv_rfc3339_format(expires, c->expires_ms);
-    return put_line(out, json_pack("{s:s, s:I, s:s, s:o, s:o, s:s?}", "type", "credentials", "id",
-                                   (json_int_t)id, "access_key_id", c->access_key_id,
-                                   "secret_access_key", text_of(&c->secret_access_key),
-                                   "session_token",
-                                   c->session_token.n > 0 ? text_of(&c->session_token)
-                                                          : json_string(""),
-                                   "expiration", c->expires_ms != 0 ? expires : NULL));
+    return put_line(out,
+                    json_pack("{s:s, s:I, s:s, s:o, s:o, s:s?}", "type", "credentials", "id",
+                              (json_int_t)id, "access_key_id", c->access_key_id,
+                              "secret_access_key", text_of(&c->secret_access_key), "session_token",
+                              c->session_token.n > 0 ? text_of(&c->session_token) : json_string(""),
+                              "expiration", c->expires_ms != 0 ? expires : NULL));
 }
 
 int cv_parent_write_environment(struct cv_buf *out, int64_t id, const struct cv_parent_pair *pairs,
@@ -171,8 +169,8 @@ int cv_parent_write_file(struct cv_buf *out, int64_t id, struct cv_bytes content
 
 int cv_parent_write_error(struct cv_buf *out, const char *type, int64_t id, const char *error)
 {
-    return put_line(out, json_pack("{s:s, s:I, s:s}", "type", type, "id", (json_int_t)id, "error",
-                                   error));
+    return put_line(
+        out, json_pack("{s:s, s:I, s:s}", "type", type, "id", (json_int_t)id, "error", error));
 }
 
 int cv_parent_write_rotate(struct cv_buf *out)

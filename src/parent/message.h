@@ -19,7 +19,12 @@ enum cv_parent_type {
     CV_PARENT_EXIT,
 };
 
-enum cv_parent_want { CV_PARENT_CREDENTIALS, CV_PARENT_ENVIRONMENT, CV_PARENT_FILE, CV_PARENT_WANT_OTHER };
+enum cv_parent_want {
+    CV_PARENT_CREDENTIALS,
+    CV_PARENT_ENVIRONMENT,
+    CV_PARENT_FILE,
+    CV_PARENT_WANT_OTHER
+};
 
 /* Texts are printable: everything else in them is escaped, long ones are cut. */
 struct cv_parent_message {

@@ -104,8 +104,8 @@ static void take(struct port *port, int fd)
 static void watch_port(struct port *port, bool on)
 {
     struct epoll_event ev = {.events = EPOLLIN, .data.ptr = &port->source};
-    if (on != port->listening && epoll_ctl(port->p->epoll, on ? EPOLL_CTL_ADD : EPOLL_CTL_DEL,
-                                           port->listener.fd, &ev) == 0)
+    if (on != port->listening &&
+        epoll_ctl(port->p->epoll, on ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, port->listener.fd, &ev) == 0)
         port->listening = on;
 }
 
@@ -133,7 +133,10 @@ static int open_port(struct cv_parent_side *p, enum port_kind kind, const struct
                      uint32_t inside, struct cv_error *err)
 {
     struct port *port = &p->port[p->ports];
-    *port = (struct port){.source.event = port_event, .p = p, .kind = kind, .inside = inside,
+    *port = (struct port){.source.event = port_event,
+                          .p = p,
+                          .kind = kind,
+                          .inside = inside,
                           .listener = CV_LISTENER_INIT};
     int rc = cv_listen(&port->listener, addr, err);
     if (rc != 0)
@@ -148,8 +151,10 @@ static int open_ports(struct cv_parent_side *p, struct cv_error *err)
     static const struct {
         enum port_kind kind;
         uint32_t port;
-    } ports[] = {{PORT_AWS, CV_PARENT_PORT_AWS},         {PORT_EGRESS, CV_PARENT_PORT_EGRESS},
-                 {PORT_CONTROL, CV_PARENT_PORT_CONTROL}, {PORT_LOGS, CV_PARENT_PORT_LOGS},
+    } ports[] = {{PORT_AWS, CV_PARENT_PORT_AWS},
+                 {PORT_EGRESS, CV_PARENT_PORT_EGRESS},
+                 {PORT_CONTROL, CV_PARENT_PORT_CONTROL},
+                 {PORT_LOGS, CV_PARENT_PORT_LOGS},
                  {PORT_HEARTBEAT, CV_PARENT_PORT_HEARTBEAT}};
     int rc = 0;
     for (size_t i = 0; i < sizeof ports / sizeof ports[0] && rc == 0; i++) {

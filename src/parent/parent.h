@@ -34,9 +34,9 @@ enum cv_parent_stream { CV_PARENT_LOG_INIT, CV_PARENT_LOG_STDOUT, CV_PARENT_LOG_
 /* What to do after a signal. */
 enum cv_parent_order {
     CV_PARENT_NOTHING,
-    CV_PARENT_ROTATE, /* have the encrypted configurations fetched again */
-    CV_PARENT_STOP,   /* have the application stopped; a second time: end now */
-    CV_PARENT_END,    /* end now */
+    CV_PARENT_ROTATE,   /* have the encrypted configurations fetched again */
+    CV_PARENT_STOP,     /* have the application stopped; a second time: end now */
+    CV_PARENT_END,      /* end now */
     CV_PARENT_END_SOON, /* the enclave is gone: what it sent is still taken */
 };
 
@@ -57,9 +57,9 @@ struct cv_parent_events {
 };
 
 struct cv_parent_config {
-    uint32_t cid;         /* of the enclave */
-    const char *dir;      /* UNIX sockets in this folder instead of vsock; NULL */
-    const char *vm;       /* a virtual machine's vsock-uds path (transport/vsock_uds.h); NULL */
+    uint32_t cid;    /* of the enclave */
+    const char *dir; /* UNIX sockets in this folder instead of vsock; NULL */
+    const char *vm;  /* a virtual machine's vsock-uds path (transport/vsock_uds.h); NULL */
     bool no_heartbeat;
     const struct cv_parent_rules *aws, *egress;
     char kms_host[CV_ADDR_HOST]; /* where bare TLS on port 8000 goes; allowed by a rule */
@@ -80,9 +80,9 @@ struct cv_parent_config {
 
 /* How it ended. */
 struct cv_parent_outcome {
-    bool exited;  /* the application ended: STATUS as a shell has it (128 + signal) */
+    bool exited; /* the application ended: STATUS as a shell has it (128 + signal) */
     int status;
-    bool failed;  /* a stage of the boot failed */
+    bool failed; /* a stage of the boot failed */
     char stage[CV_PARENT_NAME_MAX];
     char error[CV_PARENT_TEXT_MAX];
 };

@@ -10,7 +10,7 @@ struct cv_parent_rule {
     char host[CV_ADDR_HOST]; /* name or IP address */
     bool below;              /* any name below HOST ("*.HOST"), and not HOST itself */
     uint16_t port;
-    bool mapped;             /* it is at TO, whatever the resolver says */
+    bool mapped; /* it is at TO, whatever the resolver says */
     struct cv_addr to;
 };
 

@@ -33,7 +33,8 @@ struct cv_parent_show {
     uint64_t dropped;
 };
 
-static const char *const names[] = {[CV_PARENT_LOG_INIT] = "init", [CV_PARENT_LOG_STDOUT] = "stdout",
+static const char *const names[] = {[CV_PARENT_LOG_INIT] = "init",
+                                    [CV_PARENT_LOG_STDOUT] = "stdout",
                                     [CV_PARENT_LOG_STDERR] = "stderr"};
 
 /* ---- the writing thread ---- */
@@ -98,8 +99,8 @@ static int append_plain(struct cv_buf *out, struct cv_bytes text)
     for (size_t i = 0; i < text.n && rc == 0;) {
         size_t n = cv_utf8_next(CV_BYTES(text.p + i, text.n - i));
         uint8_t c = text.p[i];
-        bool control = (c < 0x20 && c != '\t') || c == 0x7f ||
-                       (n == 2 && c == 0xc2 && text.p[i + 1] < 0xa0);
+        bool control =
+            (c < 0x20 && c != '\t') || c == 0x7f || (n == 2 && c == 0xc2 && text.p[i + 1] < 0xa0);
         if (n == 0 || control) {
             n = 1;
             rc = cv_buf_printf(out, "\\x%02x", c);

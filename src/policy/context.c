@@ -73,7 +73,7 @@ int cv_policy_context_add_pcr(struct cv_policy_context *c, unsigned index, const
     snprintf(key, sizeof key, "kms:RecipientAttestation:PCR%u", index);
     int rc = cv_policy_context_add(c, key, hex);
     return rc || index != 0 ? rc
-           : cv_policy_context_add(c, "kms:RecipientAttestation:ImageSha384", hex);
+                            : cv_policy_context_add(c, "kms:RecipientAttestation:ImageSha384", hex);
 }
 
 int cv_policy_context_add_encryption(struct cv_policy_context *c, const char *key,

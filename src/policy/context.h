@@ -21,8 +21,8 @@ struct cv_policy_context {
 void cv_policy_context_init(struct cv_policy_context *c);
 void cv_policy_context_free(struct cv_policy_context *c);
 /* Copies both. CV_ERR_LIMIT, CV_ERR_NOMEM. */
-int cv_policy_context_add(struct cv_policy_context *c, const char *key, const char *value)
-    CV_NODISCARD;
+int cv_policy_context_add(struct cv_policy_context *c, const char *key,
+                          const char *value) CV_NODISCARD;
 /* kms:CallerAccount, aws:PrincipalArn (of the role for a session),
  * aws:PrincipalAccount, aws:PrincipalType. ROLE_ARN NULL for a user or root. */
 int cv_policy_context_add_caller(struct cv_policy_context *c, const char *principal_arn,

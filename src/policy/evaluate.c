@@ -10,7 +10,7 @@
 struct verdict {
     enum cv_policy_principal_match principal;
     bool action, resource, conditions;
-    size_t failed;      /* conditions that do not hold */
+    size_t failed; /* conditions that do not hold */
     size_t first_failed;
 };
 
@@ -25,15 +25,14 @@ static bool any_matches(const struct cv_policy *p, const struct cv_policy_reques
     return false;
 }
 
-static void judge(struct verdict *v, const struct cv_policy *p,
-                  const struct cv_policy_statement *s, const struct cv_policy_request *req)
+static void judge(struct verdict *v, const struct cv_policy *p, const struct cv_policy_statement *s,
+                  const struct cv_policy_request *req)
 {
     memset(v, 0, sizeof *v);
     v->principal = cv_policy_principal_match(&s->principals, req);
     /* Service prefix and action name are compared without regard to case. */
     v->action = any_matches(p, req, &s->actions, req->action, false, true) != s->not_action;
-    v->resource = any_matches(p, req, &s->resources, req->resource, true, false) !=
-                  s->not_resource;
+    v->resource = any_matches(p, req, &s->resources, req->resource, true, false) != s->not_resource;
     for (size_t i = s->n_conditions; i-- > 0;) {
         if (cv_policy_condition_holds(p, &s->conditions[i], req))
             continue;
@@ -145,11 +144,16 @@ int cv_policy_explain(const struct cv_policy *p, const struct cv_policy_request 
         for (size_t k = 0; k < s->n_conditions; k++)
             cv_policy_condition_note(&notes[k], p, &s->conditions[k], req);
         struct cv_policy_trace t = {
-            .index = i, .sid = s->sid, .allow = s->allow,
-            .principal = v.principal != CV_PRINCIPAL_NO, .action = v.action,
-            .resource = v.resource, .conditions = v.conditions,
+            .index = i,
+            .sid = s->sid,
+            .allow = s->allow,
+            .principal = v.principal != CV_PRINCIPAL_NO,
+            .action = v.action,
+            .resource = v.resource,
+            .conditions = v.conditions,
             .delegates = v.principal == CV_PRINCIPAL_ACCOUNT,
-            .notes = notes, .n_notes = s->n_conditions,
+            .notes = notes,
+            .n_notes = s->n_conditions,
         };
         visit(ctx, &t);
         free(notes);
@@ -174,8 +178,8 @@ bool cv_policy_allowed(const struct cv_policy_decision *key,
 static void say_condition(char *out, size_t size, const struct cv_policy_condition_note *n)
 {
     snprintf(out, size, "%s %s: expected %s, %s%s%s", n->op, n->key, n->expected,
-             n->absent ? "the request has none" : "the request has '",
-             n->absent ? "" : n->actual, n->absent ? "" : "'");
+             n->absent ? "the request has none" : "the request has '", n->absent ? "" : n->actual,
+             n->absent ? "" : "'");
 }
 
 char *cv_policy_sentence(char *out, size_t size, const struct cv_policy_decision *d)

@@ -174,11 +174,11 @@ static bool match_arn(const struct cv_policy *p, const struct cv_policy_request 
     return true;
 }
 
-#define RELATE(rel, a, b)                   \
-    ((rel) == CV_REL_EQ   ? (a) == (b)      \
-     : (rel) == CV_REL_LT ? (a) < (b)       \
-     : (rel) == CV_REL_LE ? (a) <= (b)      \
-     : (rel) == CV_REL_GT ? (a) > (b)       \
+#define RELATE(rel, a, b)              \
+    ((rel) == CV_REL_EQ   ? (a) == (b) \
+     : (rel) == CV_REL_LT ? (a) < (b)  \
+     : (rel) == CV_REL_LE ? (a) <= (b) \
+     : (rel) == CV_REL_GT ? (a) > (b)  \
                           : (a) >= (b))
 
 static bool match_number(enum cv_policy_relation rel, const char *want, const char *got)

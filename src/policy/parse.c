@@ -153,7 +153,7 @@ static int read_principal_map(struct parser *ps, json_t *v, const char *what,
     json_t *value;
     if (json_object_size(v) == 0)
         return BAD(ps, "%s: %s is empty", ps->where, what);
-    json_object_foreach(v, name, value) {
+    json_object_foreach (v, name, value) {
         struct cv_policy_list *list;
         bool (*ok)(const char *);
         if (!strcmp(name, "AWS")) {
@@ -169,8 +169,10 @@ static int read_principal_map(struct parser *ps, json_t *v, const char *what,
             list = &out->canonical;
             ok = any_text_ok;
         } else {
-            return BAD(ps, "%s: %s has an unknown kind of principal; AWS, Service, Federated "
-                       "and CanonicalUser exist", ps->where, what);
+            return BAD(ps,
+                       "%s: %s has an unknown kind of principal; AWS, Service, Federated "
+                       "and CanonicalUser exist",
+                       ps->where, what);
         }
         int rc = read_list(ps, value, what, false, false, list);
         if (rc || (rc = check_each(ps, list, "principal", ok)))
@@ -259,8 +261,8 @@ static int read_condition(struct parser *ps, const char *op, const char *key, co
     for (size_t i = 0; !rc && i < c->values.n; i++)
         if (!cv_policy_operator_accepts(c->op, c->values.v[i]))
             rc = BAD(ps, "%s: '%s' is no value for %s", ps->where,
-                     cv_error_quote(quoted, sizeof quoted, c->values.v[i],
-                                    strlen(c->values.v[i])), c->name);
+                     cv_error_quote(quoted, sizeof quoted, c->values.v[i], strlen(c->values.v[i])),
+                     c->name);
     return rc;
 }
 
@@ -273,7 +275,7 @@ static int read_conditions(struct parser *ps, json_t *v, struct cv_policy_statem
     if (!json_is_object(v))
         return BAD(ps, "%s: Condition must be an object", ps->where);
     size_t n = 0;
-    json_object_foreach(v, op, keys) {
+    json_object_foreach (v, op, keys) {
         if (!json_is_object(keys))
             return BAD(ps, "%s: each operator of Condition holds an object of keys", ps->where);
         n += json_object_size(keys);
@@ -281,8 +283,8 @@ static int read_conditions(struct parser *ps, json_t *v, struct cv_policy_statem
     s->conditions = own(ps->p, n * sizeof *s->conditions);
     if (!s->conditions)
         return CV_ERR_NOMEM;
-    json_object_foreach(v, op, keys)
-        json_object_foreach(keys, key, value) {
+    json_object_foreach (v, op, keys)
+        json_object_foreach (keys, key, value) {
             int rc = read_condition(ps, op, key, value, &s->conditions[s->n_conditions]);
             if (rc)
                 return rc;
@@ -296,7 +298,7 @@ static int check_names(struct parser *ps, json_t *o, const char *const *known, c
     const char *name;
     json_t *value;
     char quoted[96];
-    json_object_foreach(o, name, value) {
+    json_object_foreach (o, name, value) {
         size_t i = 0;
         while (known[i] && strcmp(known[i], name))
             i++;
@@ -331,11 +333,11 @@ static int read_sid(struct parser *ps, json_t *o, size_t index, struct cv_policy
     return 0;
 }
 
-static int read_statement(struct parser *ps, json_t *o, size_t index,
-                          struct cv_policy_statement *s)
+static int read_statement(struct parser *ps, json_t *o, size_t index, struct cv_policy_statement *s)
 {
-    static const char *const known[] = {"Sid", "Effect", "Principal", "NotPrincipal", "Action",
-                                        "NotAction", "Resource", "NotResource", "Condition", NULL};
+    static const char *const known[] = {"Sid",       "Effect",    "Principal", "NotPrincipal",
+                                        "Action",    "NotAction", "Resource",  "NotResource",
+                                        "Condition", NULL};
     snprintf(ps->where, sizeof ps->where, "statement %zu", index + 1);
     if (!json_is_object(o))
         return BAD(ps, "%s is not an object", ps->where);
@@ -349,8 +351,8 @@ static int read_statement(struct parser *ps, json_t *o, size_t index,
     if ((rc = read_principals(ps, o, &s->principals)) ||
         (rc = read_either(ps, o, "Action", "NotAction", "action", action_ok, &s->actions,
                           &s->not_action)) ||
-        (rc = read_either(ps, o, "Resource", "NotResource", "resource", resource_ok,
-                          &s->resources, &s->not_resource)) ||
+        (rc = read_either(ps, o, "Resource", "NotResource", "resource", resource_ok, &s->resources,
+                          &s->not_resource)) ||
         (rc = read_conditions(ps, json_object_get(o, "Condition"), s)))
         return rc;
     if (s->allow && s->principals.negated)
@@ -403,8 +405,8 @@ int cv_policy_parse(struct cv_policy **out, enum cv_policy_kind kind, struct cv_
     json_error_t why;
     if (json.n > CV_POLICY_MAX)
         return cv_error_set(err, CV_ERR_LIMIT, "the policy is longer than %d bytes", CV_POLICY_MAX);
-    json_t *root = json_loadb(json.n ? (const char *)json.p : "", json.n,
-                              JSON_REJECT_DUPLICATES, &why);
+    json_t *root =
+        json_loadb(json.n ? (const char *)json.p : "", json.n, JSON_REJECT_DUPLICATES, &why);
     if (!root)
         return cv_error_set(err, CV_ERR_INVALID, "the policy is not valid JSON: line %d column %d",
                             why.line, why.column);

@@ -45,7 +45,7 @@ size_t cv_policy_statements(const struct cv_policy *p);
  * (kms:EncryptionContextKeys) is given once for each value; a key without any
  * entry is absent. Names are compared without regard to case, as IAM does. */
 struct cv_policy_attr {
-    const char *key;   /* "kms:RecipientAttestation:PCR3", "aws:PrincipalArn" … */
+    const char *key; /* "kms:RecipientAttestation:PCR3", "aws:PrincipalArn" … */
     const char *value;
 };
 
@@ -73,23 +73,23 @@ enum cv_policy_effect {
 
 /* One condition with what it wanted and what it got. */
 struct cv_policy_condition_note {
-    char op[64];                    /* "StringEqualsIgnoreCase" */
-    char key[CV_POLICY_TEXT];       /* "kms:RecipientAttestation:ImageSha384" */
-    char expected[CV_POLICY_TEXT];  /* the policy's values, joined with " | ", cut with "..." */
-    char actual[CV_POLICY_TEXT];    /* the request's, the same way; "" when absent */
-    bool absent;                    /* the request has no such key */
+    char op[64];                   /* "StringEqualsIgnoreCase" */
+    char key[CV_POLICY_TEXT];      /* "kms:RecipientAttestation:ImageSha384" */
+    char expected[CV_POLICY_TEXT]; /* the policy's values, joined with " | ", cut with "..." */
+    char actual[CV_POLICY_TEXT];   /* the request's, the same way; "" when absent */
+    bool absent;                   /* the request has no such key */
     bool satisfied;
 };
 
 struct cv_policy_decision {
     enum cv_policy_effect effect;
-    int statement;              /* index of the deciding statement, -1 for an implicit deny */
-    char sid[CV_POLICY_TEXT];   /* its Sid, or "Statement[i]" */
+    int statement;            /* index of the deciding statement, -1 for an implicit deny */
+    char sid[CV_POLICY_TEXT]; /* its Sid, or "Statement[i]" */
     /* For an implicit deny and a delegation: the Allow statement that came
      * nearest, all of it matching but one condition or more, and the first that
      * failed. For an explicit deny near_condition is the first condition of the
      * statement that struck. */
-    int near_statement;         /* -1 when there is none */
+    int near_statement; /* -1 when there is none */
     char near_sid[CV_POLICY_TEXT];
     struct cv_policy_condition_note near_condition; /* op is "" when there is none */
 };
@@ -101,10 +101,10 @@ void cv_policy_evaluate(struct cv_policy_decision *out, const struct cv_policy *
 /* What one statement said to a request, for explanations. */
 struct cv_policy_trace {
     size_t index;
-    const char *sid;        /* "" when it has none */
-    bool allow;             /* Effect */
+    const char *sid;                              /* "" when it has none */
+    bool allow;                                   /* Effect */
     bool principal, action, resource, conditions; /* which parts matched */
-    bool delegates;         /* matched through the account's root ARN */
+    bool delegates;                               /* matched through the account's root ARN */
     const struct cv_policy_condition_note *notes; /* every condition, in order */
     size_t n_notes;
 };

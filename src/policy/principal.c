@@ -93,8 +93,7 @@ static bool spared(const struct cv_policy_principals *ps, const struct cv_policy
         return true;
     if (req->service)
         return listed(&ps->service, req->service);
-    if (!cv_policy_arn_account(account, req->principal_arn) ||
-        !account_listed(&ps->aws, account))
+    if (!cv_policy_arn_account(account, req->principal_arn) || !account_listed(&ps->aws, account))
         return false;
     if (names_account(root, req->principal_arn))
         return true;
@@ -110,8 +109,7 @@ static enum cv_policy_principal_match named(const struct cv_policy_principals *p
         return CV_PRINCIPAL_SELF;
     if (listed(&ps->aws, req->principal_arn) || listed(&ps->aws, req->role_arn))
         return CV_PRINCIPAL_SELF;
-    if (!cv_policy_arn_account(account, req->principal_arn) ||
-        !account_listed(&ps->aws, account))
+    if (!cv_policy_arn_account(account, req->principal_arn) || !account_listed(&ps->aws, account))
         return CV_PRINCIPAL_NO;
     return names_account(root, req->principal_arn) ? CV_PRINCIPAL_SELF : CV_PRINCIPAL_ACCOUNT;
 }

@@ -118,13 +118,16 @@ static void look_for_openings(struct hunt *h)
     static const struct {
         const char *action, *code, *why;
     } guarded[] = {
-        {"kms:Decrypt", "unattested-decrypt", "what the enclave alone should open, others open too"},
+        {"kms:Decrypt", "unattested-decrypt",
+         "what the enclave alone should open, others open too"},
         {"kms:GenerateDataKey", "unattested-data-key",
          "the parent could make a data key that it knows"},
         {"kms:DeriveSharedSecret", "unattested-shared-secret", "a secret could be derived outside"},
-        {"kms:ReEncryptFrom", "re-encrypt", "ciphertext could be moved to a key with a weaker policy"},
+        {"kms:ReEncryptFrom", "re-encrypt",
+         "ciphertext could be moved to a key with a weaker policy"},
         {"kms:CreateGrant", "grant", "a grant allows decryption past this policy"},
-        {"kms:Encrypt", "unattested-encrypt", "whoever may could hand the enclave a secret that he "
+        {"kms:Encrypt", "unattested-encrypt",
+         "whoever may could hand the enclave a secret that he "
          "knows; only version 1 sealing needs it"},
     };
     for (size_t a = 0; a < sizeof guarded / sizeof guarded[0]; a++) {
@@ -135,10 +138,13 @@ static void look_for_openings(struct hunt *h)
             char name[CV_POLICY_TEXT];
             if (!s->allow || !covers(s, guarded[a].action) || !open_to_unattested(h->p, s))
                 continue;
-            report(h, guarded[a].code, (int)i, "%s allows %s without attestation%s: %s. Add the "
-                   "condition there, or a Deny for everybody", name_of(name, h->p, i),
-                   guarded[a].action, only_accounts(&s->principals)
-                   ? " to whomever the account's IAM policies let" : "", guarded[a].why);
+            report(h, guarded[a].code, (int)i,
+                   "%s allows %s without attestation%s: %s. Add the "
+                   "condition there, or a Deny for everybody",
+                   name_of(name, h->p, i), guarded[a].action,
+                   only_accounts(&s->principals) ? " to whomever the account's IAM policies let"
+                                                 : "",
+                   guarded[a].why);
         }
     }
 }
@@ -149,8 +155,10 @@ static void look_at_operator(struct hunt *h, size_t i, const struct cv_policy_co
     char name[CV_POLICY_TEXT];
     if (!h->p->statements[i].allow || !passes_without(h->p, c))
         return;
-    report(h, "passes-when-absent", (int)i, "%s: %s on %.100s holds when there is no attestation at "
-           "all; use StringEqualsIgnoreCase", name_of(name, h->p, i), c->name, c->key);
+    report(h, "passes-when-absent", (int)i,
+           "%s: %s on %.100s holds when there is no attestation at "
+           "all; use StringEqualsIgnoreCase",
+           name_of(name, h->p, i), c->name, c->key);
 }
 
 static bool all_of(const char *s, const char *set)
@@ -167,14 +175,20 @@ static void look_at_values(struct hunt *h, size_t i, const struct cv_policy_cond
     for (size_t k = 0; k < c->values.n; k++) {
         const char *v = c->values.v[k];
         if (*v && all_of(v, "0") && h->p->statements[i].allow && !c->op->negated)
-            report(h, "zero-register", (int)i, "%s: %.100s may be zero, which every enclave in debug "
-                   "mode has: anybody on the parent reads its memory", name_of(name, h->p, i), c->key);
+            report(h, "zero-register", (int)i,
+                   "%s: %.100s may be zero, which every enclave in debug "
+                   "mode has: anybody on the parent reads its memory",
+                   name_of(name, h->p, i), c->key);
         else if (strlen(v) != REGISTER_HEX || !all_of(v, "0123456789abcdefABCDEF"))
-            report(h, "bad-value", (int)i, "%s: the value of %.100s is not 96 hex digits, so it never "
-                   "matches", name_of(name, h->p, i), c->key);
+            report(h, "bad-value", (int)i,
+                   "%s: the value of %.100s is not 96 hex digits, so it never "
+                   "matches",
+                   name_of(name, h->p, i), c->key);
         else if (exact && strcspn(v, "ABCDEF") != strlen(v))
-            report(h, "upper-case", (int)i, "%s: KMS writes %.100s in lower case; %s with capital "
-                   "letters never matches", name_of(name, h->p, i), c->key, c->name);
+            report(h, "upper-case", (int)i,
+                   "%s: KMS writes %.100s in lower case; %s with capital "
+                   "letters never matches",
+                   name_of(name, h->p, i), c->key, c->name);
     }
 }
 
@@ -208,8 +222,10 @@ static void look_at_conditions(struct hunt *h, size_t i)
         if (!about_attestation(c))
             continue;
         if (!known_key(c->key))
-            report(h, "unknown-key", (int)i, "%s: there is no condition key %.100s; KMS has "
-                   ATTESTATION ":ImageSha384 and " ATTESTATION ":PCR<n>", name_of(name, h->p, i), c->key);
+            report(h, "unknown-key", (int)i,
+                   "%s: there is no condition key %.100s; KMS has " ATTESTATION
+                   ":ImageSha384 and " ATTESTATION ":PCR<n>",
+                   name_of(name, h->p, i), c->key);
         look_at_operator(h, i, c);
         look_at_values(h, i, c);
     }
@@ -230,8 +246,10 @@ static void look_for_administrators(struct hunt *h)
     for (size_t i = 0; i < h->p->n_statements; i++) {
         const struct cv_policy_statement *s = &h->p->statements[i];
         if (s->allow && covers(s, "kms:PutKeyPolicy"))
-            report(h, "can-change-policy", (int)i, "%s lets its principals replace this policy: who "
-                   "they are is as much a part of the protection as the rest", name_of(name, h->p, i));
+            report(h, "can-change-policy", (int)i,
+                   "%s lets its principals replace this policy: who "
+                   "they are is as much a part of the protection as the rest",
+                   name_of(name, h->p, i));
     }
 }
 

@@ -43,8 +43,8 @@ const char *cv_policy_attr(const struct cv_policy_request *req, const char *key,
 }
 
 /* The inside of "${…}": a key, or a key and a default in single quotes. */
-static bool push_variable(struct tokens *t, const struct cv_policy_request *req,
-                          const char *inside, size_t n)
+static bool push_variable(struct tokens *t, const struct cv_policy_request *req, const char *inside,
+                          size_t n)
 {
     char name[CV_POLICY_TEXT];
     if (n == 1 && (*inside == '*' || *inside == '?' || *inside == '$'))
@@ -107,8 +107,9 @@ static bool run(const struct tokens *t, const char *text, bool ignore_case)
         if (i < t->n && t->v[i] == TOKEN_ANY_RUN) {
             star = i++;
             retry = text;
-        } else if (i < t->n && (t->v[i] == TOKEN_ANY_ONE ||
-                   fold(t->v[i], ignore_case) == fold((unsigned char)*text, ignore_case))) {
+        } else if (i < t->n &&
+                   (t->v[i] == TOKEN_ANY_ONE ||
+                    fold(t->v[i], ignore_case) == fold((unsigned char)*text, ignore_case))) {
             i++;
             text++;
         } else if (star != SIZE_MAX) {

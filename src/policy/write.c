@@ -39,7 +39,8 @@ static int check(struct draft *d)
     const struct cv_policy_spec *s = d->spec;
     char account[13];
     if (!s->n_principals)
-        return cv_error_set(d->err, CV_ERR_INVALID, "no principal: name the role whose credentials "
+        return cv_error_set(d->err, CV_ERR_INVALID,
+                            "no principal: name the role whose credentials "
                             "the enclave uses");
     for (size_t i = 0; i < s->n_principals; i++)
         if (!cv_policy_principal_valid(s->principals[i]) || !strcmp(s->principals[i], "*") ||
@@ -53,7 +54,8 @@ static int check(struct draft *d)
             !cv_policy_arn_account(account, s->publishers[i]))
             return bad(d, "the publisher is no ARN of a role or a user", s->publishers[i]);
     if (!s->n_images)
-        return cv_error_set(d->err, CV_ERR_INVALID, "no image: without registers any enclave, and "
+        return cv_error_set(d->err, CV_ERR_INVALID,
+                            "no image: without registers any enclave, and "
                             "anybody, could open the key");
     for (size_t i = 0; i < s->n_images; i++)
         if (!s->images[i].mask)
@@ -90,7 +92,8 @@ static json_t *default_admins(const struct cv_policy_spec *s)
         cv_policy_arn_account(account, s->principals[i]);
         snprintf(partition, sizeof partition, "%.*s", n < sizeof partition ? (int)n : 0, p);
         snprintf(root, sizeof root, "arn:%s:iam::%s:root", partition, account);
-        while (k < json_array_size(list) && strcmp(json_string_value(json_array_get(list, k)), root))
+        while (k < json_array_size(list) &&
+               strcmp(json_string_value(json_array_get(list, k)), root))
             k++;
         if (k == json_array_size(list))
             json_array_append_new(list, json_string(root));
@@ -114,11 +117,13 @@ static json_t *admins(const struct cv_policy_spec *s)
 /* AWS's own list for administrators of a key (console default). */
 static int administration(struct draft *d)
 {
-    return add(d, json_pack("{s:s, s:s, s:{s:o}, s:[s,s,s,s,s,s,s,s,s,s,s,s,s,s], s:s}",
-        "Sid", "Administration", "Effect", "Allow", "Principal", "AWS", admins(d->spec),
-        "Action", "kms:Create*", "kms:Describe*", "kms:Enable*", "kms:List*", "kms:Put*",
-        "kms:Update*", "kms:Revoke*", "kms:Disable*", "kms:Get*", "kms:Delete*", "kms:TagResource",
-        "kms:UntagResource", "kms:ScheduleKeyDeletion", "kms:CancelKeyDeletion", "Resource", "*"));
+    return add(d,
+               json_pack("{s:s, s:s, s:{s:o}, s:[s,s,s,s,s,s,s,s,s,s,s,s,s,s], s:s}", "Sid",
+                         "Administration", "Effect", "Allow", "Principal", "AWS", admins(d->spec),
+                         "Action", "kms:Create*", "kms:Describe*", "kms:Enable*", "kms:List*",
+                         "kms:Put*", "kms:Update*", "kms:Revoke*", "kms:Disable*", "kms:Get*",
+                         "kms:Delete*", "kms:TagResource", "kms:UntagResource",
+                         "kms:ScheduleKeyDeletion", "kms:CancelKeyDeletion", "Resource", "*"));
 }
 
 /* The one register in which the images differ, 32 when they are all alike, -1
@@ -190,8 +195,8 @@ static int allow(struct draft *d, const char *sid, size_t first, size_t last)
     json_t *actions = s->n_publishers ? json_string("kms:Decrypt")
                                       : json_pack("[s,s]", "kms:Decrypt", "kms:GenerateDataKey");
     return add(d, json_pack("{s:s, s:s, s:{s:o}, s:o, s:s, s:o}", "Sid", sid, "Effect", "Allow",
-        "Principal", "AWS", texts(s->principals, s->n_principals), "Action", actions, "Resource", "*",
-        "Condition", condition(s, first, last)));
+                            "Principal", "AWS", texts(s->principals, s->n_principals), "Action",
+                            actions, "Resource", "*", "Condition", condition(s, first, last)));
 }
 
 static int enclaves(struct draft *d)
@@ -213,7 +218,8 @@ static int deny_attested(struct draft *d, const char *sid, json_t *condition)
     if (!d->spec->n_publishers)
         json_array_insert_new(actions, 1, json_string("kms:GenerateDataKey*"));
     return add(d, json_pack("{s:s, s:s, s:s, s:o, s:s, s:o}", "Sid", sid, "Effect", "Deny",
-        "Principal", "*", "Action", actions, "Resource", "*", "Condition", condition));
+                            "Principal", "*", "Action", actions, "Resource", "*", "Condition",
+                            condition));
 }
 
 /* Who may make data keys may write configurations: nobody else, whatever IAM
@@ -223,17 +229,20 @@ static int publishers(struct draft *d)
     const struct cv_policy_spec *s = d->spec;
     if (!s->n_publishers)
         return 0;
-    json_t *statement = json_pack("{s:s, s:s, s:{s:o}, s:s, s:s}", "Sid", "PublishersMayEncrypt",
-        "Effect", "Allow", "Principal", "AWS", texts(s->publishers, s->n_publishers), "Action",
-        "kms:GenerateDataKey", "Resource", "*"), *context = context_equals(s);
+    json_t *statement =
+               json_pack("{s:s, s:s, s:{s:o}, s:s, s:s}", "Sid", "PublishersMayEncrypt", "Effect",
+                         "Allow", "Principal", "AWS", texts(s->publishers, s->n_publishers),
+                         "Action", "kms:GenerateDataKey", "Resource", "*"),
+           *context = context_equals(s);
     if (context)
         json_object_set_new(statement, "Condition", json_pack("{s:o}", "StringEquals", context));
     int rc = add(d, statement);
     if (rc)
         return rc;
     return add(d, json_pack("{s:s, s:s, s:s, s:s, s:s, s:{s:{s:o}}}", "Sid", "DenyOtherPublishers",
-        "Effect", "Deny", "Principal", "*", "Action", "kms:GenerateDataKey*", "Resource", "*",
-        "Condition", "ArnNotEquals", "aws:PrincipalArn", texts(s->publishers, s->n_publishers)));
+                            "Effect", "Deny", "Principal", "*", "Action", "kms:GenerateDataKey*",
+                            "Resource", "*", "Condition", "ArnNotEquals", "aws:PrincipalArn",
+                            texts(s->publishers, s->n_publishers)));
 }
 
 /* A register that every image has can be demanded of every caller: conditions
@@ -247,17 +256,18 @@ static int deny_others(struct draft *d)
     for (size_t i = 0; i < s->n_images; i++)
         common &= s->images[i].mask;
     if (!common)
-        return deny_attested(d, "DenyWithoutAttestation",
-                             json_pack("{s:{s:s}}", "Null", "kms:RecipientAttestation:ImageSha384",
-                                       "true"));
+        return deny_attested(
+            d, "DenyWithoutAttestation",
+            json_pack("{s:{s:s}}", "Null", "kms:RecipientAttestation:ImageSha384", "true"));
     for (int r = 0; r < CV_POLICY_REGISTERS && !rc; r++) {
         char sid[40], key[64];
         if (!(common & (UINT32_C(1) << r)))
             continue;
         snprintf(sid, sizeof sid, "DenyOtherPCR%d", r);
         snprintf(key, sizeof key, PREFIX "%d", r);
-        rc = deny_attested(d, sid, json_pack("{s:{s:o}}", "StringNotEqualsIgnoreCase", key,
-                                             values_of(s, 0, s->n_images, r)));
+        rc = deny_attested(d, sid,
+                           json_pack("{s:{s:o}}", "StringNotEqualsIgnoreCase", key,
+                                     values_of(s, 0, s->n_images, r)));
     }
     return rc;
 }
@@ -265,16 +275,16 @@ static int deny_others(struct draft *d)
 static int deny_detours(struct draft *d)
 {
     const struct cv_policy_spec *s = d->spec;
-    int rc = add(d, json_pack("{s:s, s:s, s:s, s:[s,s], s:s}", "Sid", "DenyDetours", "Effect", "Deny",
-                              "Principal", "*", "Action", "kms:CreateGrant", "kms:ReEncryptFrom",
-                              "Resource", "*"));
+    int rc = add(d, json_pack("{s:s, s:s, s:s, s:[s,s], s:s}", "Sid", "DenyDetours", "Effect",
+                              "Deny", "Principal", "*", "Action", "kms:CreateGrant",
+                              "kms:ReEncryptFrom", "Resource", "*"));
     if (rc)
         return rc;
     if (s->encrypt)
-        return add(d, json_pack("{s:s, s:s, s:{s:o}, s:s, s:s}", "Sid", "EncryptForVersion1",
-                                "Effect", "Allow", "Principal", "AWS",
-                                texts(s->principals, s->n_principals), "Action", "kms:Encrypt",
-                                "Resource", "*"));
+        return add(d,
+                   json_pack("{s:s, s:s, s:{s:o}, s:s, s:s}", "Sid", "EncryptForVersion1", "Effect",
+                             "Allow", "Principal", "AWS", texts(s->principals, s->n_principals),
+                             "Action", "kms:Encrypt", "Resource", "*"));
     /* Whoever may encrypt could hand the enclave a key that he knows. */
     return add(d, json_pack("{s:s, s:s, s:s, s:[s,s], s:s}", "Sid", "DenyEncrypt", "Effect", "Deny",
                             "Principal", "*", "Action", "kms:Encrypt", "kms:ReEncryptTo",
@@ -294,8 +304,10 @@ static int prove(struct draft *d, const struct cv_policy *p)
     cv_policy_context_init(c);
     cv_policy_arn_account(account, s->principals[0]);
     snprintf(key, sizeof key, "arn:aws:kms:us-east-1:%s:key/x", account);
-    struct cv_policy_request r = {.action = "kms:Decrypt", .resource = key,
-                                  .principal_arn = s->principals[0], .attrs = c->attrs};
+    struct cv_policy_request r = {.action = "kms:Decrypt",
+                                  .resource = key,
+                                  .principal_arn = s->principals[0],
+                                  .attrs = c->attrs};
     rc = cv_policy_context_add_caller(c, s->principals[0], NULL);
     for (size_t i = 0; i < s->n_context && !rc; i++)
         rc = cv_policy_context_add_encryption(c, s->context[i].key, s->context[i].value);
@@ -316,8 +328,10 @@ static int prove(struct draft *d, const struct cv_policy *p)
     free(c);
     if (rc)
         return no_memory(d);
-    return without.effect == CV_POLICY_DENY_EXPLICIT && with.effect == CV_POLICY_ALLOW ? 0
-           : cv_error_set(d->err, CV_ERR_INTERNAL, "the policy does not do what it was written for");
+    return without.effect == CV_POLICY_DENY_EXPLICIT && with.effect == CV_POLICY_ALLOW
+               ? 0
+               : cv_error_set(d->err, CV_ERR_INTERNAL,
+                              "the policy does not do what it was written for");
 }
 
 static int finish(struct draft *d, struct cv_buf *out)

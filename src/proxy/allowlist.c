@@ -92,8 +92,9 @@ void cv_allowlist_free(struct cv_allowlist *list)
 static bool is_kms(const char *host, uint16_t port)
 {
     static const char *const suffixes[] = {
-        "amazonaws.com", "amazonaws.com.cn", "api.aws", "api.amazonwebservices.com.cn",
-        "c2s.ic.gov", "sc2s.sgov.gov", "csp.hci.ic.gov", "cloud.adc-e.uk", "amazonaws.eu",
+        "amazonaws.com", "amazonaws.com.cn", "api.aws",        "api.amazonwebservices.com.cn",
+        "c2s.ic.gov",    "sc2s.sgov.gov",    "csp.hci.ic.gov", "cloud.adc-e.uk",
+        "amazonaws.eu",
     };
     const char *p = host;
     if (port != 443)

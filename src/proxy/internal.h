@@ -40,15 +40,15 @@ struct counters {
 struct cv_proxy {
     struct cv_proxy_config config;
     struct cv_listener listener;
-    bool listening;          /* epoll has the listener */
+    bool listening; /* epoll has the listener */
     int epoll;
-    int wake;                /* eventfd: stop, or a look-up is done */
+    int wake; /* eventfd: stop, or a look-up is done */
     pthread_t thread;
     atomic_bool stop;
-    struct conn *conns;      /* all but the dead */
-    struct conn *dead;       /* freed after the batch of events */
+    struct conn *conns; /* all but the dead */
+    struct conn *dead;  /* freed after the batch of events */
     struct cv_resolved known;
-    int64_t known_until;     /* then it is resolved again */
+    int64_t known_until; /* then it is resolved again */
     struct cv_lookup *lookup;
     int64_t lookup_deadline;
     int64_t retry_lookup_at; /* not before, after a failure */

@@ -199,9 +199,8 @@ static int set_up(struct cv_proxy *p, struct cv_error *err)
 {
     struct epoll_event ev = {.events = EPOLLIN, .data.ptr = &p->wake};
     struct cv_addr at = p->config.listen;
-    int rc = at.kind == CV_ADDR_VSOCK_UDS
-                 ? cv_vsock_uds_listen_addr(&at, &p->config.listen, err)
-                 : 0;
+    int rc =
+        at.kind == CV_ADDR_VSOCK_UDS ? cv_vsock_uds_listen_addr(&at, &p->config.listen, err) : 0;
     if (rc == 0)
         rc = cv_listen(&p->listener, &at, err);
     if (rc != 0)

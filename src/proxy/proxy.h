@@ -25,13 +25,13 @@ struct cv_proxy_config {
 };
 
 struct cv_proxy_stats {
-    uint64_t accepted;    /* connections taken */
-    uint64_t refused;     /* closed at once: the cap was reached */
-    uint64_t failed;      /* no address of the target answered */
-    uint64_t timed_out;   /* idle for too long */
-    uint64_t active;      /* open now */
-    uint64_t bytes_up;    /* to the target */
-    uint64_t bytes_down;  /* from the target */
+    uint64_t accepted;   /* connections taken */
+    uint64_t refused;    /* closed at once: the cap was reached */
+    uint64_t failed;     /* no address of the target answered */
+    uint64_t timed_out;  /* idle for too long */
+    uint64_t active;     /* open now */
+    uint64_t bytes_up;   /* to the target */
+    uint64_t bytes_down; /* from the target */
     uint64_t resolve_errors;
 };
 

@@ -17,13 +17,13 @@
 #define CV_RELAY_BUFFER 32768 /* bytes under way in one direction */
 
 struct cv_relay_end {
-    int fd;           /* non-blocking, owned; -1 when there is none */
+    int fd; /* non-blocking, owned; -1 when there is none */
     int epoll;
-    void *tag;        /* what epoll gives back for it */
-    uint32_t events;  /* asked of epoll */
-    bool watched;     /* epoll has it */
-    bool eof;         /* it sends no more */
-    bool shut;        /* we send no more to it */
+    void *tag;       /* what epoll gives back for it */
+    uint32_t events; /* asked of epoll */
+    bool watched;    /* epoll has it */
+    bool eof;        /* it sends no more */
+    bool shut;       /* we send no more to it */
     /* Bytes read from it, on their way to the other end. */
     uint8_t *buf;
     size_t start, used;
@@ -31,7 +31,7 @@ struct cv_relay_end {
 
 struct cv_relay {
     struct cv_relay_end near, far;
-    int64_t active_ms;         /* last byte either way */
+    int64_t active_ms;            /* last byte either way */
     uint64_t from_near, from_far; /* bytes sent on */
 };
 

@@ -13,14 +13,14 @@
 #include "common/bytes.h"
 
 #define CV_RPC_FRAME_HEAD 4
-#define CV_RPC_FRAME_MAX_EARLY (64u * 1024)  /* body, before Initialize */
-#define CV_RPC_FRAME_MAX (1024u * 1024)      /* body, after Initialize; replies */
+#define CV_RPC_FRAME_MAX_EARLY (64u * 1024) /* body, before Initialize */
+#define CV_RPC_FRAME_MAX (1024u * 1024)     /* body, after Initialize; replies */
 
 /* Puts frames together from whatever pieces a stream gives. */
 struct cv_rpc_assembler {
-    struct cv_buf in;   /* bytes that have come and are not used up */
-    size_t used;        /* of them, belonging to frames already handed out */
-    uint32_t max;       /* ceiling of a body */
+    struct cv_buf in; /* bytes that have come and are not used up */
+    size_t used;      /* of them, belonging to frames already handed out */
+    uint32_t max;     /* ceiling of a body */
 };
 
 void cv_rpc_assembler_init(struct cv_rpc_assembler *a, uint32_t max);

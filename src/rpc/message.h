@@ -10,14 +10,14 @@
 #include "common/bytes.h"
 #include "crypto/scheme.h"
 
-#define CV_RPC_PROTOCOL 1          /* of our extensions; Describe tells it */
+#define CV_RPC_PROTOCOL 1 /* of our extensions; Describe tells it */
 #define CV_RPC_SESSIONS_MAX 8
-#define CV_RPC_IN_FLIGHT_MAX 1024  /* requests of one session; then reading stops */
-#define CV_RPC_BLOB_MAX 6144       /* a sealed key; the limit of a KMS blob */
-#define CV_RPC_NONCE_MAX 512       /* Attest */
-#define CV_RPC_OFFER_KEY_LEN 32    /* X25519, of ImportOffer */
+#define CV_RPC_IN_FLIGHT_MAX 1024    /* requests of one session; then reading stops */
+#define CV_RPC_BLOB_MAX 6144         /* a sealed key; the limit of a KMS blob */
+#define CV_RPC_NONCE_MAX 512         /* Attest */
+#define CV_RPC_OFFER_KEY_LEN 32      /* X25519, of ImportOffer */
 #define CV_RPC_SEALED_IMPORT_MAX 512 /* ciphertext of ImportSealed */
-#define CV_RPC_DIGEST_LEN 32       /* echoed with a signature: BLAKE2b-256(message) */
+#define CV_RPC_DIGEST_LEN 32         /* echoed with a signature: BLAKE2b-256(message) */
 
 enum cv_rpc_op {
     CV_RPC_INITIALIZE,

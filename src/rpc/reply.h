@@ -27,7 +27,7 @@ struct cv_rpc_echo {
 /* Ok of Import, Generate, GenerateAndImport, ImportUnencrypted, ImportSealed,
  * Reseal. */
 struct cv_rpc_key_result {
-    struct cv_bytes blob;          /* empty: not in the reply (Import) */
+    struct cv_bytes blob; /* empty: not in the reply (Import) */
     struct cv_public_key public_key;
     bool has_handle;
     uint64_t handle;
@@ -36,19 +36,19 @@ struct cv_rpc_key_result {
 /* Ok of Describe. */
 #define CV_RPC_CMKS_MAX 16
 struct cv_rpc_description {
-    unsigned protocol;             /* CV_RPC_PROTOCOL */
-    struct cv_bytes version;       /* of the program */
-    struct cv_bytes build;         /* "release" or "development" */
-    bool debug;                    /* PCR0 is zero: nothing is protected */
-    bool pinned;                   /* cmks is the whole list that is served */
+    unsigned protocol;       /* CV_RPC_PROTOCOL */
+    struct cv_bytes version; /* of the program */
+    struct cv_bytes build;   /* "release" or "development" */
+    bool debug;              /* PCR0 is zero: nothing is protected */
+    bool pinned;             /* cmks is the whole list that is served */
     unsigned cmk_count;
     struct cv_bytes cmks[CV_RPC_CMKS_MAX];
-    struct cv_bytes region;        /* empty: not pinned */
-    bool plain_import;             /* ImportUnencrypted is served */
-    bool sealed_import;            /* ImportOffer and ImportSealed are */
-    bool seal_v1;                  /* sealed_version 1 may be asked for */
+    struct cv_bytes region; /* empty: not pinned */
+    bool plain_import;      /* ImportUnencrypted is served */
+    bool sealed_import;     /* ImportOffer and ImportSealed are */
+    bool seal_v1;           /* sealed_version 1 may be asked for */
     bool self_check;
-    struct cv_bytes pcr0;          /* 48 bytes */
+    struct cv_bytes pcr0; /* 48 bytes */
     uint64_t max_frame, max_in_flight, max_sessions, max_keys;
 };
 

@@ -27,18 +27,18 @@ struct cv_rpc_request {
     bool has_id;
     uint64_t id;
     struct cv_rpc_credentials credentials; /* Initialize, Renew */
-    struct cv_bytes blob;     /* Import, SignWith, PublicKeyFrom, Reseal */
-    struct cv_bytes message;  /* Sign, SignWith */
-    struct cv_bytes nonce;    /* Attest, ImportOffer */
-    struct cv_bytes offer;    /* ImportSealed: the public key that was offered, 32 bytes */
-    struct cv_bytes enc;      /* ImportSealed: HPKE's encapsulated key, 32 bytes */
-    struct cv_bytes ciphertext; /* ImportSealed: HPKE over the CBOR of a private key */
-    enum cv_scheme scheme;    /* Generate, GenerateAndImport, ImportUnencrypted */
+    struct cv_bytes blob;                  /* Import, SignWith, PublicKeyFrom, Reseal */
+    struct cv_bytes message;               /* Sign, SignWith */
+    struct cv_bytes nonce;                 /* Attest, ImportOffer */
+    struct cv_bytes offer;       /* ImportSealed: the public key that was offered, 32 bytes */
+    struct cv_bytes enc;         /* ImportSealed: HPKE's encapsulated key, 32 bytes */
+    struct cv_bytes ciphertext;  /* ImportSealed: HPKE over the CBOR of a private key */
+    enum cv_scheme scheme;       /* Generate, GenerateAndImport, ImportUnencrypted */
     struct cv_bytes private_key; /* ImportUnencrypted: 32 bytes */
-    uint64_t handle;          /* Sign, PublicKey, ProvePossession, Attest */
-    uint8_t version;          /* Sign, SignWith: 0, 1, 2, 255 */
-    struct cv_bytes key_id;   /* Reseal: the CMK to seal under; empty = the session's */
-    unsigned sealed_version;  /* Reseal: 0 = the session's, 1, 2 */
+    uint64_t handle;             /* Sign, PublicKey, ProvePossession, Attest */
+    uint8_t version;             /* Sign, SignWith: 0, 1, 2, 255 */
+    struct cv_bytes key_id;      /* Reseal: the CMK to seal under; empty = the session's */
+    unsigned sealed_version;     /* Reseal: 0 = the session's, 1, 2 */
 };
 
 /* What the reply to a request that could not be decoded says. */

@@ -27,7 +27,7 @@ struct cv_walk {
     unsigned depth; /* levels left */
     char *text;     /* fault text, at least 1 byte */
     size_t size;
-    size_t len;     /* of the text so far */
+    size_t len; /* of the text so far */
 };
 
 void cv_walk_init(struct cv_walk *w, uint8_t *p, size_t n, char *text, size_t size);

@@ -20,12 +20,15 @@ int cv_config_unpack(struct cv_s3ec_pairs *pairs, struct cv_bytes *body, struct 
     struct cv_bytes magic = cv_read_bytes(&r, MAGIC_LEN);
     uint32_t n = cv_read_be32(&r);
     if (!cv_bytes_equal_str(magic, CV_CONFIG_MAGIC)) {
-        return cv_error_set(err, CV_ERR_INVALID, "this is no encrypted configuration: it does not "
+        return cv_error_set(err, CV_ERR_INVALID,
+                            "this is no encrypted configuration: it does not "
                             "begin with \"" CV_CONFIG_MAGIC "\"");
     }
     if (r.err != 0 || n > CV_CONFIG_MAX_JSON || n > cv_reader_left(&r)) {
-        return cv_error_set(err, CV_ERR_TRUNCATED, "the encrypted configuration ends within its "
-                            "metadata, or they are larger than %u bytes", CV_CONFIG_MAX_JSON);
+        return cv_error_set(err, CV_ERR_TRUNCATED,
+                            "the encrypted configuration ends within its "
+                            "metadata, or they are larger than %u bytes",
+                            CV_CONFIG_MAX_JSON);
     }
     struct cv_bytes text = cv_read_bytes(&r, n);
     *body = cv_read_bytes(&r, cv_reader_left(&r));
@@ -37,7 +40,7 @@ int cv_config_unpack(struct cv_s3ec_pairs *pairs, struct cv_bytes *body, struct 
     int rc = cv_json_parse_object(&doc, text, CV_CONFIG_MAX_JSON, "metadata", err);
     const char *name;
     json_t *value;
-    json_object_foreach(doc, name, value) {
+    json_object_foreach (doc, name, value) {
         if (rc == 0 && !json_is_string(value)) {
             rc = cv_error_set(err, CV_ERR_INVALID, "the metadata hold a value that is no text");
         } else if (rc == 0) {
@@ -124,22 +127,24 @@ static int check_context(const struct cv_s3ec_meta *m, const struct cv_config_ex
         if (have == NULL || expect->context[i][n] == 0 ||
             strcmp(have, expect->context[i] + n + 1) != 0) {
             char quoted[100];
-            return cv_error_set(err, CV_ERR_DENIED, "the configuration's encryption context has "
+            return cv_error_set(err, CV_ERR_DENIED,
+                                "the configuration's encryption context has "
                                 "not \"%s\": it was made for something else",
                                 cv_error_quote(quoted, sizeof quoted, expect->context[i],
                                                strlen(expect->context[i])));
         }
     }
     if (m->context.n != own + expect->context_count) {
-        return cv_error_set(err, CV_ERR_DENIED, "the configuration's encryption context holds "
+        return cv_error_set(err, CV_ERR_DENIED,
+                            "the configuration's encryption context holds "
                             "pairs that are not expected");
     }
     return 0;
 }
 
 int cv_config_check(const struct cv_s3ec_meta *m, const struct cv_s3ec_pairs *pairs,
-                    struct cv_bytes body, const struct cv_config_expect *expect,
-                    uint64_t *version, struct cv_error *err)
+                    struct cv_bytes body, const struct cv_config_expect *expect, uint64_t *version,
+                    struct cv_error *err)
 {
     uint64_t v = 0;
     int rc = 0;
@@ -147,14 +152,16 @@ int cv_config_check(const struct cv_s3ec_meta *m, const struct cv_s3ec_pairs *pa
         rc = cv_config_verify(pairs, body, expect->publisher_key, err);
     }
     if (rc == 0 && m->legacy_kms && !expect->allow_legacy) {
-        rc = cv_error_set(err, CV_ERR_DENIED, "the data key is wrapped without an encryption "
+        rc = cv_error_set(err, CV_ERR_DENIED,
+                          "the data key is wrapped without an encryption "
                           "context (\"kms\"): encrypt the configuration again");
     }
     if (rc == 0) {
         rc = cv_config_version(m, &v, err);
     }
     if (rc == 0 && v < expect->minimum_version) {
-        rc = cv_error_set(err, CV_ERR_DENIED, "the configuration has version %llu, and at least "
+        rc = cv_error_set(err, CV_ERR_DENIED,
+                          "the configuration has version %llu, and at least "
                           "%llu is asked for: an older one was put in its place",
                           (unsigned long long)v, (unsigned long long)expect->minimum_version);
     }

@@ -15,8 +15,8 @@
 
 #define CV_CONFIG_MAGIC "CLAVSEC1"
 #define CV_CONFIG_MAX_JSON 65536u
-#define CV_CONFIG_VERSION "claviger:version"      /* in the encryption context: decimal */
-#define CV_CONFIG_SIGNATURE "claviger-signature"  /* in the metadata: base64 */
+#define CV_CONFIG_VERSION "claviger:version"     /* in the encryption context: decimal */
+#define CV_CONFIG_SIGNATURE "claviger-signature" /* in the metadata: base64 */
 
 /* ---- container file ---- */
 
@@ -29,18 +29,18 @@ int cv_config_pack(struct cv_buf *out, const struct cv_s3ec_pairs *pairs, struct
 /* ---- what must be true of it before its data key is asked for ---- */
 
 struct cv_config_expect {
-    const char *const *context;    /* "key=value", as measured; all of these and no others */
+    const char *const *context; /* "key=value", as measured; all of these and no others */
     size_t context_count;
-    uint64_t minimum_version;      /* 0: none, and no version is needed */
-    const char *publisher_key;     /* base64 of a SubjectPublicKeyInfo, or NULL */
-    bool any_context;              /* for operators who look at what is there */
-    bool allow_legacy;             /* version 2 with "kms" wrapping: never inside */
+    uint64_t minimum_version;  /* 0: none, and no version is needed */
+    const char *publisher_key; /* base64 of a SubjectPublicKeyInfo, or NULL */
+    bool any_context;          /* for operators who look at what is there */
+    bool allow_legacy;         /* version 2 with "kms" wrapping: never inside */
 };
 /* Signature first, then format, version, context. *VERSION may be NULL.
  * CV_ERR_DENIED or CV_ERR_CRYPTO with the reason. */
 int cv_config_check(const struct cv_s3ec_meta *m, const struct cv_s3ec_pairs *pairs,
-                    struct cv_bytes body, const struct cv_config_expect *expect,
-                    uint64_t *version, struct cv_error *err) CV_NODISCARD;
+                    struct cv_bytes body, const struct cv_config_expect *expect, uint64_t *version,
+                    struct cv_error *err) CV_NODISCARD;
 /* The version in M's context, 0 when there is none; CV_ERR_INVALID. */
 int cv_config_version(const struct cv_s3ec_meta *m, uint64_t *version,
                       struct cv_error *err) CV_NODISCARD;

@@ -16,12 +16,12 @@
 #include "crypto/sha.h"
 #include "sealed/key.h"
 
-#define MAGIC          "CVSK"
-#define MAGIC_LEN      4
-#define FORMAT         2
+#define MAGIC "CVSK"
+#define MAGIC_LEN 4
+#define FORMAT 2
 #define COMMITMENT_LEN 32
-#define SEALED_LEN     (CV_SEALED_PRIVATE_LEN + CV_AEAD_TAG_LEN)
-#define ARN_PREFIX     "arn:"
+#define SEALED_LEN (CV_SEALED_PRIVATE_LEN + CV_AEAD_TAG_LEN)
+#define ARN_PREFIX "arn:"
 
 /* Numbers of the format, which outlive any order of our own enum. */
 static const uint8_t scheme_numbers[CV_SCHEME_COUNT] = {

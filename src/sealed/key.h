@@ -20,8 +20,8 @@
 #define CV_SEALED_PRIVATE_LEN 32
 #define CV_SEALED_PUBLIC_MAX 48
 #define CV_SEALED_ARN_MAX 256
-#define CV_SEALED_WRAPPED_MAX 1024   /* a wrapped 32-byte data key is about 190 */
-#define CV_SEALED_BLOB_MAX 2048      /* a whole version 2 blob */
+#define CV_SEALED_WRAPPED_MAX 1024 /* a wrapped 32-byte data key is about 190 */
+#define CV_SEALED_BLOB_MAX 2048    /* a whole version 2 blob */
 
 /* The KMS encryption context of the wrapped data key: these two pairs. */
 #define CV_SEALED_CONTEXT_PURPOSE_KEY "purpose"
@@ -33,9 +33,9 @@
 struct cv_sealed_header {
     enum cv_scheme scheme;
     struct cv_bytes public_key;
-    struct cv_bytes cmk;       /* ARN, as KMS returned it */
-    struct cv_bytes wrapped;   /* CiphertextBlob of the data key */
-    struct cv_bytes salt;      /* CV_SEALED_SALT_LEN bytes */
+    struct cv_bytes cmk;     /* ARN, as KMS returned it */
+    struct cv_bytes wrapped; /* CiphertextBlob of the data key */
+    struct cv_bytes salt;    /* CV_SEALED_SALT_LEN bytes */
 };
 
 /* 2 when BLOB starts with our magic, else 1: a KMS blob never does. */

@@ -16,8 +16,8 @@
 
 /* Sorted. Everything else in an object's metadata is not ours and not signed. */
 static const char *const names[] = {
-    "x-amz-3",       "x-amz-c",       "x-amz-cek-alg", "x-amz-d", "x-amz-i",       "x-amz-iv",
-    "x-amz-key-v2",  "x-amz-matdesc", "x-amz-t",       "x-amz-tag-len", "x-amz-w", "x-amz-wrap-alg",
+    "x-amz-3",      "x-amz-c",       "x-amz-cek-alg", "x-amz-d",       "x-amz-i", "x-amz-iv",
+    "x-amz-key-v2", "x-amz-matdesc", "x-amz-t",       "x-amz-tag-len", "x-amz-w", "x-amz-wrap-alg",
 };
 #define NAMES (sizeof names / sizeof names[0])
 
@@ -91,13 +91,14 @@ int cv_config_sign(struct cv_s3ec_pairs *pairs, struct cv_bytes body, struct cv_
 {
     BIO *bio = key_pem.n <= CV_CONFIG_MAX_JSON ? BIO_new_mem_buf(key_pem.p, (int)key_pem.n) : NULL;
     static char none[] = ""; /* no passphrase is asked for */
-    CV_CLEANUP(free_key) EVP_PKEY *key =
-        bio != NULL ? PEM_read_bio_PrivateKey(bio, NULL, NULL, none) : NULL;
+    CV_CLEANUP(free_key)
+    EVP_PKEY *key = bio != NULL ? PEM_read_bio_PrivateKey(bio, NULL, NULL, none) : NULL;
     BIO_free(bio);
     ERR_clear_error();
     if (key == NULL) {
-        return cv_error_set(err, CV_ERR_INVALID, "the publisher's key is no private key in PEM "
-                                                 "without a passphrase");
+        return cv_error_set(err, CV_ERR_INVALID,
+                            "the publisher's key is no private key in PEM "
+                            "without a passphrase");
     }
     const EVP_MD *md;
     CV_CLEANUP(cv_buf_free) struct cv_buf text;
@@ -128,8 +129,9 @@ int cv_config_verify(const struct cv_s3ec_pairs *pairs, struct cv_bytes body,
 {
     const char *encoded = cv_s3ec_pairs_get(pairs, CV_CONFIG_SIGNATURE);
     if (encoded == NULL) {
-        return cv_error_set(err, CV_ERR_CRYPTO, "the configuration is not signed, and a "
-                                                "publisher's signature is asked for");
+        return cv_error_set(err, CV_ERR_CRYPTO,
+                            "the configuration is not signed, and a "
+                            "publisher's signature is asked for");
     }
     uint8_t der[512], sig[128];
     size_t n, sig_len;
@@ -158,6 +160,7 @@ int cv_config_verify(const struct cv_s3ec_pairs *pairs, struct cv_bytes body,
                 EVP_DigestVerify(ctx, sig, sig_len, text.p, text.n) == 1;
     ERR_clear_error();
     return good ? 0
-                : cv_error_set(err, CV_ERR_CRYPTO, "the configuration's signature is not the "
+                : cv_error_set(err, CV_ERR_CRYPTO,
+                               "the configuration's signature is not the "
                                "publisher's: it was changed, or signed by somebody else");
 }

@@ -101,7 +101,8 @@ int cv_s3ec_open(const struct cv_s3ec_meta *m, struct cv_bytes key, struct cv_by
         return cv_error_set(err, rc, "deriving the content key failed");
     }
     if (m->format == CV_S3EC_V3 && !cv_equal_ct(k.commitment, m->commitment, sizeof k.commitment)) {
-        return cv_error_set(err, CV_ERR_CRYPTO, "the data key is not the one that the object was "
+        return cv_error_set(err, CV_ERR_CRYPTO,
+                            "the data key is not the one that the object was "
                             "committed to: metadata or wrapped key were exchanged");
     }
     uint8_t none[1];
@@ -112,7 +113,8 @@ int cv_s3ec_open(const struct cv_s3ec_meta *m, struct cv_bytes key, struct cv_by
     rc = cv_aead_open(out->n != 0 ? out->p : none, k.key, k.iv, k.aad, body);
     if (rc != 0) {
         cv_secret_free(out);
-        return cv_error_set(err, CV_ERR_CRYPTO, "the object does not decrypt: it was changed, or "
+        return cv_error_set(err, CV_ERR_CRYPTO,
+                            "the object does not decrypt: it was changed, or "
                             "belongs to another data key");
     }
     return 0;

@@ -19,13 +19,13 @@
 
 #define CV_S3EC_KEY_LEN 32u
 #define CV_S3EC_IV_LEN 12u
-#define CV_S3EC_ID_LEN 28u             /* message id and commitment of version 3 */
+#define CV_S3EC_ID_LEN 28u /* message id and commitment of version 3 */
 #define CV_S3EC_TAG_LEN 16u
-#define CV_S3EC_MAX_BODY (16u << 20)   /* bytes of a configuration, as it is stored */
-#define CV_S3EC_MAX_EDK 6144u          /* KMS's limit of a CiphertextBlob */
-#define CV_S3EC_MAX_PAIRS 64u          /* of the metadata, and of a context */
-#define CV_S3EC_MAX_TEXT 8192u         /* bytes of one value */
-#define CV_S3EC_PREFIX "x-amz-meta-"   /* of S3's headers; taken with and without */
+#define CV_S3EC_MAX_BODY (16u << 20) /* bytes of a configuration, as it is stored */
+#define CV_S3EC_MAX_EDK 6144u        /* KMS's limit of a CiphertextBlob */
+#define CV_S3EC_MAX_PAIRS 64u        /* of the metadata, and of a context */
+#define CV_S3EC_MAX_TEXT 8192u       /* bytes of one value */
+#define CV_S3EC_PREFIX "x-amz-meta-" /* of S3's headers; taken with and without */
 
 /* Names and values, owned. */
 struct cv_s3ec_pair {
@@ -48,12 +48,12 @@ enum cv_s3ec_format { CV_S3EC_V2 = 2, CV_S3EC_V3 = 3 };
 
 struct cv_s3ec_meta {
     enum cv_s3ec_format format;
-    bool legacy_kms;               /* wrapped with "kms", without an own context: version 2 */
-    struct cv_buf edk;             /* the wrapped data key: KMS's CiphertextBlob */
-    uint8_t iv[CV_S3EC_IV_LEN];                 /* version 2 */
-    uint8_t message_id[CV_S3EC_ID_LEN];         /* version 3 */
-    uint8_t commitment[CV_S3EC_ID_LEN];         /* version 3 */
-    struct cv_s3ec_pairs context;  /* the whole encryption context, as KMS must get it */
+    bool legacy_kms;                    /* wrapped with "kms", without an own context: version 2 */
+    struct cv_buf edk;                  /* the wrapped data key: KMS's CiphertextBlob */
+    uint8_t iv[CV_S3EC_IV_LEN];         /* version 2 */
+    uint8_t message_id[CV_S3EC_ID_LEN]; /* version 3 */
+    uint8_t commitment[CV_S3EC_ID_LEN]; /* version 3 */
+    struct cv_s3ec_pairs context;       /* the whole encryption context, as KMS must get it */
 };
 void cv_s3ec_meta_free(struct cv_s3ec_meta *m);
 

@@ -40,7 +40,7 @@ static int read_pairs(struct cv_s3ec_pairs *out, struct cv_bytes text, bool fold
     int rc = cv_json_parse_object(&doc, text, CV_S3EC_MAX_PAIRS * CV_S3EC_MAX_TEXT, what, err);
     const char *name;
     json_t *value;
-    json_object_foreach(doc, name, value) {
+    json_object_foreach (doc, name, value) {
         if (rc == 0 && !json_is_string(value)) {
             return cv_error_set(err, CV_ERR_INVALID, "%s: a value is no text", what);
         }
@@ -83,8 +83,8 @@ static int read_edk(struct cv_s3ec_meta *m, const char *text, struct cv_error *e
 {
     size_t n = strlen(text);
     uint8_t *room = cv_buf_reserve(&m->edk, CV_BASE64_MAX(n) + 1);
-    if (room == NULL ||
-        cv_base64_decode(room, CV_BASE64_MAX(n) + 1, &n, CV_BYTES(text, n)) != 0 || n == 0) {
+    if (room == NULL || cv_base64_decode(room, CV_BASE64_MAX(n) + 1, &n, CV_BYTES(text, n)) != 0 ||
+        n == 0) {
         return bad(err, "the wrapped data key is no base64, or too long");
     }
     cv_buf_commit(&m->edk, n);
@@ -129,12 +129,14 @@ static int read_v2(struct cv_s3ec_meta *m, const struct cv_s3ec_pairs *p, struct
     const char *wrap = cv_s3ec_pairs_get(p, "x-amz-wrap-alg");
     const char *tag = cv_s3ec_pairs_get(p, "x-amz-tag-len");
     if (cek == NULL || strcmp(cek, V2_SUITE) != 0) {
-        return cv_error_set(err, CV_ERR_UNSUPPORTED, "encryption metadata: only AES-GCM is "
+        return cv_error_set(err, CV_ERR_UNSUPPORTED,
+                            "encryption metadata: only AES-GCM is "
                             "supported; encrypt the object again");
     }
     m->legacy_kms = wrap != NULL && strcmp(wrap, "kms") == 0;
     if (wrap == NULL || (!m->legacy_kms && strcmp(wrap, "kms+context") != 0)) {
-        return cv_error_set(err, CV_ERR_UNSUPPORTED, "encryption metadata: the data key is not "
+        return cv_error_set(err, CV_ERR_UNSUPPORTED,
+                            "encryption metadata: the data key is not "
                             "wrapped by KMS");
     }
     if (tag == NULL || strcmp(tag, "128") != 0) {
@@ -153,11 +155,13 @@ static int read_v3(struct cv_s3ec_meta *m, const struct cv_s3ec_pairs *p, struct
     const char *suite = cv_s3ec_pairs_get(p, "x-amz-c");
     const char *wrap = cv_s3ec_pairs_get(p, "x-amz-w");
     if (suite == NULL || strcmp(suite, V3_SUITE) != 0) {
-        return cv_error_set(err, CV_ERR_UNSUPPORTED, "encryption metadata: the algorithm suite is "
+        return cv_error_set(err, CV_ERR_UNSUPPORTED,
+                            "encryption metadata: the algorithm suite is "
                             "not " V3_SUITE);
     }
     if (wrap == NULL || strcmp(wrap, "12") != 0) {
-        return cv_error_set(err, CV_ERR_UNSUPPORTED, "encryption metadata: the data key is not "
+        return cv_error_set(err, CV_ERR_UNSUPPORTED,
+                            "encryption metadata: the data key is not "
                             "wrapped by KMS");
     }
     int rc = read_edk(m, cv_s3ec_pairs_get(p, "x-amz-3"), err);
@@ -184,7 +188,8 @@ int cv_s3ec_meta_parse(struct cv_s3ec_meta *m, const struct cv_s3ec_pairs *objec
         return bad(err, "names of several format versions");
     }
     if (v1) {
-        return cv_error_set(err, CV_ERR_UNSUPPORTED, "encryption metadata: format version 1 is "
+        return cv_error_set(err, CV_ERR_UNSUPPORTED,
+                            "encryption metadata: format version 1 is "
                             "not supported; encrypt the object again");
     }
     if (v2) {
@@ -195,7 +200,8 @@ int cv_s3ec_meta_parse(struct cv_s3ec_meta *m, const struct cv_s3ec_pairs *objec
         m->format = CV_S3EC_V3;
         return read_v3(m, object, err);
     }
-    return cv_error_set(err, CV_ERR_NOT_FOUND, "no encryption metadata: the object was not "
+    return cv_error_set(err, CV_ERR_NOT_FOUND,
+                        "no encryption metadata: the object was not "
                         "encrypted by an S3 encryption client, or its instruction file is missing");
 }
 
@@ -224,8 +230,9 @@ int cv_s3ec_instruction_parse(struct cv_s3ec_pairs *object, struct cv_bytes json
     for (size_t i = 0; rc == 0 && i < file.n; i++) {
         rc = cv_s3ec_pairs_add(object, file.pair[i].name, file.pair[i].value, true);
         if (rc != 0) {
-            (void)cv_error_set(err, rc, "instruction file: too large, or a name is on the "
-                                        "object too");
+            (void)cv_error_set(err, rc,
+                               "instruction file: too large, or a name is on the "
+                               "object too");
         }
     }
     cv_s3ec_pairs_free(&file);
@@ -267,8 +274,7 @@ static int emit_v3(struct cv_s3ec_pairs *out, const struct cv_s3ec_meta *m, cons
     return rc == 0 ? add(out, "x-amz-t", context) : rc;
 }
 
-int cv_s3ec_meta_emit(struct cv_s3ec_pairs *out, const struct cv_s3ec_meta *m,
-                      struct cv_error *err)
+int cv_s3ec_meta_emit(struct cv_s3ec_pairs *out, const struct cv_s3ec_meta *m, struct cv_error *err)
 {
     CV_CLEANUP(cv_buf_free) struct cv_buf context;
     cv_buf_init(&context, CV_S3EC_MAX_TEXT);
@@ -323,15 +329,17 @@ int cv_s3ec_context(struct cv_s3ec_pairs *out, const struct cv_s3ec_pairs *user,
         if (p->name[0] == 0 || strncmp(p->name, "aws:", 4) == 0 ||
             strcmp(p->name, "kms_cmk_id") == 0 || !printable(p->name) || !printable(p->value)) {
             char quoted[100];
-            return cv_error_set(err, CV_ERR_INVALID, "the pair \"%s\" cannot stand in an "
+            return cv_error_set(err, CV_ERR_INVALID,
+                                "the pair \"%s\" cannot stand in an "
                                 "encryption context: names of AWS are reserved, and only "
                                 "printable ASCII survives S3",
                                 cv_error_quote(quoted, sizeof quoted, p->name, strlen(p->name)));
         }
         int rc = cv_s3ec_pairs_add(out, p->name, p->value, false);
         if (rc != 0) {
-            return cv_error_set(err, rc, "the encryption context is too large, or names a pair "
-                                         "twice");
+            return cv_error_set(err, rc,
+                                "the encryption context is too large, or names a pair "
+                                "twice");
         }
     }
     return cv_s3ec_pairs_add(out, CV_S3EC_CEK_NAME, cv_s3ec_cek_value(format), false) == 0

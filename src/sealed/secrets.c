@@ -170,7 +170,8 @@ int cv_secrets_decode(struct cv_secrets *s, struct cv_bytes in, struct cv_error 
     struct cv_bytes tag = {NULL, 0};
     if (!list_of(&r, &it, 3) || cv_cbor_read_tstr(&r, &tag) != 0 ||
         !cv_bytes_equal_str(tag, CV_SECRETS_TAG)) {
-        return cv_error_set(err, CV_ERR_UNSUPPORTED, "the decrypted object is no configuration of "
+        return cv_error_set(err, CV_ERR_UNSUPPORTED,
+                            "the decrypted object is no configuration of "
                             "a known format (" CV_SECRETS_TAG ")");
     }
     for (int part = 0; part < 2; part++) {

@@ -18,11 +18,11 @@
 #define CV_SECRETS_MAX_BYTES (8u << 20)
 
 struct cv_secret_env {
-    char *name;              /* owned */
-    struct cv_bytes value;   /* view; no NUL inside */
+    char *name;            /* owned */
+    struct cv_bytes value; /* view; no NUL inside */
 };
 struct cv_secret_file {
-    char *path, *owner;      /* owned; owner "" is root's */
+    char *path, *owner; /* owned; owner "" is root's */
     uint32_t mode;
     struct cv_bytes content; /* view */
 };

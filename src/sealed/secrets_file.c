@@ -151,8 +151,8 @@ static bool read_mode(struct read *r, uint32_t *mode, const struct cv_yaml_node 
 
 static void read_file(struct read *r, const struct cv_yaml_node *node)
 {
-    static const char *const known[] = {"path", "content", "base64", "source", "mode", "owner",
-                                        NULL};
+    static const char *const known[] = {"path", "content", "base64", "source",
+                                        "mode", "owner",   NULL};
     const char *path = NULL, *owner = "";
     uint32_t mode = CV_SECRETS_FILE_MODE;
     struct cv_bytes content = {NULL, 0};
@@ -162,7 +162,8 @@ static void read_file(struct read *r, const struct cv_yaml_node *node)
     const struct cv_yaml_node *where = cv_yaml_get(node, "path");
     const struct cv_yaml_node *who = cv_yaml_get(node, "owner");
     if (where == NULL || !cv_yaml_text(r->p, where, &path) || !cv_boot_path_plain(path)) {
-        cv_yaml_problem(r->p, where != NULL ? where : node, "files: path expected, absolute and "
+        cv_yaml_problem(r->p, where != NULL ? where : node,
+                        "files: path expected, absolute and "
                         "plain");
         return;
     }
@@ -274,7 +275,7 @@ static int quoted(struct cv_buf *out, const char *before, struct cv_bytes v)
 static bool carries(struct cv_bytes v)
 {
     static const char *const breaks[] = {"\xc2\x85", "\xe2\x80\xa8", "\xe2\x80\xa9",
-        "\xef\xbb\xbf"};
+                                         "\xef\xbb\xbf"};
     for (size_t i = 0; v.n != 0 && i < 4; i++) {
         if (memmem(v.p, v.n, breaks[i], strlen(breaks[i])) != NULL) {
             return false;
@@ -311,8 +312,10 @@ int cv_secrets_to_yaml(struct cv_buf *out, const struct cv_secrets *s, struct cv
     int rc = s->env_count != 0 ? cv_buf_append_str(out, "environment:\n") : 0;
     for (size_t i = 0; rc == 0 && i < s->env_count; i++) {
         if (!carries(s->env[i].value)) {
-            return cv_error_set(err, CV_ERR_UNSUPPORTED, "the value of %s is no text that YAML "
-                                "could hold", s->env[i].name);
+            return cv_error_set(err, CV_ERR_UNSUPPORTED,
+                                "the value of %s is no text that YAML "
+                                "could hold",
+                                s->env[i].name);
         }
         rc = cv_buf_printf(out, "  - \"%s=", s->env[i].name);
         rc = rc == 0 ? quoted(out, "", s->env[i].value) : rc;

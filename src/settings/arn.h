@@ -12,8 +12,8 @@
 struct cv_kms_arn {
     struct cv_bytes partition; /* aws, aws-cn, aws-us-gov … */
     struct cv_bytes region;
-    struct cv_bytes account;   /* 12 digits */
-    struct cv_bytes key;       /* a UUID, or mrk- and 32 hexadecimal digits */
+    struct cv_bytes account; /* 12 digits */
+    struct cv_bytes key;     /* a UUID, or mrk- and 32 hexadecimal digits */
 };
 
 /* CV_ERR_INVALID unless TEXT is the ARN of a key: not of an alias, which its

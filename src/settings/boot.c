@@ -16,7 +16,10 @@ struct key {
     size_t offset;
 };
 
-#define FIELD(name, kind, member) {name, kind, offsetof(struct cv_boot_settings, member)}
+#define FIELD(name, kind, member)                             \
+    {                                                         \
+        name, kind, offsetof(struct cv_boot_settings, member) \
+    }
 
 /* The order of the file. */
 static const struct key keys[] = {
@@ -184,8 +187,7 @@ static int put_key(struct cv_buf *out, const struct cv_boot_settings *s, const s
     case TEXT:
         return *(char *const *)at != NULL ? put_line(out, k->name, *(char *const *)at) : 0;
     case NUMBER:
-        return cv_buf_printf(out, "%s=%llu\n", k->name,
-                             (unsigned long long)*(const uint64_t *)at);
+        return cv_buf_printf(out, "%s=%llu\n", k->name, (unsigned long long)*(const uint64_t *)at);
     case FLAG:
         return cv_buf_printf(out, "%s=%s\n", k->name, *(const bool *)at ? "on" : "off");
     case SOURCE:
@@ -329,14 +331,16 @@ int cv_boot_decode(struct cv_boot_settings *s, struct cv_bytes text, struct cv_e
 {
     cv_boot_init(s);
     if (text.n > CV_BOOT_MAX_TEXT || !cv_utf8_valid(text)) {
-        return cv_error_set(err, CV_ERR_INVALID, "the measured settings are too large, or no "
-                                                 "UTF-8");
+        return cv_error_set(err, CV_ERR_INVALID,
+                            "the measured settings are too large, or no "
+                            "UTF-8");
     }
     static const char first[] = "format=" CV_BOOT_FORMAT "\n";
     size_t done = sizeof first - 1, line = 1, at = SIZE_MAX;
     if (text.n < done || memcmp(text.p, first, done) != 0) {
-        return cv_error_set(err, CV_ERR_UNSUPPORTED, "the measured settings are of a format that "
-                                                     "this program does not know");
+        return cv_error_set(err, CV_ERR_UNSUPPORTED,
+                            "the measured settings are of a format that "
+                            "this program does not know");
     }
     char *value = calloc(1, text.n + 1);
     if (value == NULL) {

@@ -18,8 +18,8 @@
 #define CV_BOOT_FILE "claviger/boot.conf" /* in the second ramdisk, beside rootfs/ */
 #define CV_BOOT_CA_FILE "claviger/ca.pem" /* beside it: roots of TLS, instead of the rootfs's */
 #define CV_BOOT_FORMAT "1"
-#define CV_BOOT_MAX_TEXT (1u << 20)  /* bytes of the file */
-#define CV_BOOT_MAX_ITEMS 4096u      /* of one list */
+#define CV_BOOT_MAX_TEXT (1u << 20) /* bytes of the file */
+#define CV_BOOT_MAX_ITEMS 4096u     /* of one list */
 #define CV_BOOT_MAX_SOURCES 16u
 #define CV_BOOT_DEFAULT_DEADLINE_MS 120000u
 #define CV_BOOT_PARENT_CID 3u
@@ -34,24 +34,24 @@ enum cv_boot_source_type { CV_BOOT_S3, CV_BOOT_LOCAL };
 /* Where an encrypted configuration comes from, and what it may set. */
 struct cv_boot_source {
     enum cv_boot_source_type type;
-    char *location;              /* s3://bucket/key, or the name of a file at the parent */
-    struct cv_boot_list allow_env;   /* names; a last "*" stands for any rest */
-    struct cv_boot_list allow_path;  /* paths; a last component "*" for all below */
+    char *location;                 /* s3://bucket/key, or the name of a file at the parent */
+    struct cv_boot_list allow_env;  /* names; a last "*" stands for any rest */
+    struct cv_boot_list allow_path; /* paths; a last component "*" for all below */
 };
 
 struct cv_boot_settings {
-    struct cv_boot_list argv;    /* the application's whole command line */
-    struct cv_boot_list env;     /* NAME=value: the image's, then enclave.yaml's over it */
-    char *user;                  /* USER of the image: name or uid[:group or gid], or NULL */
-    char *workdir;               /* absolute, or NULL for / */
-    char *hostname;              /* or NULL */
-    char *stop_signal;           /* "SIGTERM" or a number, or NULL */
-    struct cv_boot_list ports;   /* "LISTEN" or "LISTEN:TARGET": vsock port, port inside */
-    struct cv_boot_list egress;  /* "HOST:PORT" the application may reach */
+    struct cv_boot_list argv;   /* the application's whole command line */
+    struct cv_boot_list env;    /* NAME=value: the image's, then enclave.yaml's over it */
+    char *user;                 /* USER of the image: name or uid[:group or gid], or NULL */
+    char *workdir;              /* absolute, or NULL for / */
+    char *hostname;             /* or NULL */
+    char *stop_signal;          /* "SIGTERM" or a number, or NULL */
+    struct cv_boot_list ports;  /* "LISTEN" or "LISTEN:TARGET": vsock port, port inside */
+    struct cv_boot_list egress; /* "HOST:PORT" the application may reach */
     struct cv_boot_source source[CV_BOOT_MAX_SOURCES];
     size_t source_count;
     struct cv_boot_list untrusted_env; /* names that the parent may set */
-    struct cv_boot_list cmk;     /* key ARNs that may open the configurations */
+    struct cv_boot_list cmk;           /* key ARNs that may open the configurations */
     char *region;
     struct cv_boot_list context; /* "key=value" pairs that must be in the encryption context */
     uint64_t minimum_version;    /* of an encrypted configuration; 0 = none */

@@ -90,10 +90,11 @@ static int check_source(const struct cv_boot_settings *s, const struct cv_boot_s
             return bad(err, "not an absolute, plain path:", source->allow_path.item[i]);
         }
     }
-    if (s->publisher_key == NULL &&
-        source->allow_env.count + source->allow_path.count == 0) {
-        return bad(err, "without a publisher key an allow list is needed, or who may use the KMS "
-                   "key could set anything:", source->location);
+    if (s->publisher_key == NULL && source->allow_env.count + source->allow_path.count == 0) {
+        return bad(err,
+                   "without a publisher key an allow list is needed, or who may use the KMS "
+                   "key could set anything:",
+                   source->location);
     }
     return 0;
 }
@@ -149,7 +150,8 @@ int cv_boot_check(const struct cv_boot_settings *s, struct cv_error *err)
         return rc;
     }
     if (s->source_count != 0 && s->cmk.count == 0) {
-        return cv_error_set(err, CV_ERR_CONFIG, "an encrypted configuration needs cmk: the KMS "
+        return cv_error_set(err, CV_ERR_CONFIG,
+                            "an encrypted configuration needs cmk: the KMS "
                             "key that it must have been encrypted under");
     }
     if (s->region != NULL && !cv_region_valid(cv_bytes_str(s->region))) {
@@ -158,8 +160,8 @@ int cv_boot_check(const struct cv_boot_settings *s, struct cv_error *err)
     if (s->workdir != NULL && s->workdir[0] != '/') {
         return bad(err, "not an absolute path:", s->workdir);
     }
-    if (s->hostname != NULL && (!host_name(s->hostname, strlen(s->hostname)) ||
-                                strlen(s->hostname) > 63)) {
+    if (s->hostname != NULL &&
+        (!host_name(s->hostname, strlen(s->hostname)) || strlen(s->hostname) > 63)) {
         return bad(err, "not a host name:", s->hostname);
     }
     if (s->boot_deadline_ms == 0 || s->boot_deadline_ms > 86400000) {

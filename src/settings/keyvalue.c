@@ -5,11 +5,13 @@
 
 #include "common/utf8.h"
 
-static bool blank(uint8_t c) {
+static bool blank(uint8_t c)
+{
     return c == ' ' || c == '\t' || c == '\r';
 }
 
-static struct cv_bytes trim(struct cv_bytes b) {
+static struct cv_bytes trim(struct cv_bytes b)
+{
     while (b.n > 0 && blank(b.p[b.n - 1]))
         b.n--;
     while (b.n > 0 && blank(b.p[0])) {
@@ -19,7 +21,8 @@ static struct cv_bytes trim(struct cv_bytes b) {
     return b;
 }
 
-static bool key_valid(struct cv_bytes key) {
+static bool key_valid(struct cv_bytes key)
+{
     for (size_t i = 0; i < key.n; i++) {
         uint8_t c = key.p[i];
         if ((c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '_')
@@ -30,7 +33,8 @@ static bool key_valid(struct cv_bytes key) {
 
 /* No control characters: a NUL or an escape sequence in a measured file would
  * make a reviewer see another text than the program. */
-static bool value_valid(struct cv_bytes value) {
+static bool value_valid(struct cv_bytes value)
+{
     for (size_t i = 0; i < value.n; i++) {
         if (value.p[i] < 0x20 || value.p[i] == 0x7f)
             return false;
@@ -38,7 +42,8 @@ static bool value_valid(struct cv_bytes value) {
     return cv_utf8_valid(value);
 }
 
-static int take_line(struct cv_bytes line, cv_keyvalue_fn *fn, void *ctx, struct cv_error *err) {
+static int take_line(struct cv_bytes line, cv_keyvalue_fn *fn, void *ctx, struct cv_error *err)
+{
     line = trim(line);
     if (line.n == 0 || line.p[0] == '#')
         return 0;
@@ -59,10 +64,10 @@ static int take_line(struct cv_bytes line, cv_keyvalue_fn *fn, void *ctx, struct
 }
 
 int cv_keyvalue_parse(struct cv_bytes text, const char *name, cv_keyvalue_fn *fn, void *ctx,
-                      struct cv_error *err) {
+                      struct cv_error *err)
+{
     if (text.n > CV_KEYVALUE_MAX)
-        return cv_error_set(err, CV_ERR_LIMIT, "%s is larger than %d bytes", name,
-                            CV_KEYVALUE_MAX);
+        return cv_error_set(err, CV_ERR_LIMIT, "%s is larger than %d bytes", name, CV_KEYVALUE_MAX);
     for (size_t number = 1; text.n > 0; number++) {
         const uint8_t *end = memchr(text.p, '\n', text.n);
         size_t n = end == NULL ? text.n : (size_t)(end - text.p);
@@ -78,7 +83,8 @@ int cv_keyvalue_parse(struct cv_bytes text, const char *name, cv_keyvalue_fn *fn
     return 0;
 }
 
-int cv_keyvalue_switch(bool *out, struct cv_bytes value, struct cv_error *err) {
+int cv_keyvalue_switch(bool *out, struct cv_bytes value, struct cv_error *err)
+{
     *out = cv_bytes_equal_str(value, "on");
     if (*out || cv_bytes_equal_str(value, "off"))
         return 0;
@@ -86,7 +92,8 @@ int cv_keyvalue_switch(bool *out, struct cv_bytes value, struct cv_error *err) {
 }
 
 int cv_keyvalue_u32(uint32_t *out, uint32_t min, uint32_t max, struct cv_bytes value,
-                    struct cv_error *err) {
+                    struct cv_error *err)
+{
     uint64_t v = 0;
     bool good = value.n > 0 && value.n <= 10;
     for (size_t i = 0; good && i < value.n; i++) {
@@ -99,7 +106,8 @@ int cv_keyvalue_u32(uint32_t *out, uint32_t min, uint32_t max, struct cv_bytes v
     return 0;
 }
 
-int cv_keyvalue_text(char *out, size_t size, struct cv_bytes value, struct cv_error *err) {
+int cv_keyvalue_text(char *out, size_t size, struct cv_bytes value, struct cv_error *err)
+{
     if (value.n == 0)
         return cv_error_set(err, CV_ERR_CONFIG, "the value is empty");
     if (value.n >= size)

@@ -35,7 +35,8 @@ static const struct setting {
 };
 #define ROWS (sizeof(table) / sizeof(table[0]))
 
-void cv_settings_default(struct cv_settings *s) {
+void cv_settings_default(struct cv_settings *s)
+{
     *s = (struct cv_settings){
         .parent_cid = 3,
         .proxy_port = 8000,
@@ -47,16 +48,19 @@ void cv_settings_default(struct cv_settings *s) {
     };
 }
 
-static bool starts_with(struct cv_bytes text, const char *prefix) {
+static bool starts_with(struct cv_bytes text, const char *prefix)
+{
     size_t n = strlen(prefix);
     return text.n >= n && memcmp(text.p, prefix, n) == 0;
 }
 
 /* SCHEME://HOST[:PORT][/]: what is behind the scheme has no user, path or
  * query, which KMS endpoints do not have either. */
-static bool endpoint_valid(struct cv_bytes url, enum cv_settings_build build) {
-    size_t skip = starts_with(url, "https://") ? 8
-                  : build == CV_SETTINGS_DEVELOPMENT && starts_with(url, "http://") ? 7 : 0;
+static bool endpoint_valid(struct cv_bytes url, enum cv_settings_build build)
+{
+    size_t skip = starts_with(url, "https://")                                      ? 8
+                  : build == CV_SETTINGS_DEVELOPMENT && starts_with(url, "http://") ? 7
+                                                                                    : 0;
     if (skip == 0 || url.n == skip)
         return false;
     size_t end = url.p[url.n - 1] == '/' ? url.n - 1 : url.n;
@@ -70,8 +74,8 @@ static bool endpoint_valid(struct cv_bytes url, enum cv_settings_build build) {
             port = true;
         } else if (bracket) { /* an IPv6 address */
             bracket = c != ']';
-            if (bracket && !digit && (c < 'a' || c > 'f') && (c < 'A' || c > 'F') &&
-                c != ':' && c != '.')
+            if (bracket && !digit && (c < 'a' || c > 'f') && (c < 'A' || c > 'F') && c != ':' &&
+                c != '.')
                 return false;
         } else if (c == '[' && i == skip) {
             bracket = host = true;
@@ -87,10 +91,12 @@ static bool endpoint_valid(struct cv_bytes url, enum cv_settings_build build) {
     return host && !bracket && colon == port;
 }
 
-static int add_cmk(struct cv_settings *s, struct cv_bytes value, struct cv_error *err) {
+static int add_cmk(struct cv_settings *s, struct cv_bytes value, struct cv_error *err)
+{
     struct cv_kms_arn arn;
     if (cv_kms_arn_parse(&arn, value) != 0)
-        return cv_error_set(err, CV_ERR_CONFIG, "expected the ARN of a KMS key, "
+        return cv_error_set(err, CV_ERR_CONFIG,
+                            "expected the ARN of a KMS key, "
                             "arn:aws:kms:REGION:ACCOUNT:key/ID (an alias cannot be pinned)");
     for (size_t i = 0; i < s->cmk_count; i++) {
         if (cv_bytes_equal_str(value, s->cmk_arn[i]))
@@ -102,10 +108,12 @@ static int add_cmk(struct cv_settings *s, struct cv_bytes value, struct cv_error
 }
 
 static int assign(struct cv_settings *s, const struct setting *row, struct cv_bytes value,
-                  enum cv_settings_build build, struct cv_error *err) {
+                  enum cv_settings_build build, struct cv_error *err)
+{
     char *field = (char *)s + row->offset;
     switch (row->kind) {
-    case CMK: return add_cmk(s, value, err);
+    case CMK:
+        return add_cmk(s, value, err);
     case REGION:
         if (!cv_region_valid(value))
             return cv_error_set(err, CV_ERR_CONFIG, "expected a region such as eu-west-1");
@@ -118,7 +126,8 @@ static int assign(struct cv_settings *s, const struct setting *row, struct cv_by
         if (value.n == 0 || value.p[0] != '/')
             return cv_error_set(err, CV_ERR_CONFIG, "expected an absolute path");
         return cv_keyvalue_text(field, CV_SETTINGS_TEXT, value, err);
-    case TEXT: return cv_keyvalue_text(field, CV_SETTINGS_TEXT, value, err);
+    case TEXT:
+        return cv_keyvalue_text(field, CV_SETTINGS_TEXT, value, err);
     case NUMBER: {
         uint32_t v;
         int rc = cv_keyvalue_u32(&v, 0, UINT32_MAX - 1, value, err);
@@ -138,7 +147,8 @@ static int assign(struct cv_settings *s, const struct setting *row, struct cv_by
 }
 
 void cv_settings_environment(struct cv_settings *s, char *(*get)(const char *name),
-                             enum cv_settings_build build) {
+                             enum cv_settings_build build)
+{
     for (size_t i = 0; i < ROWS; i++) {
         const char *text = table[i].variable == NULL ? NULL : get(table[i].variable);
         if (text == NULL)
@@ -160,7 +170,8 @@ struct parse {
     bool seen[ROWS];
 };
 
-static int take(void *ctx, struct cv_bytes key, struct cv_bytes value, struct cv_error *err) {
+static int take(void *ctx, struct cv_bytes key, struct cv_bytes value, struct cv_error *err)
+{
     struct parse *p = ctx;
     char quoted[48];
     for (size_t i = 0; i < ROWS; i++) {
@@ -168,8 +179,7 @@ static int take(void *ctx, struct cv_bytes key, struct cv_bytes value, struct cv
         if (!cv_bytes_equal_str(key, row->key))
             continue;
         if (row->development && p->build != CV_SETTINGS_DEVELOPMENT)
-            return cv_error_set(err, CV_ERR_CONFIG, "%s is for development builds only",
-                                row->key);
+            return cv_error_set(err, CV_ERR_CONFIG, "%s is for development builds only", row->key);
         if (p->seen[i] && row->kind != CMK)
             return cv_error_set(err, CV_ERR_CONFIG, "%s is set twice", row->key);
         p->seen[i] = true;
@@ -183,7 +193,8 @@ static int take(void *ctx, struct cv_bytes key, struct cv_bytes value, struct cv
 }
 
 /* One enclave talks to KMS in one region, which is that of its keys. */
-static int check_region(struct cv_settings *s, const char *name, struct cv_error *err) {
+static int check_region(struct cv_settings *s, const char *name, struct cv_error *err)
+{
     for (size_t i = 0; i < s->cmk_count; i++) {
         struct cv_kms_arn arn;
         if (cv_kms_arn_parse(&arn, cv_bytes_str(s->cmk_arn[i])) != 0)
@@ -193,23 +204,24 @@ static int check_region(struct cv_settings *s, const char *name, struct cv_error
             if (rc != 0)
                 return rc;
         } else if (!cv_bytes_equal_str(arn.region, s->region)) {
-            return cv_error_set(err, CV_ERR_CONFIG,
-                                "%s: the pinned key %s is not in the region %s", name,
-                                s->cmk_arn[i], s->region);
+            return cv_error_set(err, CV_ERR_CONFIG, "%s: the pinned key %s is not in the region %s",
+                                name, s->cmk_arn[i], s->region);
         }
     }
     return 0;
 }
 
 int cv_settings_parse(struct cv_settings *s, struct cv_bytes text, const char *name,
-                      enum cv_settings_build build, struct cv_error *err) {
+                      enum cv_settings_build build, struct cv_error *err)
+{
     struct parse p = {.s = s, .build = build};
     int rc = cv_keyvalue_parse(text, name, take, &p, err);
     return rc != 0 ? rc : check_region(s, name, err);
 }
 
 int cv_settings_load(struct cv_settings *s, const char *path, enum cv_settings_build build,
-                     struct cv_error *err) {
+                     struct cv_error *err)
+{
     cv_settings_default(s);
     cv_settings_environment(s, getenv, build);
     CV_CLEANUP(cv_buf_free) struct cv_buf text;
@@ -223,11 +235,12 @@ int cv_settings_load(struct cv_settings *s, const char *path, enum cv_settings_b
         (void)cv_error_wrap(err, "reading the settings");
         return rc;
     }
-    return cv_settings_parse(s, cv_buf_view(&text), path == NULL ? CV_SETTINGS_FILE : path,
-                             build, err);
+    return cv_settings_parse(s, cv_buf_view(&text), path == NULL ? CV_SETTINGS_FILE : path, build,
+                             err);
 }
 
-bool cv_settings_allows_cmk(const struct cv_settings *s, struct cv_bytes arn) {
+bool cv_settings_allows_cmk(const struct cv_settings *s, struct cv_bytes arn)
+{
     for (size_t i = 0; i < s->cmk_count; i++) {
         if (cv_bytes_equal_str(arn, s->cmk_arn[i]))
             return true;

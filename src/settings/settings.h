@@ -13,8 +13,8 @@
 #include "settings/arn.h"
 
 #define CV_SETTINGS_FILE "/etc/claviger/enclave.conf"
-#define CV_SETTINGS_CMKS 16       /* pinned keys at most */
-#define CV_SETTINGS_TEXT 256      /* of a path, an address or an endpoint, with the NUL */
+#define CV_SETTINGS_CMKS 16  /* pinned keys at most */
+#define CV_SETTINGS_TEXT 256 /* of a path, an address or an endpoint, with the NUL */
 
 /* What the build of the program is: a development build also takes
  * listen_address, proxy_address, nsm_address, and an endpoint over http. */
@@ -23,16 +23,16 @@ enum cv_settings_build { CV_SETTINGS_RELEASE, CV_SETTINGS_DEVELOPMENT };
 struct cv_settings {
     char cmk_arn[CV_SETTINGS_CMKS][CV_ARN_MAX]; /* pinned keys */
     size_t cmk_count;                           /* 0 = not pinned */
-    char region[CV_REGION_MAX];  /* "" = as Initialize says; that of the pinned keys if any */
+    char region[CV_REGION_MAX];      /* "" = as Initialize says; that of the pinned keys if any */
     char endpoint[CV_SETTINGS_TEXT]; /* URL of KMS; "" = https://kms.REGION.amazonaws.com */
     char ca_file[CV_SETTINGS_TEXT];  /* PEM roots for KMS; "" = those built in */
-    uint32_t parent_cid;         /* of the proxy: 3 */
-    uint32_t proxy_port;         /* 8000 */
-    uint32_t listen_port;        /* 2000 */
-    bool plain_import;           /* take ImportUnencrypted: on */
-    bool seal_v1;                /* may write version 1 blobs: on */
-    bool allow_debug;            /* serve in a debug-mode enclave (PCRs are zero): off */
-    bool self_check;             /* compute signatures twice: on */
+    uint32_t parent_cid;             /* of the proxy: 3 */
+    uint32_t proxy_port;             /* 8000 */
+    uint32_t listen_port;            /* 2000 */
+    bool plain_import;               /* take ImportUnencrypted: on */
+    bool seal_v1;                    /* may write version 1 blobs: on */
+    bool allow_debug;                /* serve in a debug-mode enclave (PCRs are zero): off */
+    bool self_check;                 /* compute signatures twice: on */
     /* Development builds only, "unix:PATH", "tcp:HOST:PORT" or "vsock:CID:PORT";
      * "" = from the numbers above. */
     char listen_address[CV_SETTINGS_TEXT];

@@ -16,11 +16,12 @@ static bool is_signature(const char *text)
     enum cv_text_kind kind;
     uint8_t payload[CV_TEXT_PAYLOAD_MAX];
     size_t n;
-    return cv_text_parse(&kind, payload, &n, cv_bytes_str(text)) == 0 && kind >= CV_TEXT_SIG_ED25519 &&
-           kind <= CV_TEXT_SIG_GENERIC;
+    return cv_text_parse(&kind, payload, &n, cv_bytes_str(text)) == 0 &&
+           kind >= CV_TEXT_SIG_ED25519 && kind <= CV_TEXT_SIG_GENERIC;
 }
 
-static bool verifies(const struct cv_public_key *key, struct cv_bytes signed_bytes, const char *text)
+static bool verifies(const struct cv_public_key *key, struct cv_bytes signed_bytes,
+                     const char *text)
 {
     struct cv_signature sig;
     return cv_signature_from_text(&sig, key->scheme, cv_bytes_str(text)) == 0 &&

@@ -9,8 +9,8 @@
 #include "signer/config.h"
 
 struct cv_auth_verdict {
-    unsigned status;    /* 0 = the client is known; 400, 401, 403 */
-    const char *text;   /* of the refusal, static */
+    unsigned status;  /* 0 = the client is known; 400, 401, 403 */
+    const char *text; /* of the refusal, static */
     struct cv_pkh client;
 };
 

@@ -10,7 +10,8 @@ int cv_aws_section_load(struct cv_aws_config **out, const struct cv_config_crede
     if (section->access_key_id != NULL && section->access_key_id[0] != 0) {
         int rc = cv_aws_credentials_set(&given, cv_bytes_str(section->access_key_id),
                                         cv_secret_view(&section->secret_access_key),
-                                        cv_secret_view(&section->session_token), 0, "configuration", err);
+                                        cv_secret_view(&section->session_token), 0, "configuration",
+                                        err);
         if (rc != 0) {
             return rc;
         }

@@ -111,7 +111,8 @@ int cv_body_decode(uint8_t *body, size_t size, size_t *n, char fault[CV_BODY_FAU
     if (!cv_go_json_valid(CV_BYTES(body, size), fault)) {
         return CV_ERR_INVALID;
     }
-    while (body[start] == ' ' || body[start] == '\t' || body[start] == '\r' || body[start] == '\n') {
+    while (body[start] == ' ' || body[start] == '\t' || body[start] == '\r' ||
+           body[start] == '\n') {
         start++;
     }
     if (body[start] == 'n') {
@@ -119,7 +120,8 @@ int cv_body_decode(uint8_t *body, size_t size, size_t *n, char fault[CV_BODY_FAU
     }
     if (body[start] != '"') {
         (void)snprintf(fault, CV_BODY_FAULT,
-                       "json: cannot unmarshal %s into Go value of type string", type_of(body[start]));
+                       "json: cannot unmarshal %s into Go value of type string",
+                       type_of(body[start]));
         return CV_ERR_INVALID;
     }
     while (body[end - 1] != '"') {

@@ -13,15 +13,17 @@ struct root_target {
     const struct cv_yaml_node *base_dir, *server, *vaults, *watermark, *policy_hook, *tezos;
 };
 
-#define ROOT(member)                                                                               \
-    {.name = #member, .kind = CV_FIELD_NODE, .offset = offsetof(struct root_target, member)}
+#define ROOT(member)                                                                           \
+    {                                                                                          \
+        .name = #member, .kind = CV_FIELD_NODE, .offset = offsetof(struct root_target, member) \
+    }
 static const struct cv_field root_fields[] = {
     ROOT(base_dir), ROOT(server), ROOT(vaults), ROOT(watermark), ROOT(policy_hook), ROOT(tezos),
 };
 
 /* With Signatory's text, which scripts may look for. */
-#define BASE_DIR_EMPTY                                                                             \
-    "base_dir must not be empty (Key: 'Config.BaseDir' Error:Field validation for 'BaseDir' "      \
+#define BASE_DIR_EMPTY                                                                        \
+    "base_dir must not be empty (Key: 'Config.BaseDir' Error:Field validation for 'BaseDir' " \
     "failed on the 'required' tag)"
 
 static void read_base_dir(struct cv_config_reader *r, const struct cv_yaml_node *node,
@@ -100,15 +102,16 @@ static void read_hook(struct cv_config_reader *r, const struct cv_yaml_node *nod
     config->policy_hook_keys = t.keys;
     config->policy_hook_ca = t.ca_file;
     config->policy_hook_timeout_ms = HOOK_TIMEOUT_MS;
-    if (t.timeout != NULL && cv_yaml_duration(r->errors, t.timeout, &config->policy_hook_timeout_ms) &&
+    if (t.timeout != NULL &&
+        cv_yaml_duration(r->errors, t.timeout, &config->policy_hook_timeout_ms) &&
         (config->policy_hook_timeout_ms < 1 || config->policy_hook_timeout_ms > 60000)) {
         cv_yaml_problem(r->errors, t.timeout, "a time from 1ms to 60s is wanted");
     }
     if (node->kind != CV_YAML_MAPPING) {
         return;
     }
-    if (t.address == NULL || (strncmp(t.address, "http://", 7) != 0 &&
-                              strncmp(t.address, "https://", 8) != 0)) {
+    if (t.address == NULL ||
+        (strncmp(t.address, "http://", 7) != 0 && strncmp(t.address, "https://", 8) != 0)) {
         cv_yaml_problem(r->errors, node, "policy_hook wants an address: http://… or https://…");
     }
 }
@@ -147,9 +150,8 @@ int cv_config_parse(struct cv_config **out, struct cv_bytes text, const char *na
     struct cv_yaml_doc *doc = NULL;
     cv_yaml_problems_init(&report->errors, name);
     cv_yaml_problems_init(&report->warnings, name);
-    struct cv_config_reader r = {.errors = &report->errors,
-                                 .warnings = &report->warnings,
-                                 .lenient = options->lenient};
+    struct cv_config_reader r = {
+        .errors = &report->errors, .warnings = &report->warnings, .lenient = options->lenient};
     *out = NULL;
     int rc = cv_yaml_parse(&doc, text, &report->errors);
     if (rc != 0) {
@@ -173,8 +175,8 @@ int cv_config_parse(struct cv_config **out, struct cv_bytes text, const char *na
     return 0;
 }
 
-int cv_config_load(struct cv_config **out, const char *path, const struct cv_config_options *options,
-                   struct cv_config_report *report)
+int cv_config_load(struct cv_config **out, const char *path,
+                   const struct cv_config_options *options, struct cv_config_report *report)
 {
     CV_CLEANUP(cv_buf_free) struct cv_buf text;
     char chain[CV_ERROR_TEXT * 2];
@@ -186,7 +188,8 @@ int cv_config_load(struct cv_config **out, const char *path, const struct cv_con
         if (rc != 0) {
             cv_yaml_problems_init(&report->errors, path);
             cv_yaml_problems_init(&report->warnings, path);
-            cv_yaml_problem(&report->errors, NULL, "%s", cv_error_format(chain, sizeof(chain), &err));
+            cv_yaml_problem(&report->errors, NULL, "%s",
+                            cv_error_format(chain, sizeof(chain), &err));
             return rc == CV_ERR_NOMEM ? rc : CV_ERR_CONFIG;
         }
     }
@@ -236,7 +239,8 @@ const struct cv_config_vault *cv_config_vault_find(const struct cv_config *confi
     return NULL;
 }
 
-const struct cv_config_key *cv_config_key_find(const struct cv_config *config, const struct cv_pkh *pkh)
+const struct cv_config_key *cv_config_key_find(const struct cv_config *config,
+                                               const struct cv_pkh *pkh)
 {
     for (size_t i = 0; i < config->key_count; i++) {
         if (cv_pkh_equal(&config->keys[i].pkh, pkh)) {

@@ -56,25 +56,30 @@ enum cv_config_storage { CV_CONFIG_STORAGE_FILE, CV_CONFIG_STORAGE_AWS };
 struct cv_config_vault {
     char *name;
     unsigned line, column;
-    struct cv_addr enclave;      /* vsock:CID:PORT, or what enclave_address says */
-    bool cid_defaulted;          /* nobody named a CID: Signatory's 16 is used */
-    bool cid_auto;               /* nitro-cli is asked before each connection */
-    char *enclave_name;          /* which enclave then; NULL = the one there is */
+    struct cv_addr enclave; /* vsock:CID:PORT, or what enclave_address says */
+    bool cid_defaulted;     /* nobody named a CID: Signatory's 16 is used */
+    bool cid_auto;          /* nitro-cli is asked before each connection */
+    char *enclave_name;     /* which enclave then; NULL = the one there is */
     char *encryption_key_id;
-    char *region;                /* from credentials, the key's ARN, the environment, the proxy's host; may be "" */
-    char *proxy_remote_host;     /* NULL = no built-in proxy */
+    /* from credentials, the key's ARN, the environment, the proxy's host; may be "" */
+    char *region;
+    char *proxy_remote_host; /* NULL = no built-in proxy */
     uint16_t proxy_remote_port;
-    struct cv_addr proxy_local;  /* where the built-in proxy listens */
-    unsigned sealed_version;     /* 1 or 2 */
-    bool verify_signatures; /* each one, though the enclave says what it is about */
+    struct cv_addr proxy_local; /* where the built-in proxy listens */
+    unsigned sealed_version;    /* 1 or 2 */
+    bool verify_signatures;     /* each one, though the enclave says what it is about */
     struct cv_config_credentials credentials;
     enum cv_config_storage storage;
-    char *storage_path;          /* file */
-    char *storage_table;         /* aws */
+    char *storage_path;  /* file */
+    char *storage_table; /* aws */
     struct cv_config_credentials storage_credentials;
 };
 
-enum cv_config_watermark { CV_CONFIG_WATERMARK_FILE, CV_CONFIG_WATERMARK_MEM, CV_CONFIG_WATERMARK_AWS };
+enum cv_config_watermark {
+    CV_CONFIG_WATERMARK_FILE,
+    CV_CONFIG_WATERMARK_MEM,
+    CV_CONFIG_WATERMARK_AWS
+};
 
 struct cv_config_jwt_credentials {
     struct cv_secret password;
@@ -85,10 +90,10 @@ struct cv_config_jwt_credentials {
 struct cv_config_jwt_user {
     char *name;
     struct cv_config_jwt_credentials now;
-    bool rotating;              /* new_data is given */
+    bool rotating; /* new_data is given */
     struct cv_config_jwt_credentials next;
     bool has_old_expiry;
-    int64_t old_expiry_ms;      /* Unix time until which the old ones are good */
+    int64_t old_expiry_ms; /* Unix time until which the old ones are good */
 };
 
 /* Limits of our own on each manager operation of a batch; mutez. */
@@ -103,7 +108,7 @@ struct cv_config_limits {
 struct cv_config_tls {
     char *certificate; /* PEM files; NULL = plain HTTP */
     char *key;
-    char *client_ca;   /* NULL = no client certificates */
+    char *client_ca; /* NULL = no client certificates */
 };
 struct cv_config_caps {
     uint64_t connections;         /* open at once */
@@ -119,9 +124,9 @@ struct cv_config_key {
     struct cv_pkh pkh;
     char text[CV_PKH_TEXT_SIZE];
     unsigned line, column;
-    bool default_policy;     /* nothing was written: block and (pre)attestation */
-    uint32_t requests;       /* 1 << enum cv_request_kind, allowed */
-    uint64_t operations;     /* 1 << index of cv_operation_names, allowed in generic */
+    bool default_policy; /* nothing was written: block and (pre)attestation */
+    uint32_t requests;   /* 1 << enum cv_request_kind, allowed */
+    uint64_t operations; /* 1 << index of cv_operation_names, allowed in generic */
     struct cv_config_strings allowed_chains; /* "Net…", checked */
     bool allow_proof_of_possession;
     bool allow_other_source;
@@ -149,7 +154,7 @@ struct cv_config {
     char *watermark_table;
     char *policy_hook; /* URL, NULL = none */
     struct cv_config_keys policy_hook_keys;
-    char *policy_hook_ca;     /* PEM file, NULL = the system's */
+    char *policy_hook_ca; /* PEM file, NULL = the system's */
     int64_t policy_hook_timeout_ms;
     struct cv_config_key *keys; /* in the order of the file */
     size_t key_count;
@@ -169,17 +174,21 @@ struct cv_config_report {
 /* Reads PATH ("" = no file, defaults and the environment). 0 with *OUT, or
  * CV_ERR_CONFIG with at least one error in REPORT, CV_ERR_NOMEM. PATH outlives
  * REPORT. */
-int cv_config_load(struct cv_config **out, const char *path, const struct cv_config_options *options,
+int cv_config_load(struct cv_config **out, const char *path,
+                   const struct cv_config_options *options,
                    struct cv_config_report *report) CV_NODISCARD;
 /* The same from text in memory; NAME stands for the file in messages. */
 int cv_config_parse(struct cv_config **out, struct cv_bytes text, const char *name,
-                    const struct cv_config_options *options, struct cv_config_report *report) CV_NODISCARD;
+                    const struct cv_config_options *options,
+                    struct cv_config_report *report) CV_NODISCARD;
 /* Wipes what is secret; harmless on NULL. Fits CV_CLEANUP. */
 void cv_config_free(struct cv_config **config);
 
 /* NULL when there is none of that name. */
-const struct cv_config_vault *cv_config_vault_find(const struct cv_config *config, const char *name);
+const struct cv_config_vault *cv_config_vault_find(const struct cv_config *config,
+                                                   const char *name);
 /* By public key hash; NULL. */
-const struct cv_config_key *cv_config_key_find(const struct cv_config *config, const struct cv_pkh *pkh);
+const struct cv_config_key *cv_config_key_find(const struct cv_config *config,
+                                               const struct cv_pkh *pkh);
 
 #endif

@@ -55,7 +55,8 @@ static const char *variable_at(const char *p, size_t *n, size_t *taken)
     return p;
 }
 
-char *cv_config_expand(struct cv_config_reader *r, const struct cv_yaml_node *node, const char *text)
+char *cv_config_expand(struct cv_config_reader *r, const struct cv_yaml_node *node,
+                       const char *text)
 {
     CV_CLEANUP(cv_buf_free) struct cv_buf out;
     cv_buf_init(&out, CV_YAML_MAX_TEXT);
@@ -84,7 +85,8 @@ char *cv_config_expand(struct cv_config_reader *r, const struct cv_yaml_node *no
         } else {
             char quoted[96];
             cv_error_quote(quoted, sizeof(quoted), variable, strlen(variable));
-            cv_yaml_problem(r->warnings, node, "the variable %s is not set: taken as empty", quoted);
+            cv_yaml_problem(r->warnings, node, "the variable %s is not set: taken as empty",
+                            quoted);
         }
     }
     char *result = rc == 0 ? strdup(out.p != NULL ? (const char *)out.p : "") : NULL;
@@ -303,9 +305,15 @@ void cv_config_read_credentials(struct cv_config_reader *r, const struct cv_yaml
         char *table;
     } t = {.c = *out};
     static const struct cv_field fields[] = {
-        {.name = "access_key_id", .kind = CV_FIELD_STRING, .offset = offsetof(struct target, c.access_key_id)},
-        {.name = "secret_access_key", .kind = CV_FIELD_SECRET, .offset = offsetof(struct target, c.secret_access_key)},
-        {.name = "session_token", .kind = CV_FIELD_SECRET, .offset = offsetof(struct target, c.session_token)},
+        {.name = "access_key_id",
+         .kind = CV_FIELD_STRING,
+         .offset = offsetof(struct target, c.access_key_id)},
+        {.name = "secret_access_key",
+         .kind = CV_FIELD_SECRET,
+         .offset = offsetof(struct target, c.secret_access_key)},
+        {.name = "session_token",
+         .kind = CV_FIELD_SECRET,
+         .offset = offsetof(struct target, c.session_token)},
         {.name = "region", .kind = CV_FIELD_STRING, .offset = offsetof(struct target, c.region)},
         {.name = "table", .kind = CV_FIELD_STRING, .offset = offsetof(struct target, table)},
     };

@@ -52,7 +52,8 @@ void cv_config_read_keys(struct cv_config_reader *r, const struct cv_yaml_node *
 
 /* $VAR and ${VAR} of TEXT, as os.Expand of Go does; malloc'ed, NULL without
  * memory. NODE places the warning about a variable that is not set. */
-char *cv_config_expand(struct cv_config_reader *r, const struct cv_yaml_node *node, const char *text);
+char *cv_config_expand(struct cv_config_reader *r, const struct cv_yaml_node *node,
+                       const char *text);
 
 /* A copy of TEXT; NULL (and r->nomem) without memory. */
 char *cv_config_dup(struct cv_config_reader *r, const char *text);

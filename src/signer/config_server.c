@@ -25,9 +25,11 @@ static void read_address(struct cv_config_reader *r, const struct cv_yaml_node *
     }
     char quoted[80];
     cv_error_quote(quoted, sizeof(quoted), text, strlen(text));
-    cv_yaml_problem(r->errors, node, "%s is no address: HOST:PORT, :PORT, [IPv6]:PORT or unix:PATH is wanted "
-                    "(Key: 'Config.Server.%s' Error:Field validation for '%s' failed on the 'hostname_port' tag)",
-                    quoted, name, name);
+    cv_yaml_problem(
+        r->errors, node,
+        "%s is no address: HOST:PORT, :PORT, [IPv6]:PORT or unix:PATH is wanted "
+        "(Key: 'Config.Server.%s' Error:Field validation for '%s' failed on the 'hostname_port' tag)",
+        quoted, name, name);
 }
 
 /* At least N characters with upper and lower case, a digit and a special one. */
@@ -48,11 +50,13 @@ static void check_strength(struct cv_config_reader *r, const struct cv_yaml_node
                            const struct cv_config_jwt_credentials *c)
 {
     if (!strong(&c->password, 16)) {
-        cv_yaml_problem(r->errors, node, "password wants at least 16 characters, with an upper "
+        cv_yaml_problem(r->errors, node,
+                        "password wants at least 16 characters, with an upper "
                         "case and a lower case letter, a digit and a special character");
     }
     if (!strong(&c->secret, 32)) {
-        cv_yaml_problem(r->errors, node, "secret wants at least 32 characters, with an upper "
+        cv_yaml_problem(r->errors, node,
+                        "secret wants at least 32 characters, with an upper "
                         "case and a lower case letter, a digit and a special character");
     }
 }
@@ -77,10 +81,17 @@ struct jwt_target {
 };
 
 static const struct cv_field jwt_fields[] = {
-    {.name = "password", .kind = CV_FIELD_SECRET, .offset = offsetof(struct jwt_target, c.password)},
+    {.name = "password",
+     .kind = CV_FIELD_SECRET,
+     .offset = offsetof(struct jwt_target, c.password)},
     {.name = "secret", .kind = CV_FIELD_SECRET, .offset = offsetof(struct jwt_target, c.secret)},
-    {.name = "jwt_exp", .kind = CV_FIELD_UINT, .offset = offsetof(struct jwt_target, expiry), .max = 5256000},
-    {.name = "old_cred_exp", .kind = CV_FIELD_STRING, .offset = offsetof(struct jwt_target, old_expiry)},
+    {.name = "jwt_exp",
+     .kind = CV_FIELD_UINT,
+     .offset = offsetof(struct jwt_target, expiry),
+     .max = 5256000},
+    {.name = "old_cred_exp",
+     .kind = CV_FIELD_STRING,
+     .offset = offsetof(struct jwt_target, old_expiry)},
     {.name = "new_data", .kind = CV_FIELD_NODE, .offset = offsetof(struct jwt_target, next)},
 };
 
@@ -152,12 +163,17 @@ void cv_config_free_jwt_user(struct cv_config_jwt_user *u)
     cv_secret_free(&u->next.secret);
 }
 
-static void read_tls(struct cv_config_reader *r, const struct cv_yaml_node *node, struct cv_config_tls *tls)
+static void read_tls(struct cv_config_reader *r, const struct cv_yaml_node *node,
+                     struct cv_config_tls *tls)
 {
     static const struct cv_field fields[] = {
-        {.name = "certificate", .kind = CV_FIELD_STRING, .offset = offsetof(struct cv_config_tls, certificate)},
+        {.name = "certificate",
+         .kind = CV_FIELD_STRING,
+         .offset = offsetof(struct cv_config_tls, certificate)},
         {.name = "key", .kind = CV_FIELD_STRING, .offset = offsetof(struct cv_config_tls, key)},
-        {.name = "client_ca", .kind = CV_FIELD_STRING, .offset = offsetof(struct cv_config_tls, client_ca)},
+        {.name = "client_ca",
+         .kind = CV_FIELD_STRING,
+         .offset = offsetof(struct cv_config_tls, client_ca)},
     };
     cv_config_read_map(r, node, fields, 3, tls);
     if (tls->certificate == NULL || tls->key == NULL) {
@@ -165,11 +181,15 @@ static void read_tls(struct cv_config_reader *r, const struct cv_yaml_node *node
     }
 }
 
-#define CAP(field, least, most)                                                                    \
-    {.name = #field, .kind = CV_FIELD_UINT, .offset = offsetof(struct cv_config_caps, field), .min = least, .max = most}
+#define CAP(field, least, most)                                                                  \
+    {                                                                                            \
+        .name = #field, .kind = CV_FIELD_UINT, .offset = offsetof(struct cv_config_caps, field), \
+        .min = least, .max = most                                                                \
+    }
 static const struct cv_field cap_fields[] = {
-    CAP(connections, 1, 65536),      CAP(body_bytes, 1024, 64u * 1024 * 1024), CAP(idle_seconds, 1, 86400),
-    CAP(request_seconds, 1, 3600),   CAP(requests_per_second, 0, 1000000),     CAP(burst, 1, 1000000),
+    CAP(connections, 1, 65536),           CAP(body_bytes, 1024, 64u * 1024 * 1024),
+    CAP(idle_seconds, 1, 86400),          CAP(request_seconds, 1, 3600),
+    CAP(requests_per_second, 0, 1000000), CAP(burst, 1, 1000000),
 };
 
 struct server_target {
@@ -184,9 +204,15 @@ void cv_config_read_server(struct cv_config_reader *r, const struct cv_yaml_node
 {
     struct server_target t = {0};
     static const struct cv_field fields[] = {
-        {.name = "address", .kind = CV_FIELD_STRING, .offset = offsetof(struct server_target, address)},
-        {.name = "utility_address", .kind = CV_FIELD_STRING, .offset = offsetof(struct server_target, utility_address)},
-        {.name = "authorized_keys", .kind = CV_FIELD_KEYS, .offset = offsetof(struct server_target, keys)},
+        {.name = "address",
+         .kind = CV_FIELD_STRING,
+         .offset = offsetof(struct server_target, address)},
+        {.name = "utility_address",
+         .kind = CV_FIELD_STRING,
+         .offset = offsetof(struct server_target, utility_address)},
+        {.name = "authorized_keys",
+         .kind = CV_FIELD_KEYS,
+         .offset = offsetof(struct server_target, keys)},
         {.name = "jwt", .kind = CV_FIELD_NODE, .offset = offsetof(struct server_target, jwt)},
         {.name = "tls", .kind = CV_FIELD_NODE, .offset = offsetof(struct server_target, tls)},
         {.name = "limits", .kind = CV_FIELD_NODE, .offset = offsetof(struct server_target, limits)},
@@ -200,7 +226,8 @@ void cv_config_read_server(struct cv_config_reader *r, const struct cv_yaml_node
                                            .idle_seconds = CV_CONFIG_DEFAULT_IDLE,
                                            .request_seconds = CV_CONFIG_DEFAULT_REQUEST,
                                            .burst = CV_CONFIG_DEFAULT_BURST};
-    cv_config_read_map(r, t.limits, cap_fields, sizeof(cap_fields) / sizeof(cap_fields[0]), &config->caps);
+    cv_config_read_map(r, t.limits, cap_fields, sizeof(cap_fields) / sizeof(cap_fields[0]),
+                       &config->caps);
     if (t.tls != NULL) {
         read_tls(r, t.tls, &config->tls);
     }
@@ -208,7 +235,8 @@ void cv_config_read_server(struct cv_config_reader *r, const struct cv_yaml_node
     const char *address = t.address != NULL ? t.address : CV_CONFIG_DEFAULT_ADDRESS;
     const char *utility = t.utility_address != NULL ? t.utility_address : CV_CONFIG_DEFAULT_UTILITY;
     read_address(r, cv_yaml_get(node, "address"), "Address", address, &config->address);
-    read_address(r, cv_yaml_get(node, "utility_address"), "UtilityAddress", utility, &config->utility_address);
+    read_address(r, cv_yaml_get(node, "utility_address"), "UtilityAddress", utility,
+                 &config->utility_address);
     config->authorized_keys = t.keys;
     if (t.jwt != NULL) {
         read_jwt(r, t.jwt, config);

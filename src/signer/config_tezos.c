@@ -6,7 +6,7 @@
 
 #include "signer/config_read.h"
 
-#define DEFAULT_REQUESTS                                                                           \
+#define DEFAULT_REQUESTS \
     (1u << CV_REQUEST_BLOCK | 1u << CV_REQUEST_PREATTESTATION | 1u << CV_REQUEST_ATTESTATION)
 
 struct tezos_target {
@@ -16,8 +16,10 @@ struct tezos_target {
     bool allow_pop, allow_other_source, log_payloads;
 };
 
-#define TEZOS(field, kind_, member)                                                                \
-    {.name = field, .kind = kind_, .offset = offsetof(struct tezos_target, member)}
+#define TEZOS(field, kind_, member)                                                   \
+    {                                                                                 \
+        .name = field, .kind = kind_, .offset = offsetof(struct tezos_target, member) \
+    }
 static const struct cv_field tezos_fields[] = {
     TEZOS("allow", CV_FIELD_NODE, allow),
     TEZOS("allowed_operations", CV_FIELD_NODE, old_operations),
@@ -93,7 +95,8 @@ static void add_operation(struct cv_config_reader *r, const struct cv_yaml_node 
     char name[96];
     char head[96];
     const char *colon = strchr(written, ':');
-    (void)snprintf(head, sizeof(head), "%.*s", colon != NULL ? (int)(colon - written) : 90, written);
+    (void)snprintf(head, sizeof(head), "%.*s", colon != NULL ? (int)(colon - written) : 90,
+                   written);
     const char *now = renamed(head);
     (void)snprintf(name, sizeof(name), "%.60s%.30s", now != NULL ? now : head,
                    colon != NULL ? colon : "");
@@ -135,7 +138,8 @@ static void read_allow(struct cv_config_reader *r, const struct cv_yaml_node *no
                 read_operations(r, c, "allow.generic", &k->operations);
             }
         } else if (!cv_yaml_is_null(c) && !(c->kind != CV_YAML_SCALAR && c->count == 0)) {
-            cv_yaml_problem(r->warnings, c, "`%s` takes no value: what is written here has no effect",
+            cv_yaml_problem(r->warnings, c,
+                            "`%s` takes no value: what is written here has no effect",
                             c->key->text);
         }
     }
@@ -147,7 +151,8 @@ static void read_deprecated(struct cv_config_reader *r, const struct tezos_targe
 {
     const struct cv_yaml_node *node = t->old_operations;
     if (node != NULL) {
-        cv_yaml_problem(r->warnings, node, "`allowed_operations` is deprecated: list the request "
+        cv_yaml_problem(r->warnings, node,
+                        "`allowed_operations` is deprecated: list the request "
                         "kinds as keys of `allow`");
         const struct cv_yaml_node *c = node->kind == CV_YAML_SEQUENCE ? node->first : node;
         for (; c != NULL; c = node->kind == CV_YAML_SEQUENCE ? c->next : NULL) {
@@ -159,7 +164,8 @@ static void read_deprecated(struct cv_config_reader *r, const struct tezos_targe
         }
     }
     if (t->old_kinds != NULL) {
-        cv_yaml_problem(r->warnings, t->old_kinds, "`allowed_kinds` is deprecated: list the "
+        cv_yaml_problem(r->warnings, t->old_kinds,
+                        "`allowed_kinds` is deprecated: list the "
                         "operation kinds under `allow.generic`");
         read_operations(r, t->old_kinds, "allowed_kinds", &k->operations);
     }
@@ -169,11 +175,18 @@ static void read_limits(struct cv_config_reader *r, const struct cv_yaml_node *n
                         struct cv_config_limits *l)
 {
     static const struct cv_field fields[] = {
-        {.name = "max_fee", .kind = CV_FIELD_UINT, .offset = offsetof(struct cv_config_limits, max_fee),
-         .max = INT64_MAX, .seen = CV_FIELD_SEEN(struct cv_config_limits, has_max_fee)},
-        {.name = "max_amount", .kind = CV_FIELD_UINT, .offset = offsetof(struct cv_config_limits, max_amount),
-         .max = INT64_MAX, .seen = CV_FIELD_SEEN(struct cv_config_limits, has_max_amount)},
-        {.name = "destinations", .kind = CV_FIELD_STRINGS,
+        {.name = "max_fee",
+         .kind = CV_FIELD_UINT,
+         .offset = offsetof(struct cv_config_limits, max_fee),
+         .max = INT64_MAX,
+         .seen = CV_FIELD_SEEN(struct cv_config_limits, has_max_fee)},
+        {.name = "max_amount",
+         .kind = CV_FIELD_UINT,
+         .offset = offsetof(struct cv_config_limits, max_amount),
+         .max = INT64_MAX,
+         .seen = CV_FIELD_SEEN(struct cv_config_limits, has_max_amount)},
+        {.name = "destinations",
+         .kind = CV_FIELD_STRINGS,
          .offset = offsetof(struct cv_config_limits, destinations)},
     };
     cv_config_read_map(r, node, fields, 3, l);
@@ -228,9 +241,9 @@ static void check_clients(struct cv_config_reader *r, const struct cv_yaml_node 
         if (!is_server_key(config, &k->authorized_keys.key[i])) {
             char text[CV_PK_TEXT_SIZE];
             cv_public_key_format(text, &k->authorized_keys.key[i]);
-            cv_yaml_problem(r->warnings, cv_yaml_get(node, "authorized_keys"),
-                            "%s is not among server.authorized_keys, so this client is never let in",
-                            text);
+            cv_yaml_problem(
+                r->warnings, cv_yaml_get(node, "authorized_keys"),
+                "%s is not among server.authorized_keys, so this client is never let in", text);
         }
     }
     for (size_t i = 0; i < k->jwt_users.count; i++) {
@@ -266,7 +279,8 @@ static void check_certificates(struct cv_config_reader *r, const struct cv_yaml_
         }
         text[n] = 0;
         if (!good || n != 64) {
-            cv_yaml_problem(r->errors, at, "a SHA-256 fingerprint of a certificate has 64 hex digits");
+            cv_yaml_problem(r->errors, at,
+                            "a SHA-256 fingerprint of a certificate has 64 hex digits");
         }
     }
     if (k->client_certificates.given && config->tls.client_ca == NULL) {
@@ -289,7 +303,8 @@ static void read_policy(struct cv_config_reader *r, const struct cv_yaml_node *n
     if (t.allow != NULL) {
         read_allow(r, t.allow, k);
         if (t.old_operations != NULL || t.old_kinds != NULL) {
-            cv_yaml_problem(r->warnings, node, "`allowed_operations` and `allowed_kinds` have no "
+            cv_yaml_problem(r->warnings, node,
+                            "`allowed_operations` and `allowed_kinds` have no "
                             "effect beside `allow`");
         }
     } else if (t.old_operations != NULL || t.old_kinds != NULL) {
@@ -319,11 +334,13 @@ static bool read_pkh(struct cv_config_reader *r, const struct cv_yaml_node *key,
     int rc = cv_pkh_parse(&k->pkh, cv_bytes_str(text));
     if (rc != 0) {
         cv_error_quote(quoted, sizeof(quoted), text, strlen(text));
-        cv_yaml_problem(r->errors, key, rc == CV_ERR_CRYPTO
+        cv_yaml_problem(r->errors, key,
+                        rc == CV_ERR_CRYPTO
                             ? "%s is no public key hash: its checksum is wrong "
                               "(gotez: base58Check decoding error: invalid checksum)"
                             : "%s is no public key hash (tz1…, tz2…, tz3…, tz4…) "
-                              "(gotez: invalid public key hash payload length)", quoted);
+                              "(gotez: invalid public key hash payload length)",
+                        quoted);
     }
     free(text);
     if (rc == 0) {

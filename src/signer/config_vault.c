@@ -9,8 +9,8 @@
 
 /* Drivers of the signer whose files we take over; their keys are elsewhere. */
 static const char *const foreign_drivers[] = {
-    "file", "mem", "awskms", "azure", "cloudkms", "confidentialspace", "hashicorpvault", "ledger",
-    "pkcs11", "yubihsm", NULL};
+    "file",           "mem",    "awskms", "azure",   "cloudkms", "confidentialspace",
+    "hashicorpvault", "ledger", "pkcs11", "yubihsm", NULL};
 
 struct nitro_target {
     char *cid, *port, *proxy_port; /* texts: empty counts as absent */
@@ -21,8 +21,10 @@ struct nitro_target {
     const struct cv_yaml_node *storage, *credentials;
 };
 
-#define NITRO(field, kind_, ...)                                                                   \
-    {.name = #field, .kind = kind_, .offset = offsetof(struct nitro_target, __VA_ARGS__)}
+#define NITRO(field, kind_, ...)                                                            \
+    {                                                                                       \
+        .name = #field, .kind = kind_, .offset = offsetof(struct nitro_target, __VA_ARGS__) \
+    }
 static const struct cv_field nitro_fields[] = {
     NITRO(enclave_cid, CV_FIELD_STRING, cid),
     NITRO(enclave_port, CV_FIELD_STRING, port),
@@ -34,8 +36,11 @@ static const struct cv_field nitro_fields[] = {
     NITRO(enclave_address, CV_FIELD_STRING, enclave_address),
     NITRO(enclave_name, CV_FIELD_STRING, enclave_name),
     NITRO(proxy_local_address, CV_FIELD_STRING, proxy_local_address),
-    {.name = "sealed_version", .kind = CV_FIELD_UINT,
-     .offset = offsetof(struct nitro_target, sealed_version), .min = 1, .max = 2},
+    {.name = "sealed_version",
+     .kind = CV_FIELD_UINT,
+     .offset = offsetof(struct nitro_target, sealed_version),
+     .min = 1,
+     .max = 2},
     NITRO(verify_signatures, CV_FIELD_BOOL, verify_signatures),
 };
 
@@ -122,7 +127,8 @@ static void read_storage(struct cv_config_reader *r, const struct cv_yaml_node *
             cv_yaml_problem(r->errors, t.config, "the path of the key file is empty");
         }
     }
-    if (v->storage == CV_CONFIG_STORAGE_FILE && v->storage_path == NULL && config->base_dir != NULL) {
+    if (v->storage == CV_CONFIG_STORAGE_FILE && v->storage_path == NULL &&
+        config->base_dir != NULL) {
         char path[4096];
         if (cv_path_join(path, sizeof(path), config->base_dir, "enclave_keys.json") == 0) {
             v->storage_path = cv_config_dup(r, path);
@@ -202,12 +208,13 @@ static void read_enclave(struct cv_config_reader *r, const struct cv_yaml_node *
     v->enclave.port = port;
     if (is_auto(t->cid)) {
         v->cid_auto = true;
-        v->enclave_name =
-            t->enclave_name != NULL && t->enclave_name[0] != 0 ? cv_config_dup(r, t->enclave_name) : NULL;
+        v->enclave_name = t->enclave_name != NULL && t->enclave_name[0] != 0
+                              ? cv_config_dup(r, t->enclave_name)
+                              : NULL;
         return;
     }
-    v->cid_defaulted = !number(r, node, t->cid, "enclave_cid", "ENCLAVE_CID",
-                               CV_CONFIG_DEFAULT_CID, &v->enclave.cid);
+    v->cid_defaulted = !number(r, node, t->cid, "enclave_cid", "ENCLAVE_CID", CV_CONFIG_DEFAULT_CID,
+                               &v->enclave.cid);
 }
 
 static void read_proxy(struct cv_config_reader *r, const struct cv_yaml_node *node,
@@ -217,8 +224,8 @@ static void read_proxy(struct cv_config_reader *r, const struct cv_yaml_node *no
     char host[CV_ADDR_HOST];
     char chain[CV_ERROR_TEXT * 2];
     struct cv_error err = {0};
-    const char *remote =
-        or_environment(t->proxy_remote_address, "proxy_remote_address", "PROXY_REMOTE_ADDRESS", &from);
+    const char *remote = or_environment(t->proxy_remote_address, "proxy_remote_address",
+                                        "PROXY_REMOTE_ADDRESS", &from);
     uint32_t port;
     (void)number(r, node, t->proxy_port, "proxy_local_port", "PROXY_LOCAL_PORT",
                  CV_CONFIG_DEFAULT_PROXY_PORT, &port);
@@ -304,10 +311,13 @@ static void read_vault(struct cv_config_reader *r, const struct cv_yaml_node *no
             foreign |= strcmp(foreign_drivers[i], t.driver) == 0;
         }
         cv_error_quote(quoted, sizeof(quoted), t.driver, strlen(t.driver));
-        cv_yaml_problem(r->errors, at, foreign
-                            ? "driver %s is not supported: keys are kept by the driver nitro%s"
-                            : "unknown driver %s%s", quoted,
-                        foreign ? " alone" : (near != NULL ? "; did you mean nitro?" : ": nitro is the only one"));
+        cv_yaml_problem(r->errors, at,
+                        foreign ? "driver %s is not supported: keys are kept by the driver nitro%s"
+                                : "unknown driver %s%s",
+                        quoted,
+                        foreign
+                            ? " alone"
+                            : (near != NULL ? "; did you mean nitro?" : ": nitro is the only one"));
     }
     free(t.driver);
 }
@@ -330,7 +340,8 @@ void cv_config_read_vaults(struct cv_config_reader *r, const struct cv_yaml_node
         if (cv_yaml_is_null(c)) {
             char name[40];
             cv_error_quote(name, sizeof(name), c->key->text, strlen(c->key->text));
-            cv_yaml_problem(r->errors, c->key, "a vault wants a driver and its config (Key: 'Config.Vaults[%s]' "
+            cv_yaml_problem(r->errors, c->key,
+                            "a vault wants a driver and its config (Key: 'Config.Vaults[%s]' "
                             "Error:Field validation for 'Vaults[%s]' failed on the 'required' tag)",
                             name, name);
         } else {

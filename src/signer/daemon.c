@@ -92,9 +92,9 @@ static void on_key(void *ctx, struct cv_vault *v, struct cv_vault_key *key)
     cv_gate_key(d->gate, cv_vault_store(v), &key->pkh, key->is_new);
     key->is_new = false;
     if (!d->o->no_list) {
-        cv_log(CV_LOG_INFO, "key", "pkh", key->pkh_text, "public_key", key->public_key_text, "vault",
-               cv_vault_name(v), "listed", cv_gate_policy(d->gate, &key->pkh) != NULL ? "yes" : "no",
-               NULL);
+        cv_log(CV_LOG_INFO, "key", "pkh", key->pkh_text, "public_key", key->public_key_text,
+               "vault", cv_vault_name(v), "listed",
+               cv_gate_policy(d->gate, &key->pkh) != NULL ? "yes" : "no", NULL);
     }
 }
 
@@ -128,7 +128,8 @@ static int start_proxy(struct cv_daemon *d, const struct cv_config_vault *v, str
 static int start_vaults(struct cv_daemon *d, struct cv_error *err)
 {
     const struct cv_config *c = d->config;
-    const struct cv_vault_events events = {.state = on_state, .key = on_key, .ctx = d, .kms = on_kms};
+    const struct cv_vault_events events = {
+        .state = on_state, .key = on_key, .ctx = d, .kms = on_kms};
     d->vaults = calloc(c->vault_count + 1, sizeof(*d->vaults));
     d->proxies = calloc(c->vault_count + 1, sizeof(*d->proxies));
     if (d->vaults == NULL || d->proxies == NULL) {
@@ -240,7 +241,8 @@ static void close_sandbox(const struct cv_daemon *d)
     if (cv_sandbox_enter(exec, &err) != 0) {
         cv_log_error(CV_LOG_WARN, "the daemon runs without its sandbox", &err);
     } else if (exec) {
-        cv_log(CV_LOG_INFO, "running programs stays allowed: nitro-cli or a credential_process is configured",
+        cv_log(CV_LOG_INFO,
+               "running programs stays allowed: nitro-cli or a credential_process is configured",
                NULL);
     }
 }
@@ -261,7 +263,8 @@ static int await_vaults(struct cv_daemon *d, struct cv_error *err)
             return err->code;
         }
         if (cv_now_ms() >= deadline || cv_loop_once(d->loop, deadline) != 0) {
-            return cv_error_set(err, CV_ERR_TIMEOUT, "vault %.60s was not ready in time", cv_vault_name(v));
+            return cv_error_set(err, CV_ERR_TIMEOUT, "vault %.60s was not ready in time",
+                                cv_vault_name(v));
         }
     }
     return 0;

@@ -16,12 +16,12 @@ struct old_config {
 
 struct cv_daemon {
     const struct cv_daemon_options *o;
-    struct cv_config *config;      /* in force */
-    struct cv_config *first;       /* the vaults refer to it */
+    struct cv_config *config; /* in force */
+    struct cv_config *first;  /* the vaults refer to it */
     struct old_config *old;
     struct cv_pool *pool;
     struct cv_hook hook;
-    struct cv_loop_timer tidy;     /* frees old configurations */
+    struct cv_loop_timer tidy; /* frees old configurations */
     struct cv_loop_timer watchdog;
     struct cv_loop *loop;
     struct cv_keyring ring;

@@ -35,7 +35,8 @@ static bool needs_restart(const struct cv_config *a, const struct cv_config *b)
 
 static void on_tidy(struct cv_loop_timer *timer)
 {
-    struct cv_daemon *d = (struct cv_daemon *)(void *)((char *)timer - offsetof(struct cv_daemon, tidy));
+    struct cv_daemon *d =
+        (struct cv_daemon *)(void *)((char *)timer - offsetof(struct cv_daemon, tidy));
     if (cv_server_in_work(d->server) > 0) {
         cv_loop_timer_set(timer, cv_deadline(1000));
         return;
@@ -85,14 +86,18 @@ void cv_daemon_reload(struct cv_daemon *d)
         cv_log(CV_LOG_ERROR, "the configuration is not good: the old one stays in force", NULL);
     } else {
         if (needs_restart(d->config, next)) {
-            cv_log(CV_LOG_WARN, "changes of addresses, directories, vaults, watermark driver, or TLS and policy "
-                                "hook on or off take effect at a restart", NULL);
+            cv_log(CV_LOG_WARN,
+                   "changes of addresses, directories, vaults, watermark driver, or TLS and policy "
+                   "hook on or off take effect at a restart",
+                   NULL);
         }
         if (replace_config(d, next, &err) != 0) {
-            cv_log_error(CV_LOG_ERROR, "the configuration could not be taken: the old one stays in force", &err);
+            cv_log_error(CV_LOG_ERROR,
+                         "the configuration could not be taken: the old one stays in force", &err);
             cv_config_free(&next);
         } else {
-            cv_log(CV_LOG_INFO, "configuration reloaded", "keys", cv_logf("%zu", d->config->key_count), NULL);
+            cv_log(CV_LOG_INFO, "configuration reloaded", "keys",
+                   cv_logf("%zu", d->config->key_count), NULL);
         }
     }
     cv_notify("READY=1");

@@ -90,16 +90,19 @@ static size_t connections_max(const struct cv_endpoint *e)
         return wanted;
     }
     size_t files = (size_t)r.rlim_cur;
-    size_t most = files > OTHER_FILES + 2 * CV_CONN_SPARE ? (files - OTHER_FILES - 2 * CV_CONN_SPARE) / 2 : 1;
+    size_t most =
+        files > OTHER_FILES + 2 * CV_CONN_SPARE ? (files - OTHER_FILES - 2 * CV_CONN_SPARE) / 2 : 1;
     if (wanted > most) {
-        cv_log(CV_LOG_WARN, "the limit of open files is too low for the configured connections: fewer are taken",
+        cv_log(CV_LOG_WARN,
+               "the limit of open files is too low for the configured connections: fewer are taken",
                "connections", cv_logf("%zu", most), "configured", cv_logf("%zu", wanted), "limit",
                cv_logf("%zu", files), NULL);
     }
     return wanted < most ? wanted : most;
 }
 
-static void add(struct MHD_OptionItem *list, size_t *n, enum MHD_OPTION option, intptr_t value, void *pointer)
+static void add(struct MHD_OptionItem *list, size_t *n, enum MHD_OPTION option, intptr_t value,
+                void *pointer)
 {
     list[(*n)++] = (struct MHD_OptionItem){option, value, pointer};
 }
@@ -122,8 +125,8 @@ static struct MHD_Daemon *start_daemon(struct cv_endpoint *e, int fd)
         cv_server_tls_options(e->tls, o, &n);
     }
     add(o, &n, MHD_OPTION_END, 0, NULL);
-    return MHD_start_daemon(flags, 0, NULL, NULL, cv_http_on_request, e, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL,
-                            MHD_OPTION_ARRAY, o, MHD_OPTION_END);
+    return MHD_start_daemon(flags, 0, NULL, NULL, cv_http_on_request, e, MHD_OPTION_EXTERNAL_LOGGER,
+                            on_log, NULL, MHD_OPTION_ARRAY, o, MHD_OPTION_END);
 }
 
 int cv_endpoint_start(struct cv_endpoint *e, const char *what, const struct cv_addr *addr,

@@ -24,8 +24,8 @@ struct cv_gate {
     struct cv_gate_options o;
     struct ruled *by_hash; /* sorted */
     size_t count;
-    struct cv_wm_store *store; /* driver file; NULL otherwise */
-    struct cv_marks *memory;   /* driver mem; NULL otherwise */
+    struct cv_wm_store *store;     /* driver file; NULL otherwise */
+    struct cv_marks *memory;       /* driver mem; NULL otherwise */
     struct cv_gate_remote *remote; /* driver aws; NULL otherwise */
     struct cv_newborns *newborns;  /* driver file */
     struct cv_loop_source flushed;
@@ -73,7 +73,8 @@ static int make_rules(struct cv_gate *g, struct cv_error *err)
 
 static void on_flushed(struct cv_loop_source *source, uint32_t events)
 {
-    struct cv_gate *g = (struct cv_gate *)(void *)((char *)source - offsetof(struct cv_gate, flushed));
+    struct cv_gate *g =
+        (struct cv_gate *)(void *)((char *)source - offsetof(struct cv_gate, flushed));
     (void)events;
     cv_wm_collect(g->store);
     if (g->o.on_durable != NULL) {
@@ -108,11 +109,13 @@ static int open_marks(struct cv_gate *g, struct cv_error *err)
 {
     switch (g->o.config->watermark) {
     case CV_CONFIG_WATERMARK_MEM:
-        return cv_marks_new(&g->memory) == CV_OK ? CV_OK : cv_error_set(err, CV_ERR_NOMEM, "no memory");
+        return cv_marks_new(&g->memory) == CV_OK ? CV_OK
+                                                 : cv_error_set(err, CV_ERR_NOMEM, "no memory");
     case CV_CONFIG_WATERMARK_FILE:
         break;
     case CV_CONFIG_WATERMARK_AWS:
-        if (cv_gate_remote_open(&g->remote, g->o.loop, g->o.config, g->o.on_durable, g->o.ctx, err) != CV_OK) {
+        if (cv_gate_remote_open(&g->remote, g->o.loop, g->o.config, g->o.on_durable, g->o.ctx,
+                                err) != CV_OK) {
             return cv_error_wrap(err, "opening the watermark table");
         }
         return CV_OK;
@@ -257,10 +260,11 @@ const struct cv_config_key *cv_gate_policy(const struct cv_gate *gate, const str
 void cv_gate_announce(const struct cv_gate *gate)
 {
     if (gate->memory != NULL) {
-        cv_log(CV_LOG_WARN,
-               "watermarks are kept in memory only: after a restart this signer does not know what it signed, and may "
-               "sign twice (watermark driver mem)",
-               NULL);
+        cv_log(
+            CV_LOG_WARN,
+            "watermarks are kept in memory only: after a restart this signer does not know what it signed, and may "
+            "sign twice (watermark driver mem)",
+            NULL);
     }
 }
 
@@ -286,8 +290,9 @@ void cv_gate_decode(struct cv_gate *gate, struct cv_request *request, struct cv_
     verdict->kind = cv_request_names[request->kind];
 }
 
-void cv_gate_allow(struct cv_gate *gate, const struct cv_config_key *key, const struct cv_request *request,
-                   const struct cv_pkh *client, struct cv_refusal *why, struct cv_verdict *verdict)
+void cv_gate_allow(struct cv_gate *gate, const struct cv_config_key *key,
+                   const struct cv_request *request, const struct cv_pkh *client,
+                   struct cv_refusal *why, struct cv_verdict *verdict)
 {
     struct cv_refusal mine;
     const struct ruled *r = find(gate, &key->pkh);
@@ -324,7 +329,8 @@ static int reserve_in_memory(struct cv_marks *marks, const struct cv_mark *mark)
     return v == CV_MARK_NEGATIVE ? CV_ERR_INVALID : CV_ERR_DENIED;
 }
 
-static void explain(const struct cv_gate *gate, const struct cv_pkh *pkh, int code, struct cv_verdict *verdict)
+static void explain(const struct cv_gate *gate, const struct cv_pkh *pkh, int code,
+                    struct cv_verdict *verdict)
 {
     char text[CV_PKH_TEXT_SIZE];
     char chain[CV_ERROR_DEPTH * CV_ERROR_TEXT];
@@ -350,7 +356,8 @@ static void explain(const struct cv_gate *gate, const struct cv_pkh *pkh, int co
         refuse(verdict, 503, "too many watermarks wait for the disk");
         break;
     case CV_ERR_LIMIT:
-        refuse(verdict, 409, "this key has watermarks on too many chains: restrict it with allowed_chains");
+        refuse(verdict, 409,
+               "this key has watermarks on too many chains: restrict it with allowed_chains");
         break;
     case CV_ERR_NOMEM:
         refuse(verdict, 500, "no memory for a watermark");
@@ -360,9 +367,9 @@ static void explain(const struct cv_gate *gate, const struct cv_pkh *pkh, int co
     }
 }
 
-void cv_gate_reserve(struct cv_gate *gate, const struct cv_pkh *pkh, const struct cv_request *request,
-                     const uint8_t digest[CV_MARK_HASH_LEN], struct cv_gate_ticket *ticket,
-                     struct cv_verdict *verdict)
+void cv_gate_reserve(struct cv_gate *gate, const struct cv_pkh *pkh,
+                     const struct cv_request *request, const uint8_t digest[CV_MARK_HASH_LEN],
+                     struct cv_gate_ticket *ticket, struct cv_verdict *verdict)
 {
     int r;
     *ticket = (struct cv_gate_ticket){0, NULL};
@@ -370,8 +377,11 @@ void cv_gate_reserve(struct cv_gate *gate, const struct cv_pkh *pkh, const struc
     if (!request->consensus) {
         return;
     }
-    struct cv_mark mark = {.pkh = *pkh, .kind = mark_kind(request), .level = request->level,
-                           .round = request->round, .has_hash = true};
+    struct cv_mark mark = {.pkh = *pkh,
+                           .kind = mark_kind(request),
+                           .level = request->level,
+                           .round = request->round,
+                           .has_hash = true};
     memcpy(mark.chain, request->chain, sizeof mark.chain);
     memcpy(mark.hash, digest, sizeof mark.hash);
     if (gate->remote != NULL) {
@@ -400,7 +410,8 @@ bool cv_gate_failed(const struct cv_gate *gate, struct cv_error *err)
 }
 
 static enum cv_gate_state settled_remotely(const struct cv_gate *gate, const struct cv_pkh *pkh,
-                                           const struct cv_gate_write *write, struct cv_verdict *verdict)
+                                           const struct cv_gate_write *write,
+                                           struct cv_verdict *verdict)
 {
     char chain[CV_ERROR_DEPTH * CV_ERROR_TEXT];
     if (!write->done) {
@@ -415,8 +426,10 @@ static enum cv_gate_state settled_remotely(const struct cv_gate *gate, const str
         explain(gate, pkh, write->code, verdict);
         break;
     default: /* AWS failed: that is no verdict on the request */
-        verdict->status = write->code == CV_ERR_CANCELLED || write->code == CV_ERR_THROTTLED ? 503 : 500;
-        (void)snprintf(verdict->text, sizeof verdict->text, "the watermark could not be stored: %.400s",
+        verdict->status =
+            write->code == CV_ERR_CANCELLED || write->code == CV_ERR_THROTTLED ? 503 : 500;
+        (void)snprintf(verdict->text, sizeof verdict->text,
+                       "the watermark could not be stored: %.400s",
                        cv_error_format(chain, sizeof chain, &write->err));
     }
     return CV_GATE_FAILED;
@@ -470,14 +483,16 @@ static void on_first_record(void *ctx, const struct cv_pkh *pkh)
     }
 }
 
-static void first_remote_record(struct cv_gate *gate, struct cv_keystore *store, const struct cv_pkh *pkh)
+static void first_remote_record(struct cv_gate *gate, struct cv_keystore *store,
+                                const struct cv_pkh *pkh)
 {
     if (cv_gate_remote_first(gate->remote, pkh, on_first_record, store) != CV_OK) {
         cv_log(CV_LOG_ERROR, "a new key has no watermark record yet: too much is waiting", NULL);
     }
 }
 
-void cv_gate_key(struct cv_gate *gate, struct cv_keystore *store, const struct cv_pkh *pkh, bool is_new)
+void cv_gate_key(struct cv_gate *gate, struct cv_keystore *store, const struct cv_pkh *pkh,
+                 bool is_new)
 {
     if (is_new && gate->remote != NULL) {
         first_remote_record(gate, store, pkh);
@@ -497,8 +512,9 @@ void cv_gate_settle_new_keys(struct cv_gate *gate)
     }
 }
 
-void cv_gate_audit(struct cv_gate *gate, const char *decision, const char *pkh, const struct cv_request *request,
-                   const struct cv_verdict *verdict, const uint8_t digest[CV_MARK_HASH_LEN], const char *client)
+void cv_gate_audit(struct cv_gate *gate, const char *decision, const char *pkh,
+                   const struct cv_request *request, const struct cv_verdict *verdict,
+                   const uint8_t digest[CV_MARK_HASH_LEN], const char *client)
 {
     char chain[CV_CHAIN_TEXT_SIZE];
     char level[16];
@@ -516,10 +532,10 @@ void cv_gate_audit(struct cv_gate *gate, const char *decision, const char *pkh, 
     if (digest != NULL) {
         cv_hex_encode(hash, digest, CV_MARK_HASH_LEN);
     }
-    int r = cv_audit_add(gate->audit, decision, "pkh", pkh, "kind", verdict->kind, "chain", consensus ? chain : NULL,
-                         "level", consensus ? level : NULL, "round", consensus ? round : NULL, "digest",
-                         digest != NULL ? hash : NULL, "client", client, "reason",
-                         verdict->status != 0 ? verdict->text : NULL, NULL);
+    int r = cv_audit_add(gate->audit, decision, "pkh", pkh, "kind", verdict->kind, "chain",
+                         consensus ? chain : NULL, "level", consensus ? level : NULL, "round",
+                         consensus ? round : NULL, "digest", digest != NULL ? hash : NULL, "client",
+                         client, "reason", verdict->status != 0 ? verdict->text : NULL, NULL);
     if (r == CV_ERR_LIMIT) {
         flush_audit(gate); /* the buffer is full in the middle of a turn */
     }

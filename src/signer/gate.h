@@ -37,10 +37,12 @@ struct cv_gate_options {
 };
 
 /* Opens the watermark store and the audit log. */
-int cv_gate_new(struct cv_gate **out, const struct cv_gate_options *options, struct cv_error *err) CV_NODISCARD;
+int cv_gate_new(struct cv_gate **out, const struct cv_gate_options *options,
+                struct cv_error *err) CV_NODISCARD;
 /* Takes the keys and policies of another configuration, all or (on failure)
  * none. The watermark driver stays what it is. */
-int cv_gate_reload(struct cv_gate *gate, const struct cv_config *config, struct cv_error *err) CV_NODISCARD;
+int cv_gate_reload(struct cv_gate *gate, const struct cv_config *config,
+                   struct cv_error *err) CV_NODISCARD;
 /* Makes durable what waits, then closes. Harmless on NULL. */
 void cv_gate_free(struct cv_gate **gate);
 /* The policy of PKH; NULL when it is not listed under `tezos`. By
@@ -54,20 +56,21 @@ void cv_gate_decode(struct cv_gate *gate, struct cv_request *request, struct cv_
                     struct cv_verdict *verdict);
 /* Step 11: the key's policy. CLIENT: the key that authenticated the request,
  * or NULL. WHY (may be NULL) tells the metrics what was violated. */
-void cv_gate_allow(struct cv_gate *gate, const struct cv_config_key *key, const struct cv_request *request,
-                   const struct cv_pkh *client, struct cv_refusal *why, struct cv_verdict *verdict);
+void cv_gate_allow(struct cv_gate *gate, const struct cv_config_key *key,
+                   const struct cv_request *request, const struct cv_pkh *client,
+                   struct cv_refusal *why, struct cv_verdict *verdict);
 /* What a signature waits for before it may leave. */
 struct cv_gate_ticket {
-    uint64_t seq;                 /* a record of the log on disk; 0 = nothing */
-    struct cv_gate_write *write;  /* a write to a shared table; NULL = none */
+    uint64_t seq;                /* a record of the log on disk; 0 = nothing */
+    struct cv_gate_write *write; /* a write to a shared table; NULL = none */
 };
 
 /* Step 13: the watermark. Reserved in memory, or its write is started; TICKET
  * says when the answer may leave, and is given back by cv_gate_release(). DIGEST is
  * BLAKE2b-256 of the request. */
-void cv_gate_reserve(struct cv_gate *gate, const struct cv_pkh *pkh, const struct cv_request *request,
-                     const uint8_t digest[CV_MARK_HASH_LEN], struct cv_gate_ticket *ticket,
-                     struct cv_verdict *verdict);
+void cv_gate_reserve(struct cv_gate *gate, const struct cv_pkh *pkh,
+                     const struct cv_request *request, const uint8_t digest[CV_MARK_HASH_LEN],
+                     struct cv_gate_ticket *ticket, struct cv_verdict *verdict);
 void cv_gate_release(struct cv_gate_ticket *ticket);
 
 enum cv_gate_state {
@@ -90,10 +93,12 @@ void cv_gate_sync(struct cv_gate *gate);
  * more of them. */
 void cv_gate_settle_new_keys(struct cv_gate *gate);
 /* A key that a vault has picked up: a new one gets its first record. */
-void cv_gate_key(struct cv_gate *gate, struct cv_keystore *store, const struct cv_pkh *pkh, bool is_new);
+void cv_gate_key(struct cv_gate *gate, struct cv_keystore *store, const struct cv_pkh *pkh,
+                 bool is_new);
 
 /* One line of the audit log. */
-void cv_gate_audit(struct cv_gate *gate, const char *decision, const char *pkh, const struct cv_request *request,
-                   const struct cv_verdict *verdict, const uint8_t digest[CV_MARK_HASH_LEN], const char *client);
+void cv_gate_audit(struct cv_gate *gate, const char *decision, const char *pkh,
+                   const struct cv_request *request, const struct cv_verdict *verdict,
+                   const uint8_t digest[CV_MARK_HASH_LEN], const char *client);
 
 #endif

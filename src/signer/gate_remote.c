@@ -26,15 +26,16 @@ struct write {
     struct cv_job job;
     struct cv_gate_remote *remote;
     struct cv_mark mark;
-    bool released; /* nobody waits for it any more */
+    bool released;                                       /* nobody waits for it any more */
     void (*stored)(void *ctx, const struct cv_pkh *pkh); /* of a first record */
     void *ctx;
 };
 
-#define WRITE_OF(job_ptr) ((struct write *)(void *)((char *)(job_ptr) - offsetof(struct write, job)))
+#define WRITE_OF(job_ptr) ((struct write *)(void *)((char *)(job_ptr)-offsetof(struct write, job)))
 
-int cv_gate_remote_open(struct cv_gate_remote **out, struct cv_loop *loop, const struct cv_config *config,
-                        void (*on_done)(void *ctx), void *ctx, struct cv_error *err)
+int cv_gate_remote_open(struct cv_gate_remote **out, struct cv_loop *loop,
+                        const struct cv_config *config, void (*on_done)(void *ctx), void *ctx,
+                        struct cv_error *err)
 {
     struct cv_aws_config *aws = NULL;
     struct cv_wm_ddb_options o = {.table = config->watermark_table, .create = true};

@@ -22,8 +22,9 @@ struct cv_gate_write {
 
 /* Opens the table of CONFIG (blocking), making it when absent. ON_DONE is told
  * in the loop of each write that ended. */
-int cv_gate_remote_open(struct cv_gate_remote **out, struct cv_loop *loop, const struct cv_config *config,
-                        void (*on_done)(void *ctx), void *ctx, struct cv_error *err) CV_NODISCARD;
+int cv_gate_remote_open(struct cv_gate_remote **out, struct cv_loop *loop,
+                        const struct cv_config *config, void (*on_done)(void *ctx), void *ctx,
+                        struct cv_error *err) CV_NODISCARD;
 /* Waits for the writes under way. Harmless on NULL. */
 void cv_gate_remote_close(struct cv_gate_remote **remote);
 
@@ -33,7 +34,8 @@ int cv_gate_remote_advance(struct cv_gate_remote *remote, const struct cv_mark *
                            struct cv_gate_write **write) CV_NODISCARD;
 /* The first record of a new key; STORED is told in the loop when it is there. */
 int cv_gate_remote_first(struct cv_gate_remote *remote, const struct cv_pkh *pkh,
-                         void (*stored)(void *ctx, const struct cv_pkh *pkh), void *ctx) CV_NODISCARD;
+                         void (*stored)(void *ctx, const struct cv_pkh *pkh),
+                         void *ctx) CV_NODISCARD;
 /* Sets *WRITE to NULL; harmless on NULL. */
 void cv_gate_remote_release(struct cv_gate_write **write);
 

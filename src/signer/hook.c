@@ -10,8 +10,8 @@
 #include "common/secret.h"
 #include "json/json.h"
 
-#define CALL_OF(job_ptr)                                                                           \
-    ((struct cv_hook_call *)(void *)((char *)(job_ptr) - offsetof(struct cv_hook_call, job)))
+#define CALL_OF(job_ptr) \
+    ((struct cv_hook_call *)(void *)((char *)(job_ptr)-offsetof(struct cv_hook_call, job)))
 
 struct reply {
     struct cv_buf body;
@@ -85,7 +85,8 @@ static bool set_up(CURL *curl, const struct cv_config *config, struct cv_buf *bo
            curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 0L) == CURLE_OK &&
            curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L) == CURLE_OK &&
            curl_easy_setopt(curl, CURLOPT_PROXY, "") == CURLE_OK &&
-           curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)config->policy_hook_timeout_ms) == CURLE_OK &&
+           curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)config->policy_hook_timeout_ms) ==
+               CURLE_OK &&
            (config->policy_hook_ca == NULL ||
             curl_easy_setopt(curl, CURLOPT_CAINFO, config->policy_hook_ca) == CURLE_OK) &&
            curl_easy_setopt(curl, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2) == CURLE_OK &&
@@ -111,7 +112,8 @@ static void ask(struct cv_hook_call *c, CURL *curl, struct cv_buf *body, struct 
     }
     CURLcode rc = curl_easy_perform(curl);
     if (rc != CURLE_OK) {
-        fail(c, r->too_large ? "the reply is too large" : (detail[0] != 0 ? detail : curl_easy_strerror(rc)));
+        fail(c, r->too_large ? "the reply is too large"
+                             : (detail[0] != 0 ? detail : curl_easy_strerror(rc)));
         return;
     }
     (void)curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
@@ -148,7 +150,8 @@ int cv_hook_ask(const struct cv_hook *hook, struct cv_hook_call *call)
 {
     call->config = hook->config;
     call->status = 503; /* stays when the pool ends before the call was made */
-    (void)snprintf(call->text, sizeof(call->text), "policy hook: not asked, the signer is stopping");
+    (void)snprintf(call->text, sizeof(call->text),
+                   "policy hook: not asked, the signer is stopping");
     cv_random(call->nonce, sizeof(call->nonce));
     call->job.work = work;
     call->job.done = done;

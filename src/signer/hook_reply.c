@@ -54,7 +54,8 @@ static const uint8_t *skip_value(const uint8_t *p, const uint8_t *end)
             if (--depth == 0) {
                 return p + 1;
             }
-        } else if (depth == 0 && (*p == ',' || *p == ' ' || *p == '\t' || *p == '\r' || *p == '\n')) {
+        } else if (depth == 0 &&
+                   (*p == ',' || *p == ' ' || *p == '\t' || *p == '\r' || *p == '\n')) {
             return p;
         }
     }
@@ -125,7 +126,8 @@ static void judge_signed(struct cv_hook_call *c, const struct cv_config_keys *ke
     const json_t *payload = json_object_get(doc, "payload");
     const json_t *number = json_object_get(payload, "status");
     const char *text = json_string_value(json_object_get(doc, "signature"));
-    if (!json_is_object(payload) || !json_is_integer(number) || json_integer_value(number) != status) {
+    if (!json_is_object(payload) || !json_is_integer(number) ||
+        json_integer_value(number) != status) {
         refuse(c, 500, "the status of the signed reply is not that of the answer");
         return;
     }
@@ -163,7 +165,8 @@ void cv_hook_judge(struct cv_hook_call *call, const struct cv_config_keys *keys,
         return;
     }
     if (!cv_go_json_valid(body, fault) || !raw_member(body, "payload", &raw) ||
-        cv_json_parse_object(&doc, body, CV_HOOK_REPLY_MAX, "reply of the policy hook", NULL) != 0) {
+        cv_json_parse_object(&doc, body, CV_HOOK_REPLY_MAX, "reply of the policy hook", NULL) !=
+            0) {
         refuse(call, 500, "the reply is no signed JSON");
         return;
     }

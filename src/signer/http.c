@@ -19,7 +19,8 @@
 /* True when H was still to be suspended. */
 static bool unlist(struct cv_http *h)
 {
-    for (struct cv_http **at = &h->endpoint->to_suspend; *at != NULL; at = &(*at)->next_to_suspend) {
+    for (struct cv_http **at = &h->endpoint->to_suspend; *at != NULL;
+         at = &(*at)->next_to_suspend) {
         if (*at == h) {
             *at = h->next_to_suspend;
             return true;
@@ -215,7 +216,8 @@ static void dispatch(struct cv_http *h)
     if (!cv_conn_take_token(h->endpoint, h->conn)) {
         h->retry_later = true;
         cv_http_fail(h, 429, "too many requests from this address");
-    } else if (h->endpoint->tls != NULL && !cv_conn_check_peer(h->endpoint, h->conn, h->connection)) {
+    } else if (h->endpoint->tls != NULL &&
+               !cv_conn_check_peer(h->endpoint, h->conn, h->connection)) {
         cv_http_fail(h, 401, "a client certificate is required");
     } else if (h->too_large) {
         fail_too_large(h);
@@ -277,7 +279,7 @@ enum MHD_Result cv_http_on_request(void *cls, struct MHD_Connection *connection,
 }
 
 void cv_http_on_completed(void *cls, struct MHD_Connection *connection, void **con_cls,
-                         enum MHD_RequestTerminationCode code)
+                          enum MHD_RequestTerminationCode code)
 {
     struct cv_http *h = *con_cls;
     (void)cls;

@@ -7,14 +7,13 @@
 #include "common/log.h"
 #include "signer/server_impl.h"
 
-#define HTTP_OF(member_ptr, member)                                                                \
-    ((struct cv_http *)(void *)((char *)(member_ptr) - offsetof(struct cv_http, member)))
+#define HTTP_OF(member_ptr, member) \
+    ((struct cv_http *)(void *)((char *)(member_ptr)-offsetof(struct cv_http, member)))
 
 /* The nonce goes where the body of another request would be. */
 static bool take_nonce(struct cv_http *h)
 {
-    const char *hex =
-        MHD_lookup_connection_value(h->connection, MHD_GET_ARGUMENT_KIND, "nonce");
+    const char *hex = MHD_lookup_connection_value(h->connection, MHD_GET_ARGUMENT_KIND, "nonce");
     uint8_t nonce[CV_VAULT_NONCE_MAX];
     size_t n = 0;
     cv_buf_reset(&h->body);
@@ -36,8 +35,10 @@ static int append_answer(struct cv_http *h, struct cv_bytes document)
     struct cv_bytes nonce = h->attesting.nonce;
     cv_hex_encode(hex, nonce.p, nonce.n);
     cv_buf_reset(&h->reply);
-    int rc = cv_buf_printf(&h->reply, "{\"public_key_hash\":\"%s\",\"public_key\":\"%s\",\"nonce\":\"%s\","
-                           "\"document\":\"", h->key->pkh_text, h->key->public_key_text, hex);
+    int rc = cv_buf_printf(&h->reply,
+                           "{\"public_key_hash\":\"%s\",\"public_key\":\"%s\",\"nonce\":\"%s\","
+                           "\"document\":\"",
+                           h->key->pkh_text, h->key->public_key_text, hex);
     if (rc == 0) {
         rc = cv_base64_append(&h->reply, document.p, document.n);
     }
@@ -49,7 +50,8 @@ static void on_document(struct cv_attesting *a, int code, struct cv_bytes docume
 {
     struct cv_http *h = HTTP_OF(a, attesting);
     if (code != 0) {
-        cv_http_fail_error(h, code == CV_ERR_REMOTE ? "(Nitro): RPC Error: " : "(Nitro): ", code, err);
+        cv_http_fail_error(h, code == CV_ERR_REMOTE ? "(Nitro): RPC Error: " : "(Nitro): ", code,
+                           err);
     } else if (append_answer(h, document) != 0) {
         cv_http_fail(h, 500, "no memory for the document");
     } else {
@@ -85,7 +87,8 @@ void cv_http_attestation(struct cv_http *h, const char *argument)
         return;
     }
     if (s->draining || s->waiting >= CV_SERVER_WAITING) {
-        cv_http_fail(h, 503, s->draining ? "the signer is stopping" : "too many requests are waiting");
+        cv_http_fail(h, 503,
+                     s->draining ? "the signer is stopping" : "too many requests are waiting");
         return;
     }
     h->wait.ready = on_key_ready;

@@ -152,7 +152,8 @@ static void make_room(struct cv_endpoint *e)
 
 static void opened(struct cv_endpoint *e, struct MHD_Connection *connection, void **socket_context)
 {
-    const union MHD_ConnectionInfo *fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    const union MHD_ConnectionInfo *fd =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
     const union MHD_ConnectionInfo *addr =
         MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
     struct cv_conn *c = calloc(1, sizeof(*c));

@@ -9,8 +9,8 @@
 #include "signer/jwt.h"
 #include "signer/server_impl.h"
 
-#define HTTP_OF(member_ptr, member)                                                                \
-    ((struct cv_http *)(void *)((char *)(member_ptr) - offsetof(struct cv_http, member)))
+#define HTTP_OF(member_ptr, member) \
+    ((struct cv_http *)(void *)((char *)(member_ptr)-offsetof(struct cv_http, member)))
 
 /* ---- GET /keys/{pkh} ---- */
 

@@ -9,8 +9,8 @@
 #include "signer/server_impl.h"
 #include "watermark/signatory.h"
 
-#define HTTP_OF(member_ptr, member)                                                                \
-    ((struct cv_http *)(void *)((char *)(member_ptr) - offsetof(struct cv_http, member)))
+#define HTTP_OF(member_ptr, member) \
+    ((struct cv_http *)(void *)((char *)(member_ptr)-offsetof(struct cv_http, member)))
 
 static const char *client_of(const struct cv_http *h)
 {
@@ -20,17 +20,19 @@ static const char *client_of(const struct cv_http *h)
 static void log_signed(const struct cv_http *h)
 {
     bool c = h->request.consensus;
-    cv_gate_audit(h->server->o.gate, "sign", h->pkh, &h->request, &h->verdict, h->sign.digest, client_of(h));
+    cv_gate_audit(h->server->o.gate, "sign", h->pkh, &h->request, &h->verdict, h->sign.digest,
+                  client_of(h));
     if (cv_log_enabled(CV_LOG_INFO)) {
         char chain[CV_CHAIN_TEXT_SIZE];
         if (c) {
             cv_chain_format(chain, h->request.chain);
         }
-        cv_log(CV_LOG_INFO, "signed", "request", cv_logf("%llu", (unsigned long long)h->id), "pkh", h->pkh, "kind",
-               h->verdict.kind, "chain", c ? chain : NULL, "level",
+        cv_log(CV_LOG_INFO, "signed", "request", cv_logf("%llu", (unsigned long long)h->id), "pkh",
+               h->pkh, "kind", h->verdict.kind, "chain", c ? chain : NULL, "level",
                c ? cv_logf("%d", (int)h->request.level) : NULL, "round",
                c ? cv_logf("%d", (int)h->request.round) : NULL, "client", client_of(h), "vault",
-               cv_vault_name(h->key->vault), "us", cv_logf("%lld", (long long)(cv_now_us() - h->started_us)), NULL);
+               cv_vault_name(h->key->vault), "us",
+               cv_logf("%lld", (long long)(cv_now_us() - h->started_us)), NULL);
     }
 }
 
@@ -134,8 +136,8 @@ static void log_payload(const struct cv_http *h)
         hex[2 * i + 1] = digits[h->sign.message.p[i] & 15];
     }
     hex[2 * n] = 0;
-    cv_log(level, "payload", "request", cv_logf("%llu", (unsigned long long)h->id), "pkh", h->pkh, "bytes",
-           cv_logf("%zu", h->sign.message.n), "hex", hex, NULL);
+    cv_log(level, "payload", "request", cv_logf("%llu", (unsigned long long)h->id), "pkh", h->pkh,
+           "bytes", cv_logf("%zu", h->sign.message.n), "hex", hex, NULL);
 }
 
 /* Watermark, then vault; what becomes of it comes by on_signed. False when it
@@ -145,7 +147,8 @@ static bool submit(struct cv_http *h)
     struct cv_error err;
     cv_error_clear(&err);
     h->reserved_us = cv_now_us();
-    cv_gate_reserve(h->server->o.gate, &h->pkh_value, &h->request, h->sign.digest, &h->ticket, &h->verdict);
+    cv_gate_reserve(h->server->o.gate, &h->pkh_value, &h->request, h->sign.digest, &h->ticket,
+                    &h->verdict);
     if (h->verdict.status != 0) {
         refuse_watermark(h);
         return false;
@@ -217,8 +220,9 @@ static bool has_room(struct cv_http *h)
         return true;
     }
     cv_error_clear(&err);
-    int code = cv_error_set(&err, CV_ERR_BUSY, "%s",
-                            s->draining ? "the signer is stopping" : "too many requests are waiting");
+    int code =
+        cv_error_set(&err, CV_ERR_BUSY, "%s",
+                     s->draining ? "the signer is stopping" : "too many requests are waiting");
     cv_http_refuse_error(h, code, &err);
     return false;
 }
@@ -226,7 +230,8 @@ static bool has_room(struct cv_http *h)
 static bool allowed(struct cv_http *h)
 {
     struct cv_refusal why;
-    cv_gate_allow(h->server->o.gate, h->policy, &h->request, h->has_client ? &h->client : NULL, &why, &h->verdict);
+    cv_gate_allow(h->server->o.gate, h->policy, &h->request, h->has_client ? &h->client : NULL,
+                  &why, &h->verdict);
     if (h->verdict.status == 0) {
         return true;
     }
@@ -234,7 +239,8 @@ static bool allowed(struct cv_http *h)
         cv_instruments_policy_violation(h->server->o.instruments, h->pkh, "authentication");
         cv_instruments_authentication_failure(h->server->o.instruments, 403, "authorized_keys", "");
     } else if (why.reason != CV_REFUSED_CHAIN) {
-        cv_instruments_policy_violation(h->server->o.instruments, h->pkh, why.kind != NULL ? why.kind : "");
+        cv_instruments_policy_violation(h->server->o.instruments, h->pkh,
+                                        why.kind != NULL ? why.kind : "");
     }
     cv_http_refuse(h, h->verdict.status, h->verdict.text);
     return false;
@@ -242,7 +248,8 @@ static bool allowed(struct cv_http *h)
 
 static void on_answer(struct cv_http *h)
 {
-    cv_instruments_handled(h->server->o.instruments, h->pkh, h->status, cv_now_us() - h->started_us);
+    cv_instruments_handled(h->server->o.instruments, h->pkh, h->status,
+                           cv_now_us() - h->started_us);
 }
 
 /* In the order in which clients expect the refusals. */
@@ -281,7 +288,8 @@ void cv_http_sign(struct cv_http *h, const char *argument)
 
 /* ---- proof of possession ---- */
 
-static void on_proved(struct cv_sign *sign, int code, const struct cv_signature *sig, const struct cv_error *err)
+static void on_proved(struct cv_sign *sign, int code, const struct cv_signature *sig,
+                      const struct cv_error *err)
 {
     struct cv_http *h = HTTP_OF(sign, sign);
     char text[CV_SIG_TEXT_SIZE];
@@ -319,8 +327,8 @@ static bool prove(struct cv_http *h)
 
 void cv_http_prove(struct cv_http *h, const char *argument)
 {
-    if (!cv_http_take_pkh(h, argument) || !cv_http_authenticate(h, CV_BYTES(NULL, 0)) || !cv_http_listed(h) ||
-        !cv_http_find_key(h)) {
+    if (!cv_http_take_pkh(h, argument) || !cv_http_authenticate(h, CV_BYTES(NULL, 0)) ||
+        !cv_http_listed(h) || !cv_http_find_key(h)) {
         return;
     }
     if (!h->policy->allow_proof_of_possession) {

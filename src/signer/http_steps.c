@@ -51,7 +51,8 @@ static const char *client_of(const struct cv_http *h)
     return h->has_client ? h->client_text : h->user;
 }
 
-static void log_refusal(const struct cv_http *h, const char *message, unsigned status, const char *text)
+static void log_refusal(const struct cv_http *h, const char *message, unsigned status,
+                        const char *text)
 {
     char ip[INET6_ADDRSTRLEN];
     char chain[CV_CHAIN_TEXT_SIZE];
@@ -59,12 +60,12 @@ static void log_refusal(const struct cv_http *h, const char *message, unsigned s
     if (c) {
         cv_chain_format(chain, h->request.chain);
     }
-    cv_log(status >= 500 ? CV_LOG_ERROR : CV_LOG_WARN, message, "request", cv_logf("%llu", (unsigned long long)h->id),
-           "pkh", h->pkh, "kind", h->verdict.kind, "chain", c ? chain : NULL, "level",
-           c ? cv_logf("%d", (int)h->request.level) : NULL, "round",
-           c ? cv_logf("%d", (int)h->request.round) : NULL, "client", client_of(h), "from",
-           cv_http_client_ip(h, ip, sizeof(ip)), "status", cv_logf("%u", status), "reason", text, "us",
-           cv_logf("%lld", (long long)(cv_now_us() - h->started_us)), NULL);
+    cv_log(status >= 500 ? CV_LOG_ERROR : CV_LOG_WARN, message, "request",
+           cv_logf("%llu", (unsigned long long)h->id), "pkh", h->pkh, "kind", h->verdict.kind,
+           "chain", c ? chain : NULL, "level", c ? cv_logf("%d", (int)h->request.level) : NULL,
+           "round", c ? cv_logf("%d", (int)h->request.round) : NULL, "client", client_of(h), "from",
+           cv_http_client_ip(h, ip, sizeof(ip)), "status", cv_logf("%u", status), "reason", text,
+           "us", cv_logf("%lld", (long long)(cv_now_us() - h->started_us)), NULL);
 }
 
 void cv_http_refuse(struct cv_http *h, unsigned status, const char *text)
@@ -75,8 +76,8 @@ void cv_http_refuse(struct cv_http *h, unsigned status, const char *text)
     if (text != h->verdict.text) {
         (void)snprintf(h->verdict.text, sizeof(h->verdict.text), "%s", text);
     }
-    cv_gate_audit(h->server->o.gate, "refuse", h->pkh, h->decoded ? &h->request : NULL, &h->verdict, NULL,
-                  client_of(h));
+    cv_gate_audit(h->server->o.gate, "refuse", h->pkh, h->decoded ? &h->request : NULL, &h->verdict,
+                  NULL, client_of(h));
     cv_http_fail(h, status, h->verdict.text);
 }
 
@@ -87,8 +88,8 @@ void cv_http_refuse_error(struct cv_http *h, int code, const struct cv_error *er
     h->verdict.status = code == CV_ERR_BUSY || code == CV_ERR_CANCELLED ? 503 : 500;
     (void)snprintf(h->verdict.text, sizeof(h->verdict.text), "%.500s", chain);
     log_refusal(h, "not signed", h->verdict.status, chain);
-    cv_gate_audit(h->server->o.gate, "fail", h->pkh, h->decoded ? &h->request : NULL, &h->verdict, NULL,
-                  client_of(h));
+    cv_gate_audit(h->server->o.gate, "fail", h->pkh, h->decoded ? &h->request : NULL, &h->verdict,
+                  NULL, client_of(h));
     cv_http_fail_error(h, code == CV_ERR_REMOTE ? "(Nitro): RPC Error: " : "(Nitro): ", code, err);
 }
 
@@ -107,8 +108,9 @@ bool cv_http_take_pkh(struct cv_http *h, const char *text)
     if (cv_text_parse(&kind, payload, &n, cv_bytes_str(text)) == 0) {
         cv_http_fail(h, 400, "gotez: unknown public key prefix");
     } else {
-        cv_http_fail(h, 400, rc == CV_ERR_CRYPTO ? "gotez: base58Check decoding error: invalid checksum"
-                                                 : "gotez: base58Check decoding error: invalid format");
+        cv_http_fail(h, 400,
+                     rc == CV_ERR_CRYPTO ? "gotez: base58Check decoding error: invalid checksum"
+                                         : "gotez: base58Check decoding error: invalid format");
     }
     return false;
 }
@@ -123,9 +125,9 @@ bool cv_http_authenticate(struct cv_http *h, struct cv_bytes message)
     cv_auth_client(&v, keys, &h->pkh_value, message, cv_http_client_query(h, "authentication"));
     if (v.status != 0) {
         char ip[INET6_ADDRSTRLEN];
-        cv_instruments_authentication_failure(h->server->o.instruments, v.status, "authentication",
-                                              h->server->o.config->metrics_client_ip
-                                                  ? cv_http_client_ip(h, ip, sizeof(ip)) : "");
+        cv_instruments_authentication_failure(
+            h->server->o.instruments, v.status, "authentication",
+            h->server->o.config->metrics_client_ip ? cv_http_client_ip(h, ip, sizeof(ip)) : "");
         cv_http_refuse(h, v.status, v.text);
         return false;
     }
@@ -201,7 +203,8 @@ bool cv_http_check_token(struct cv_http *h)
         return true;
     }
     const char *user = cv_http_client_header(h, "username");
-    const char *why = cv_jwt_check(config, cv_http_client_header(h, MHD_HTTP_HEADER_AUTHORIZATION), user, cv_unix_ms());
+    const char *why = cv_jwt_check(config, cv_http_client_header(h, MHD_HTTP_HEADER_AUTHORIZATION),
+                                   user, cv_unix_ms());
     if (why == NULL) {
         h->user = user;
         return true;

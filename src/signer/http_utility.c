@@ -65,9 +65,10 @@ static void readyz(struct cv_http *h, const char *argument)
         }
     }
     CV_JSON_AUTO json_t *doc =
-        json_pack("{s:b, s:o, s:I, s:I}", "ready", ready, "reasons", reasons, "keys_stored", (json_int_t)stored,
-                  "keys_usable", (json_int_t)active);
-    if (doc == NULL || cv_json_dump(&h->reply, doc) != 0 || cv_buf_append_str(&h->reply, "\n") != 0) {
+        json_pack("{s:b, s:o, s:I, s:I}", "ready", ready, "reasons", reasons, "keys_stored",
+                  (json_int_t)stored, "keys_usable", (json_int_t)active);
+    if (doc == NULL || cv_json_dump(&h->reply, doc) != 0 ||
+        cv_buf_append_str(&h->reply, "\n") != 0) {
         cv_http_fail(h, 500, "no memory for the answer");
         return;
     }
@@ -78,7 +79,8 @@ static void metrics(struct cv_http *h, const char *argument)
 {
     (void)argument;
     cv_instruments_waiting(h->server->o.instruments, h->server->waiting);
-    if (h->server->o.instruments == NULL || cv_instruments_render(h->server->o.instruments, &h->reply) != 0) {
+    if (h->server->o.instruments == NULL ||
+        cv_instruments_render(h->server->o.instruments, &h->reply) != 0) {
         cv_http_fail(h, 500, "the metrics could not be written");
         return;
     }

@@ -18,7 +18,8 @@ int cv_instruments_new(struct cv_instruments **out, const struct cv_config *conf
 void cv_instruments_free(struct cv_instruments **in);
 
 /* A POST on a key was answered. ADDRESS is "unknown" until the hash was read. */
-void cv_instruments_handled(struct cv_instruments *in, const char *address, unsigned status, int64_t us);
+void cv_instruments_handled(struct cv_instruments *in, const char *address, unsigned status,
+                            int64_t us);
 /* A signature left. US: since the request was handed to watermark and vault. */
 void cv_instruments_signed(struct cv_instruments *in, const char *address,
                            const struct cv_request *request, int64_t us);
@@ -29,7 +30,8 @@ void cv_instruments_watermark(struct cv_instruments *in, const char *address,
                               const struct cv_request *request, bool accepted, const char *reason,
                               int64_t us);
 /* TYPE: "authentication", "policy_hook", or the refused kind. */
-void cv_instruments_policy_violation(struct cv_instruments *in, const char *address, const char *type);
+void cv_instruments_policy_violation(struct cv_instruments *in, const char *address,
+                                     const char *type);
 void cv_instruments_authentication_failure(struct cv_instruments *in, unsigned status,
                                            const char *method, const char *client_ip);
 /* ours */
@@ -38,7 +40,8 @@ void cv_instruments_vault(struct cv_instruments *in, const char *vault, bool up,
                           size_t active);
 void cv_instruments_reconnect(struct cv_instruments *in, const char *vault);
 /* A REQUEST to the enclave for which it may have asked KMS. */
-void cv_instruments_kms(struct cv_instruments *in, const char *vault, const char *request, bool good);
+void cv_instruments_kms(struct cv_instruments *in, const char *vault, const char *request,
+                        bool good);
 void cv_instruments_waiting(struct cv_instruments *in, size_t requests);
 void cv_instruments_flushes(struct cv_instruments *in, const struct cv_wm_stats *stats);
 /* The store is poisoned: counted once. */

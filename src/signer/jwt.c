@@ -89,7 +89,8 @@ static int append_base64url(struct cv_buf *out, const void *p, size_t n)
     return rc;
 }
 
-static bool mac(uint8_t out[MAC_MAX], size_t algorithm, const struct cv_secret *key, struct cv_bytes in)
+static bool mac(uint8_t out[MAC_MAX], size_t algorithm, const struct cv_secret *key,
+                struct cv_bytes in)
 {
     unsigned n = 0;
     return HMAC(algorithms[algorithm].digest(), key->p, (int)key->n, in.p, in.n, out, &n) != NULL &&
@@ -130,7 +131,8 @@ static bool signed_by(const struct cv_config_jwt_user *u, size_t algorithm, stru
     const struct cv_config_jwt_credentials *c[2];
     uint8_t given[MAC_MAX], right[MAC_MAX];
     size_t n;
-    if (decode_base64url(given, sizeof(given), &n, part[2]) != 0 || n != algorithms[algorithm].size) {
+    if (decode_base64url(given, sizeof(given), &n, part[2]) != 0 ||
+        n != algorithms[algorithm].size) {
         return false;
     }
     struct cv_bytes covered = CV_BYTES(token.p, part[0].n + 1 + part[1].n);
@@ -143,8 +145,8 @@ static bool signed_by(const struct cv_config_jwt_user *u, size_t algorithm, stru
     return false;
 }
 
-const char *cv_jwt_check(const struct cv_config *config, const char *authorization, const char *user,
-                         int64_t now)
+const char *cv_jwt_check(const struct cv_config *config, const char *authorization,
+                         const char *user, int64_t now)
 {
     static const char invalid[] = "JWT: invalid token";
     struct cv_bytes part[3];
@@ -189,13 +191,15 @@ static int issue(const struct cv_config_jwt_user *u, const struct cv_config_jwt_
     CV_CLEANUP(cv_buf_free) struct cv_buf claims;
     unsigned minutes = c->expiry_minutes != 0 ? c->expiry_minutes : EXPIRY_DEFAULT_MIN;
     cv_buf_init(&claims, CV_JWT_MAX / 2);
-    if (cv_buf_printf(&claims, "{\"exp\":%lld,\"user\":", (long long)(now / 1000 + (int64_t)minutes * 60)) != 0 ||
-        cv_json_append_str(&claims, cv_bytes_str(u->name)) != 0 || cv_buf_append_str(&claims, "}") != 0) {
+    if (cv_buf_printf(&claims, "{\"exp\":%lld,\"user\":",
+                      (long long)(now / 1000 + (int64_t)minutes * 60)) != 0 ||
+        cv_json_append_str(&claims, cv_bytes_str(u->name)) != 0 ||
+        cv_buf_append_str(&claims, "}") != 0) {
         return CV_ERR_NOMEM;
     }
     size_t start = out->n;
-    if (append_base64url(out, header, sizeof(header) - 1) != 0 || cv_buf_append_str(out, ".") != 0 ||
-        append_base64url(out, claims.p, claims.n) != 0 ||
+    if (append_base64url(out, header, sizeof(header) - 1) != 0 ||
+        cv_buf_append_str(out, ".") != 0 || append_base64url(out, claims.p, claims.n) != 0 ||
         !mac(tag, 0, &c->secret, CV_BYTES(out->p + start, out->n - start)) ||
         cv_buf_append_str(out, ".") != 0 || append_base64url(out, tag, algorithms[0].size) != 0) {
         return CV_ERR_NOMEM;

@@ -15,8 +15,8 @@
  * which is static. NOW is Unix time in ms. */
 
 /* A request: its headers Authorization and username. */
-const char *cv_jwt_check(const struct cv_config *config, const char *authorization, const char *user,
-                         int64_t now);
+const char *cv_jwt_check(const struct cv_config *config, const char *authorization,
+                         const char *user, int64_t now);
 /* A login: on success the token is appended to OUT. */
 const char *cv_jwt_login(const struct cv_config *config, const char *user, const char *password,
                          int64_t now, struct cv_buf *out);

@@ -18,7 +18,7 @@ struct cv_loop;
 
 struct cv_loop_source {
     void (*ready)(struct cv_loop_source *source, uint32_t events); /* EPOLLIN … */
-    int fd;          /* -1 when not in the loop */
+    int fd;                                                        /* -1 when not in the loop */
     uint32_t events; /* what the loop waits for; the loop's to write */
 };
 
@@ -43,7 +43,8 @@ void cv_loop_free(struct cv_loop **loop);
 
 /* source->fd and source->ready are set by the caller. CV_ERR_IO. */
 int cv_loop_add(struct cv_loop *loop, struct cv_loop_source *source, uint32_t events) CV_NODISCARD;
-int cv_loop_change(struct cv_loop *loop, struct cv_loop_source *source, uint32_t events) CV_NODISCARD;
+int cv_loop_change(struct cv_loop *loop, struct cv_loop_source *source,
+                   uint32_t events) CV_NODISCARD;
 /* The descriptor stays open; source->fd becomes -1. Harmless twice. */
 void cv_loop_remove(struct cv_loop *loop, struct cv_loop_source *source);
 

@@ -19,7 +19,8 @@ int cv_signer_marks_directory(char *out, size_t size, const struct cv_config *co
 }
 
 /* The witness lies in the key store of the first vault that has a file. */
-static int witness_store(struct cv_keystore **out, const struct cv_config *config, struct cv_error *err)
+static int witness_store(struct cv_keystore **out, const struct cv_config *config,
+                         struct cv_error *err)
 {
     *out = NULL;
     for (size_t i = 0; i < config->vault_count; i++) {
@@ -57,7 +58,8 @@ static int adopt(const char *directory, struct cv_keystore *ks, struct cv_error 
     if (ks == NULL) {
         return CV_OK;
     }
-    if (cv_path_join(path, sizeof path, directory, CV_WM_LOG_NAME) != CV_OK || cv_marks_new(&marks) != CV_OK) {
+    if (cv_path_join(path, sizeof path, directory, CV_WM_LOG_NAME) != CV_OK ||
+        cv_marks_new(&marks) != CV_OK) {
         return cv_error_set(err, CV_ERR_NOMEM, "no memory for the watermarks");
     }
     int r = cv_wm_log_load(&info, marks, path, err);
@@ -72,7 +74,8 @@ static int adopt(const char *directory, struct cv_keystore *ks, struct cv_error 
     return cv_wm_witness_save(&w, ks, err);
 }
 
-static int prepare(const char *directory, enum cv_marks_open how, struct cv_keystore *ks, struct cv_error *err)
+static int prepare(const char *directory, enum cv_marks_open how, struct cv_keystore *ks,
+                   struct cv_error *err)
 {
     int lock = -1;
     char path[PATH_MAX];
@@ -84,7 +87,9 @@ static int prepare(const char *directory, enum cv_marks_open how, struct cv_keys
         return cv_error_set(err, CV_ERR_LIMIT, "the path is too long");
     }
     if ((r = cv_file_lock(&lock, path, 0, err)) != CV_OK) {
-        return cv_error_set(err, r, "another process holds the watermark store %s: stop the daemon first", directory);
+        return cv_error_set(err, r,
+                            "another process holds the watermark store %s: stop the daemon first",
+                            directory);
     }
     if (how == CV_MARKS_ADOPT) {
         r = adopt(directory, ks, err);
@@ -125,14 +130,14 @@ static int migrate(struct cv_wm_store *marks, const char *base_dir, struct cv_er
         return r;
     }
     if (t.taken > 0) {
-        cv_log(CV_LOG_INFO, "watermarks taken over from Signatory's files", "marks", cv_logf("%u", t.taken), "files",
-               cv_logf("%u", files), NULL);
+        cv_log(CV_LOG_INFO, "watermarks taken over from Signatory's files", "marks",
+               cv_logf("%u", t.taken), "files", cv_logf("%u", files), NULL);
     }
     return CV_OK;
 }
 
-int cv_signer_marks_open(struct cv_wm_store **out, const struct cv_config *config, enum cv_marks_open how,
-                         struct cv_error *err)
+int cv_signer_marks_open(struct cv_wm_store **out, const struct cv_config *config,
+                         enum cv_marks_open how, struct cv_error *err)
 {
     char directory[PATH_MAX];
     struct cv_keystore *ks = NULL;
@@ -148,8 +153,8 @@ int cv_signer_marks_open(struct cv_wm_store **out, const struct cv_config *confi
         cv_keystore_close(ks);
         return r;
     }
-    struct cv_wm_options options = {.directory = directory, .keystore = ks, .create = true,
-                                    .replace = how == CV_MARKS_REPLACE};
+    struct cv_wm_options options = {
+        .directory = directory, .keystore = ks, .create = true, .replace = how == CV_MARKS_REPLACE};
     if ((r = cv_wm_open(&marks, &options, err)) != CV_OK) {
         return r;
     }

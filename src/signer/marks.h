@@ -23,8 +23,8 @@ enum cv_marks_open {
  * and forth. At a first start every key that is stored and that Signatory's
  * files know gets its record. What was done is logged. Errors as
  * cv_wm_open(). */
-int cv_signer_marks_open(struct cv_wm_store **out, const struct cv_config *config, enum cv_marks_open how,
-                         struct cv_error *err) CV_NODISCARD;
+int cv_signer_marks_open(struct cv_wm_store **out, const struct cv_config *config,
+                         enum cv_marks_open how, struct cv_error *err) CV_NODISCARD;
 /* DIRECTORY of the store into OUT. CV_ERR_LIMIT. */
 int cv_signer_marks_directory(char *out, size_t size, const struct cv_config *config) CV_NODISCARD;
 

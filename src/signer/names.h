@@ -9,7 +9,8 @@
 #define CV_REQUEST_NAME_COUNT CV_REQUEST_KIND_COUNT
 #define CV_BALLOT_NAME_COUNT CV_VOTE_COUNT
 /* Bits of the ballots' votes in a set follow those of cv_operation_names. */
-static inline size_t cv_operation_name_count(void) {
+static inline size_t cv_operation_name_count(void)
+{
     return CV_OP_KIND_COUNT;
 }
 

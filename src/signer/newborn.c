@@ -23,10 +23,12 @@ struct cv_newborns {
 
 static void on_timer(struct cv_loop_timer *timer)
 {
-    cv_newborns_settle((struct cv_newborns *)(void *)((char *)timer - offsetof(struct cv_newborns, timer)));
+    cv_newborns_settle(
+        (struct cv_newborns *)(void *)((char *)timer - offsetof(struct cv_newborns, timer)));
 }
 
-int cv_newborns_new(struct cv_newborns **out, struct cv_loop *loop, struct cv_wm_store *marks, struct cv_error *err)
+int cv_newborns_new(struct cv_newborns **out, struct cv_loop *loop, struct cv_wm_store *marks,
+                    struct cv_error *err)
 {
     struct cv_newborns *n = calloc(1, sizeof(*n));
     *out = n;
@@ -70,7 +72,8 @@ void cv_newborns_add(struct cv_newborns *n, struct cv_keystore *store, const str
     cv_pkh_format(text, pkh);
     int rc = record(n, pkh);
     if (rc != 0) {
-        cv_log(CV_LOG_ERROR, "a new key has no watermark record yet", "pkh", text, "reason", cv_strerror(rc), NULL);
+        cv_log(CV_LOG_ERROR, "a new key has no watermark record yet", "pkh", text, "reason",
+               cv_strerror(rc), NULL);
         return;
     }
     if (n->count == n->room) {
@@ -93,15 +96,18 @@ void cv_newborns_add(struct cv_newborns *n, struct cv_keystore *store, const str
 }
 
 /* All of one store with one change of it. */
-static size_t end_marks(struct cv_newborns *n, struct cv_keystore *store, struct cv_keystore_change *changes)
+static size_t end_marks(struct cv_newborns *n, struct cv_keystore *store,
+                        struct cv_keystore_change *changes)
 {
     struct cv_error err;
     size_t k = 0;
     cv_error_clear(&err);
     for (size_t i = 0; i < n->count; i++) {
         if (n->list[i].store == store) {
-            changes[k++] = (struct cv_keystore_change){
-                .op = CV_KEYSTORE_MEMBER, .pkh = n->list[i].pkh, .name = CV_KEYSTORE_NEW, .value = NULL};
+            changes[k++] = (struct cv_keystore_change){.op = CV_KEYSTORE_MEMBER,
+                                                       .pkh = n->list[i].pkh,
+                                                       .name = CV_KEYSTORE_NEW,
+                                                       .value = NULL};
             n->list[i].store = NULL;
         }
     }

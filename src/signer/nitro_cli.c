@@ -106,13 +106,15 @@ int cv_nitro_cli_cid(uint32_t *cid, const char *name, int64_t deadline, struct c
     (void)close(fds[1]);
     if (e != 0) {
         (void)close(fds[0]);
-        return cv_error_errno(err, CV_ERR_CONFIG, e, "enclave_cid is auto, and nitro-cli cannot be run");
+        return cv_error_errno(err, CV_ERR_CONFIG, e,
+                              "enclave_cid is auto, and nitro-cli cannot be run");
     }
     int rc = read_all(&text, fds[0], deadline, err);
     (void)close(fds[0]);
     int status = reap(pid, rc != 0);
     if (rc == 0 && status != 0) {
-        rc = cv_error_set(err, CV_ERR_CONFIG, "nitro-cli describe-enclaves failed with status %d", status);
+        rc = cv_error_set(err, CV_ERR_CONFIG, "nitro-cli describe-enclaves failed with status %d",
+                          status);
     }
     return rc != 0 ? rc : cv_nitro_cli_choose(cid, name, cv_buf_view(&text), err);
 }
@@ -121,7 +123,8 @@ static bool fits(const json_t *enclave, const char *name)
 {
     const char *state = json_string_value(json_object_get(enclave, "State"));
     const char *its = json_string_value(json_object_get(enclave, "EnclaveName"));
-    return state != NULL && strcmp(state, "RUNNING") == 0 && (name == NULL || (its != NULL && strcmp(its, name) == 0));
+    return state != NULL && strcmp(state, "RUNNING") == 0 &&
+           (name == NULL || (its != NULL && strcmp(its, name) == 0));
 }
 
 int cv_nitro_cli_choose(uint32_t *cid, const char *name, struct cv_bytes json, struct cv_error *err)
@@ -143,7 +146,8 @@ int cv_nitro_cli_choose(uint32_t *cid, const char *name, struct cv_bytes json, s
             continue;
         }
         if (!json_is_integer(number) || v < CID_LEAST || v >= UINT32_MAX) {
-            return cv_error_set(err, CV_ERR_INVALID, "nitro-cli describe-enclaves tells no good EnclaveCID");
+            return cv_error_set(err, CV_ERR_INVALID,
+                                "nitro-cli describe-enclaves tells no good EnclaveCID");
         }
         *cid = (uint32_t)v;
         found++;
@@ -152,8 +156,9 @@ int cv_nitro_cli_choose(uint32_t *cid, const char *name, struct cv_bytes json, s
         return cv_error_set(err, CV_ERR_NOT_FOUND, "nitro-cli knows no running enclave%s%.64s",
                             name != NULL ? " of the name " : "", name != NULL ? name : "");
     }
-    return found == 1 ? 0
-                      : cv_error_set(err, CV_ERR_CONFIG,
-                                     "nitro-cli knows %zu running enclaves%s: name one with enclave_name", found,
-                                     name != NULL ? " of that name" : "");
+    return found == 1
+               ? 0
+               : cv_error_set(err, CV_ERR_CONFIG,
+                              "nitro-cli knows %zu running enclaves%s: name one with enclave_name",
+                              found, name != NULL ? " of that name" : "");
 }

@@ -13,7 +13,8 @@
 /* The CID of the one enclave that runs, or of that NAME (NULL = any). Runs
  * nitro-cli of the PATH, at most until DEADLINE. CV_ERR_NOT_FOUND when none
  * runs, CV_ERR_CONFIG when several do, or nitro-cli is not there. Blocks. */
-int cv_nitro_cli_cid(uint32_t *cid, const char *name, int64_t deadline, struct cv_error *err) CV_NODISCARD;
+int cv_nitro_cli_cid(uint32_t *cid, const char *name, int64_t deadline,
+                     struct cv_error *err) CV_NODISCARD;
 /* The same from what it printed. */
 int cv_nitro_cli_choose(uint32_t *cid, const char *name, struct cv_bytes json,
                         struct cv_error *err) CV_NODISCARD;

@@ -7,15 +7,16 @@
 #include "crypto/sha.h"
 #include "signer/reseal_note.h"
 
-#define PROBES 8     /* keys that are tried until one can be sealed anew */
-#define HOPELESS 8   /* failures in a row after which the rest is not tried */
-#define FEW 256      /* so many are stored one by one; of more, a batch at a time,
+#define PROBES 8   /* keys that are tried until one can be sealed anew */
+#define HOPELESS 8 /* failures in a row after which the rest is not tried */
+#define FEW \
+    256 /* so many are stored one by one; of more, a batch at a time,
                       * since each change of a large file writes the whole of it */
 #define BATCH 64
 
 struct item {
     const struct cv_keystore_entry *entry;
-    unsigned version;                /* 0: a blob that is none */
+    unsigned version;                 /* 0: a blob that is none */
     uint8_t data_key[CV_DATA_KEY_ID]; /* of version 2 */
     char cmk[CV_SEALED_ARN_MAX + 1];
     bool todo;
@@ -135,10 +136,11 @@ static int check(struct run *r, const struct item *item, struct cv_reseal *made,
                             text);
     }
     int rc = describe(is, cv_buf_view(&made->sealed), err);
-    if (rc == 0 && (is->version != r->o->version ||
-                    (r->o->cmk != NULL && strcmp(is->cmk, r->o->cmk) != 0) ||
-                    (is->version == 2 && r->report->cmk[0] != 0 && strcmp(is->cmk, r->report->cmk) != 0))) {
-        rc = cv_error_set(err, CV_ERR_PROTOCOL, "the enclave sealed the key in another way than it was asked to");
+    if (rc == 0 &&
+        (is->version != r->o->version || (r->o->cmk != NULL && strcmp(is->cmk, r->o->cmk) != 0) ||
+         (is->version == 2 && r->report->cmk[0] != 0 && strcmp(is->cmk, r->report->cmk) != 0))) {
+        rc = cv_error_set(err, CV_ERR_PROTOCOL,
+                          "the enclave sealed the key in another way than it was asked to");
     }
     return rc;
 }
@@ -189,7 +191,8 @@ static int probe(struct run *r, struct cv_error *err)
         }
         tries++;
         r->batch[0].blob = cv_buf_view(&r->items[i].entry->blob);
-        cv_vault_reseal(r->vault, r->batch, 1, r->o->cmk, r->o->version, cv_deadline(CV_VAULT_KMS_MS));
+        cv_vault_reseal(r->vault, r->batch, 1, r->o->cmk, r->o->version,
+                        cv_deadline(CV_VAULT_KMS_MS));
         rc = r->batch[0].code;
         cv_error_clear(err);
         *err = r->batch[0].err;
@@ -370,7 +373,7 @@ static int go(struct run *r, struct cv_error *err)
     if (r->o->dry_run) {
         r->report->resealed = r->todo;
         size_t kept = r->note.n > 0 && r->report->kept > 0 ? r->note.n : 0;
-        r->report->opens_after = r->todo == 0        ? r->report->opens_before
+        r->report->opens_after = r->todo == 0         ? r->report->opens_before
                                  : r->o->version == 1 ? r->todo + r->report->kept
                                                       : 1 + kept;
         return 0;

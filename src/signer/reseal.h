@@ -27,11 +27,11 @@ struct cv_reseal_options {
 };
 
 struct cv_reseal_report {
-    size_t keys;     /* in the store */
-    size_t resealed; /* with DRY_RUN: would be */
-    size_t kept;     /* were in that form already */
-    size_t failures; /* stay as they were; FAILED told each */
-    char cmk[CV_SEALED_ARN_MAX + 1]; /* they lie under, for version 2 */
+    size_t keys;                      /* in the store */
+    size_t resealed;                  /* with DRY_RUN: would be */
+    size_t kept;                      /* were in that form already */
+    size_t failures;                  /* stay as they were; FAILED told each */
+    char cmk[CV_SEALED_ARN_MAX + 1];  /* they lie under, for version 2 */
     size_t opens_before, opens_after; /* calls to KMS that open the whole store */
 };
 

@@ -32,7 +32,8 @@ static int read_note(struct cv_reseal_note *note, struct cv_bytes text, const ch
     const json_t *list, *item;
     const char *was;
     size_t i, n;
-    int rc = cv_json_parse_object(&doc, text, CV_KEYSTORE_NOTE_MAX, "the note of an earlier reseal", err);
+    int rc = cv_json_parse_object(&doc, text, CV_KEYSTORE_NOTE_MAX, "the note of an earlier reseal",
+                                  err);
     if (rc == 0) {
         rc = cv_json_get_str(doc, "cmk", &was, err);
     }
@@ -42,7 +43,7 @@ static int read_note(struct cv_reseal_note *note, struct cv_bytes text, const ch
     if (rc != 0 || strcmp(was, cmk) != 0) {
         return rc;
     }
-    json_array_foreach(list, i, item) {
+    json_array_foreach (list, i, item) {
         uint8_t id[CV_DATA_KEY_ID];
         const char *hex = json_string_value(item);
         if (hex == NULL || cv_hex_decode(id, sizeof(id), &n, cv_bytes_str(hex)) != 0 ||

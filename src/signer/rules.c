@@ -19,24 +19,27 @@ void cv_rules_free(struct cv_key_rules *rules)
     *rules = (struct cv_key_rules){0};
 }
 
-static int chains(struct cv_key_rules *out, const struct cv_config_strings *texts, struct cv_error *err)
+static int chains(struct cv_key_rules *out, const struct cv_config_strings *texts,
+                  struct cv_error *err)
 {
-    uint8_t (*ids)[4] = calloc(texts->count + 1, sizeof *ids);
+    uint8_t(*ids)[4] = calloc(texts->count + 1, sizeof *ids);
     out->chains_given = texts->given;
-    out->chains = (const uint8_t (*)[4])ids;
+    out->chains = (const uint8_t(*)[4])ids;
     if (ids == NULL) {
         return cv_error_set(err, CV_ERR_NOMEM, "no memory for the policy");
     }
     for (size_t i = 0; i < texts->count; i++) {
         if (cv_chain_parse(ids[i], texts->item[i]) != CV_OK) {
-            return cv_error_set(err, CV_ERR_CONFIG, "allowed_chains: \"%.64s\" is no chain id", texts->item[i]);
+            return cv_error_set(err, CV_ERR_CONFIG, "allowed_chains: \"%.64s\" is no chain id",
+                                texts->item[i]);
         }
     }
     out->chain_count = texts->count;
     return CV_OK;
 }
 
-static int clients(struct cv_key_rules *out, const struct cv_config_keys *keys, struct cv_error *err)
+static int clients(struct cv_key_rules *out, const struct cv_config_keys *keys,
+                   struct cv_error *err)
 {
     struct cv_pkh *list = calloc(keys->count + 1, sizeof *list);
     out->clients_given = keys->given;

@@ -39,7 +39,8 @@ const struct cv_addr *cv_server_address(const struct cv_server *server);
 const struct cv_addr *cv_server_utility_address(const struct cv_server *server);
 /* Takes another configuration for what comes from now on: clients, caps,
  * certificates. The old one must live while requests are in work. */
-int cv_server_reload(struct cv_server *server, const struct cv_config *config, struct cv_error *err) CV_NODISCARD;
+int cv_server_reload(struct cv_server *server, const struct cv_config *config,
+                     struct cv_error *err) CV_NODISCARD;
 /* Takes no new connection, answers what is in work, says so to the others. */
 void cv_server_drain(struct cv_server *server);
 /* To be called when the gate's watermarks became durable, or failed: answers

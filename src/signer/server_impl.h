@@ -37,15 +37,15 @@ struct cv_endpoint {
     struct cv_loop_source source;
     struct cv_loop_hook hook;
     struct cv_addr addr;
-    bool run; /* something was resumed: libmicrohttpd has work */
-    struct cv_server_tls *tls;  /* NULL = plain HTTP */
-    struct cv_http *to_suspend; /* whose answers come later */
+    bool run;                           /* something was resumed: libmicrohttpd has work */
+    struct cv_server_tls *tls;          /* NULL = plain HTTP */
+    struct cv_http *to_suspend;         /* whose answers come later */
     struct cv_conn *conns, *conns_last; /* all that are open, the last used first */
-    size_t conn_count;          /* of them, without those that were shut down */
-    size_t conn_peak;           /* the most there were since memory was given back */
-    size_t conn_max;            /* as many as there are descriptors for */
-    struct cv_loop_timer sweep; /* ends those that are too slow */
-    struct cv_buckets *buckets; /* requests by client address; NULL = no limit */
+    size_t conn_count;                  /* of them, without those that were shut down */
+    size_t conn_peak;                   /* the most there were since memory was given back */
+    size_t conn_max;                    /* as many as there are descriptors for */
+    struct cv_loop_timer sweep;         /* ends those that are too slow */
+    struct cv_buckets *buckets;         /* requests by client address; NULL = no limit */
 };
 
 struct cv_server {
@@ -68,7 +68,7 @@ struct cv_http {
     char argument[128];
     bool too_large;
     size_t discarded; /* bytes of the body, then */
-    bool suspended;         /* waits for its answer */
+    bool suspended;   /* waits for its answer */
     struct cv_http *next_to_suspend;
     bool answered; /* STATUS and REPLY are set */
     unsigned status;
@@ -76,7 +76,7 @@ struct cv_http {
     bool retry_later;
     struct cv_buf body;
     struct cv_buf reply;
-    uint64_t id;            /* of the request, for the log */
+    uint64_t id; /* of the request, for the log */
     int64_t started_us;
     struct cv_attesting attesting;
     /* When the answer is known; NULL. For metrics. */
@@ -85,8 +85,8 @@ struct cv_http {
     struct cv_sign sign;
     struct cv_vault_wait wait;
     struct cv_hook_call hook;
-    char source[48];        /* the client's IP address, for the hook */
-    bool proving;           /* possession, not signing */
+    char source[48]; /* the client's IP address, for the hook */
+    bool proving;    /* possession, not signing */
     struct cv_vault_key *key;
     const struct cv_config_key *policy;
     struct cv_pkh pkh_value;
@@ -94,14 +94,14 @@ struct cv_http {
     bool has_client;
     struct cv_pkh client;
     char client_text[CV_PKH_TEXT_SIZE];
-    const char *user;       /* JWT; NULL */
+    const char *user; /* JWT; NULL */
     struct cv_verdict verdict;
     struct cv_request request;
-    bool decoded;           /* REQUEST is good */
-    int64_t reserved_us;    /* when watermark and vault got it */
-    int64_t sent_us;        /* when the enclave got it */
+    bool decoded;                 /* REQUEST is good */
+    int64_t reserved_us;          /* when watermark and vault got it */
+    int64_t sent_us;              /* when the enclave got it */
     struct cv_gate_ticket ticket; /* of the watermark that covers it */
-    struct cv_signature held; /* the signature that waits for it */
+    struct cv_signature held;     /* the signature that waits for it */
     struct cv_http *next_held;
 };
 
@@ -131,7 +131,8 @@ void cv_conn_answered(struct cv_conn *c);
 /* One request of this address: false when it had its share. */
 bool cv_conn_take_token(struct cv_endpoint *e, struct cv_conn *c);
 /* The client's certificate, where one is wanted. */
-bool cv_conn_check_peer(struct cv_endpoint *e, struct cv_conn *c, struct MHD_Connection *connection);
+bool cv_conn_check_peer(struct cv_endpoint *e, struct cv_conn *c,
+                        struct MHD_Connection *connection);
 /* Its SHA-256 as 64 hex digits; "" when there is none. */
 const char *cv_conn_fingerprint(const struct cv_conn *c);
 
@@ -157,7 +158,8 @@ void cv_http_answer_pair(struct cv_http *h, unsigned status, const char *name, c
 void cv_http_fail(struct cv_http *h, unsigned status, const char *text);
 /* The same for an error of ours: 503 when it is for lack of room or the
  * program ends, else 500 with PREFIX before the chain. */
-void cv_http_fail_error(struct cv_http *h, const char *prefix, int code, const struct cv_error *err);
+void cv_http_fail_error(struct cv_http *h, const char *prefix, int code,
+                        const struct cv_error *err);
 /* The answer comes later: the connection sleeps until then, from the next
  * cv_http_suspend() on, which each run of libmicrohttpd is followed by. */
 void cv_http_wait(struct cv_http *h);

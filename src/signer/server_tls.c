@@ -78,8 +78,8 @@ static int read_key(struct credentials *c, const char *path, struct cv_error *er
         r = gnutls_privkey_import_x509_raw(c->key, &datum, GNUTLS_X509_FMT_PEM, NULL, 0);
     }
     return r == 0 ? 0
-                  : cv_error_set(err, CV_ERR_CONFIG, "the private key %.200s cannot be read: %s", path,
-                                 gnutls_strerror(r));
+                  : cv_error_set(err, CV_ERR_CONFIG, "the private key %.200s cannot be read: %s",
+                                 path, gnutls_strerror(r));
 }
 
 /* The key is that of the first certificate: found out here, not at the first
@@ -89,18 +89,21 @@ static int check_pair(struct credentials *c, const char *path, struct cv_error *
     gnutls_pubkey_t pub = NULL;
     unsigned char a[32], b[32];
     size_t an = sizeof(a), bn = sizeof(b);
-    bool same = gnutls_pubkey_init(&pub) == 0 && gnutls_pubkey_import_privkey(pub, c->key, 0, 0) == 0 &&
-                gnutls_pubkey_get_key_id(pub, GNUTLS_KEYID_USE_SHA256, a, &an) == 0 &&
-                gnutls_pubkey_get_key_id(c->chain[0].pubkey, GNUTLS_KEYID_USE_SHA256, b, &bn) == 0 && an == bn &&
-                memcmp(a, b, an) == 0;
+    bool same =
+        gnutls_pubkey_init(&pub) == 0 && gnutls_pubkey_import_privkey(pub, c->key, 0, 0) == 0 &&
+        gnutls_pubkey_get_key_id(pub, GNUTLS_KEYID_USE_SHA256, a, &an) == 0 &&
+        gnutls_pubkey_get_key_id(c->chain[0].pubkey, GNUTLS_KEYID_USE_SHA256, b, &bn) == 0 &&
+        an == bn && memcmp(a, b, an) == 0;
     if (pub != NULL) {
         gnutls_pubkey_deinit(pub);
     }
     return same ? 0
-                : cv_error_set(err, CV_ERR_CONFIG, "the private key is not that of the certificate %.200s", path);
+                : cv_error_set(err, CV_ERR_CONFIG,
+                               "the private key is not that of the certificate %.200s", path);
 }
 
-int cv_server_tls_reload(struct cv_server_tls *tls, const struct cv_config_tls *config, struct cv_error *err)
+int cv_server_tls_reload(struct cv_server_tls *tls, const struct cv_config_tls *config,
+                         struct cv_error *err)
 {
     struct credentials *c = calloc(1, sizeof(*c));
     if (c == NULL) {
@@ -124,7 +127,8 @@ int cv_server_tls_reload(struct cv_server_tls *tls, const struct cv_config_tls *
     return 0;
 }
 
-int cv_server_tls_new(struct cv_server_tls **out, const struct cv_config_tls *config, struct cv_error *err)
+int cv_server_tls_new(struct cv_server_tls **out, const struct cv_config_tls *config,
+                      struct cv_error *err)
 {
     *out = NULL;
     struct cv_server_tls *tls = calloc(1, sizeof(*tls));
@@ -159,8 +163,9 @@ void cv_server_tls_free(struct cv_server_tls **tls)
 }
 
 static int on_certificate(gnutls_session_t session, const gnutls_datum_t *req_ca_dn, int nreqs,
-                          const gnutls_pk_algorithm_t *pk_algos, int pk_algos_length, gnutls_pcert_st **pcert,
-                          unsigned int *pcert_length, gnutls_privkey_t *privkey)
+                          const gnutls_pk_algorithm_t *pk_algos, int pk_algos_length,
+                          gnutls_pcert_st **pcert, unsigned int *pcert_length,
+                          gnutls_privkey_t *privkey)
 {
     (void)session;
     (void)req_ca_dn;
@@ -179,7 +184,8 @@ static int on_certificate(gnutls_session_t session, const gnutls_datum_t *req_ca
 void cv_server_tls_options(struct cv_server_tls *tls, struct MHD_OptionItem *list, size_t *n)
 {
     static char priorities[] = "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2";
-    list[(*n)++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_CERT_CALLBACK, 0, (void *)(intptr_t)on_certificate};
+    list[(*n)++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_CERT_CALLBACK, 0,
+                                           (void *)(intptr_t)on_certificate};
     list[(*n)++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_PRIORITIES, 0, priorities};
     if (tls->client_ca.n > 0) {
         list[(*n)++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_TRUST, 0, tls->client_ca.p};

@@ -88,7 +88,8 @@ size_t cv_session_in_flight(const struct cv_session *session);
  * when the session is down, CV_ERR_BUSY when too many are in flight,
  * CV_ERR_LIMIT for a message too large, CV_ERR_NOMEM: DONE is not called then.
  */
-int cv_session_call(struct cv_session *session, struct cv_call *call, struct cv_rpc_request *request,
-                    const uint8_t *digest, int64_t deadline, struct cv_error *err) CV_NODISCARD;
+int cv_session_call(struct cv_session *session, struct cv_call *call,
+                    struct cv_rpc_request *request, const uint8_t *digest, int64_t deadline,
+                    struct cv_error *err) CV_NODISCARD;
 
 #endif

@@ -52,7 +52,7 @@ static void list_remove(struct cv_session *s, struct cv_call *c)
 }
 
 void cv_session_finish(struct cv_session *s, struct cv_call *c, int code,
-                   const struct cv_rpc_reply *reply, const struct cv_error *err)
+                       const struct cv_rpc_reply *reply, const struct cv_error *err)
 {
     list_remove(s, c);
     if (s->events.kms != NULL && cv_rpc_op_uses_kms(c->op)) {
@@ -121,8 +121,9 @@ static struct cv_session_slot *new_slot(struct cv_session *s)
     return NULL;
 }
 
-int cv_session_call(struct cv_session *session, struct cv_call *call, struct cv_rpc_request *request,
-                    const uint8_t *digest, int64_t deadline, struct cv_error *err)
+int cv_session_call(struct cv_session *session, struct cv_call *call,
+                    struct cv_rpc_request *request, const uint8_t *digest, int64_t deadline,
+                    struct cv_error *err)
 {
     struct cv_session_slot *slot = NULL;
     if (session->dropping ||
@@ -242,7 +243,7 @@ static void on_frame(struct cv_session *s, struct cv_bytes body)
     if (s->ids && !echo_fits(c, &reply)) {
         /* The call is still in the list, so dropping tells it. */
         cv_session_fault(s, CV_ERR_PROTOCOL, "a reply to %s that is about another key or message",
-             cv_rpc_op_name(c->op));
+                         cv_rpc_op_name(c->op));
         return;
     }
     if (!reply.ok) {
@@ -272,7 +273,7 @@ void cv_session_input(struct cv_session *s)
     }
     if (n == 0) {
         cv_session_fault(s, CV_ERR_CLOSED, "the enclave closed the connection%s",
-             cv_rpc_assembler_partial(&s->in) ? " in the middle of a reply" : "");
+                         cv_rpc_assembler_partial(&s->in) ? " in the middle of a reply" : "");
         return;
     }
     cv_rpc_assembler_fed(&s->in, (size_t)n);
@@ -315,7 +316,8 @@ void cv_session_expire(struct cv_session *s)
         for (const struct cv_call *c = s->first; c != NULL; c = c->next) {
             if (c->deadline <= now) {
                 /* Which reply comes next cannot be known any more. */
-                cv_session_fault(s, CV_ERR_TIMEOUT, "no reply to %s in time", cv_rpc_op_name(c->op));
+                cv_session_fault(s, CV_ERR_TIMEOUT, "no reply to %s in time",
+                                 cv_rpc_op_name(c->op));
                 return;
             }
         }
@@ -327,7 +329,7 @@ void cv_session_expire(struct cv_session *s)
             /* Not one reply since it was sent: the peer is stuck. (Where KMS is
              * slow the peer need not be: signing must not suffer from it.) */
             cv_session_fault(s, CV_ERR_TIMEOUT, "no reply to %s in time, nor to anything since",
-                 cv_rpc_op_name(c->op));
+                             cv_rpc_op_name(c->op));
             return;
         }
         abandon(s, c);

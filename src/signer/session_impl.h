@@ -7,7 +7,7 @@
 #include "signer/session.h"
 #include "transport/vsock_uds.h"
 
-#define CV_SESSION_SLOTS 8192                   /* a power of two, more than can be awaited */
+#define CV_SESSION_SLOTS 8192 /* a power of two, more than can be awaited */
 
 enum cv_session_state { DOWN, CONNECTING, GREETING, DESCRIBING, UP };
 
@@ -43,8 +43,8 @@ struct cv_session {
     struct cv_error err; /* of the present callback: too large for every stack */
 };
 
-#define CV_SESSION_OF(member_ptr, member)                                                             \
-    ((struct cv_session *)(void *)((char *)(member_ptr) - offsetof(struct cv_session, member)))
+#define CV_SESSION_OF(member_ptr, member) \
+    ((struct cv_session *)(void *)((char *)(member_ptr)-offsetof(struct cv_session, member)))
 
 /* Ends the connection; the text says why. */
 void cv_session_fault(struct cv_session *s, int code, const char *fmt, ...) CV_PRINTF(3, 4);

@@ -11,13 +11,13 @@
 #include "signer/vault_impl.h"
 
 #define BACKOFF_FIRST_MS 100
-#define BACKOFF_LAST_MS 5000   /* when the enclave is there, and something else is wrong */
-#define BACKOFF_AUTO_MS 500    /* the same, when nitro-cli must be run for it */
-#define BACKOFF_ABSENT_MS 200  /* when it is not: asking is cheap, and it is wanted back at once */
+#define BACKOFF_LAST_MS 5000  /* when the enclave is there, and something else is wrong */
+#define BACKOFF_AUTO_MS 500   /* the same, when nitro-cli must be run for it */
+#define BACKOFF_ABSENT_MS 200 /* when it is not: asking is cheap, and it is wanted back at once */
 #define WATCH_MS 1000
 
-#define VAULT_OF(member_ptr, member)                                                               \
-    ((struct cv_vault *)(void *)((char *)(member_ptr) - offsetof(struct cv_vault, member)))
+#define VAULT_OF(member_ptr, member) \
+    ((struct cv_vault *)(void *)((char *)(member_ptr)-offsetof(struct cv_vault, member)))
 
 static void on_up(void *ctx, const struct cv_rpc_description *d);
 static void on_down(void *ctx, const struct cv_error *why);
@@ -44,7 +44,8 @@ static void on_kms(void *ctx, enum cv_rpc_op op, bool good)
 }
 
 int cv_vault_new(struct cv_vault **out, struct cv_loop *loop, const struct cv_config_vault *config,
-                 struct cv_keyring *ring, const struct cv_vault_events *events, struct cv_error *err)
+                 struct cv_keyring *ring, const struct cv_vault_events *events,
+                 struct cv_error *err)
 {
     *out = NULL;
     struct cv_vault *v = calloc(1, sizeof(*v));
@@ -128,7 +129,8 @@ static void look_work(struct cv_job *job)
     struct cv_vault_looking *l =
         (struct cv_vault_looking *)(void *)((char *)job - offsetof(struct cv_vault_looking, job));
     cv_error_clear(&l->err);
-    l->code = cv_nitro_cli_cid(&l->cid, l->vault->config->enclave_name, cv_deadline(LOOK_MS), &l->err);
+    l->code =
+        cv_nitro_cli_cid(&l->cid, l->vault->config->enclave_name, cv_deadline(LOOK_MS), &l->err);
 }
 
 static void look_done(struct cv_job *job)
@@ -190,7 +192,9 @@ static void on_down(void *ctx, const struct cv_error *why)
     uint32_t jitter;
     int64_t wait = BACKOFF_FIRST_MS;
     bool absent = v->state == CV_VAULT_DOWN;
-    int64_t most = !absent ? BACKOFF_LAST_MS : v->config->cid_auto ? BACKOFF_AUTO_MS : BACKOFF_ABSENT_MS;
+    int64_t most = !absent               ? BACKOFF_LAST_MS
+                   : v->config->cid_auto ? BACKOFF_AUTO_MS
+                                         : BACKOFF_ABSENT_MS;
     if (absent != v->absent) {
         v->absent = absent;
         v->attempts = 0; /* that it was absent for long does not make it wrong for long */
@@ -278,7 +282,8 @@ static void on_watch(struct cv_loop_timer *timer)
     if (due && v->stale) {
         struct cv_error why;
         cv_error_clear(&why);
-        (void)cv_error_set(&why, CV_ERR_STATE, "KMS is needed, with newer credentials than this connection has");
+        (void)cv_error_set(&why, CV_ERR_STATE,
+                           "KMS is needed, with newer credentials than this connection has");
         cv_session_drop(v->session, &why);
     } else if (due) {
         cv_vault_scan(v);
@@ -316,8 +321,8 @@ int cv_vault_open_now(struct cv_vault *vault, bool keys, int64_t deadline, struc
 bool cv_vault_runs_programs(const struct cv_vault *vault)
 {
     const struct cv_config_credentials *c = &vault->config->credentials;
-    return vault->config->cid_auto ||
-           ((c->access_key_id == NULL || c->access_key_id[0] == 0) && cv_aws_config_runs_programs(vault->aws));
+    return vault->config->cid_auto || ((c->access_key_id == NULL || c->access_key_id[0] == 0) &&
+                                       cv_aws_config_runs_programs(vault->aws));
 }
 
 bool cv_vault_listed(const struct cv_vault *vault)

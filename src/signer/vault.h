@@ -63,8 +63,9 @@ enum cv_vault_state {
 
 /* What a caller hears of; each may be NULL. */
 struct cv_vault_events {
-    void (*state)(void *ctx, struct cv_vault *vault);               /* it changed */
-    void (*key)(void *ctx, struct cv_vault *vault, struct cv_vault_key *key); /* a new one is active */
+    void (*state)(void *ctx, struct cv_vault *vault); /* it changed */
+    /* a new one is active */
+    void (*key)(void *ctx, struct cv_vault *vault, struct cv_vault_key *key);
     void *ctx;
     /* A request is over for which the enclave may have asked KMS. May be NULL. */
     void (*kms)(void *ctx, const struct cv_vault *vault, const char *request, bool good);
@@ -79,7 +80,8 @@ void cv_vault_free(struct cv_vault **vault);
 void cv_vault_start(struct cv_vault *vault);
 /* For commands: runs the loop until the enclave is initialised and, with KEYS,
  * every stored key was tried; or until connecting failed, once; or DEADLINE. */
-int cv_vault_open_now(struct cv_vault *vault, bool keys, int64_t deadline, struct cv_error *err) CV_NODISCARD;
+int cv_vault_open_now(struct cv_vault *vault, bool keys, int64_t deadline,
+                      struct cv_error *err) CV_NODISCARD;
 
 /* True when a program may have to be run: nitro-cli, a credential_process. */
 bool cv_vault_runs_programs(const struct cv_vault *vault);
@@ -169,8 +171,9 @@ int cv_vault_attest_now(struct cv_vault_key *key, struct cv_bytes nonce, struct 
 /* Generates COUNT keys inside the enclave. *MADE of them are in KEYS, and in
  * the store, durably; on an error too, which is that of the first that was not
  * made. They belong to the vault. */
-int cv_vault_generate(struct cv_vault *vault, enum cv_scheme scheme, size_t count, struct cv_vault_key **keys,
-                      size_t *made, int64_t deadline, struct cv_error *err) CV_NODISCARD;
+int cv_vault_generate(struct cv_vault *vault, enum cv_scheme scheme, size_t count,
+                      struct cv_vault_key **keys, size_t *made, int64_t deadline,
+                      struct cv_error *err) CV_NODISCARD;
 /* Hands in a private key (32 bytes, crypto/scheme.h). A key that is stored
  * already is not stored again, and is no error. */
 int cv_vault_import(struct cv_vault *vault, enum cv_scheme scheme, const struct cv_secret *key,
@@ -185,9 +188,10 @@ bool cv_vault_takes_sealed(const struct cv_vault *vault);
  * enclave to seal under the vault's CMK: CV_ERR_DENIED before anything is sent.
  * With POLICY NULL nothing is verified. CV_ERR_UNSUPPORTED when the enclave
  * does not offer it. */
-int cv_vault_import_sealed(struct cv_vault *vault, enum cv_scheme scheme, const struct cv_secret *key,
-                           const struct cv_attest_policy *policy, struct cv_vault_key **out,
-                           int64_t deadline, struct cv_error *err) CV_NODISCARD;
+int cv_vault_import_sealed(struct cv_vault *vault, enum cv_scheme scheme,
+                           const struct cv_secret *key, const struct cv_attest_policy *policy,
+                           struct cv_vault_key **out, int64_t deadline,
+                           struct cv_error *err) CV_NODISCARD;
 
 /* ---- sealing anew, for commands: each runs the loop until it is done ---- */
 

@@ -6,8 +6,8 @@
 #include "claviger/attest.h"
 #include "signer/vault_impl.h"
 
-#define ATTESTING_OF(call_ptr)                                                                     \
-    ((struct cv_attesting *)(void *)((char *)(call_ptr) - offsetof(struct cv_attesting, call)))
+#define ATTESTING_OF(call_ptr) \
+    ((struct cv_attesting *)(void *)((char *)(call_ptr)-offsetof(struct cv_attesting, call)))
 
 /* Whoever asked will verify the document; here only what would be a mix-up is
  * found, so that it is told apart from a bad document. */
@@ -17,7 +17,8 @@ static int look_at(const struct cv_attesting *a, struct cv_bytes document, struc
     struct cv_attest_error bad;
     struct cv_key_statement st;
     if (cv_attest_parse_unverified(&doc, document.p, document.n, false, &bad) != CV_ATTEST_OK) {
-        return cv_error_set(err, CV_ERR_PROTOCOL, "the enclave's document is none: %.200s", bad.message);
+        return cv_error_set(err, CV_ERR_PROTOCOL, "the enclave's document is none: %.200s",
+                            bad.message);
     }
     if (!cv_bytes_equal(CV_BYTES(doc.nonce.p, doc.nonce.n), a->nonce)) {
         return cv_error_set(err, CV_ERR_PROTOCOL, "the enclave's document has another nonce");
@@ -60,9 +61,10 @@ static int prepare(struct cv_rpc_request *request, struct cv_vault_key *key, str
         return cv_error_set(err, CV_ERR_LIMIT, "a nonce has at most %d bytes", CV_VAULT_NONCE_MAX);
     }
     if (!cv_session_has_ids(key->vault->session)) {
-        return cv_error_set(err, CV_ERR_UNSUPPORTED,
-                            "the enclave of vault %.40s does not attest keys: it runs another signer",
-                            key->vault->config->name);
+        return cv_error_set(
+            err, CV_ERR_UNSUPPORTED,
+            "the enclave of vault %.40s does not attest keys: it runs another signer",
+            key->vault->config->name);
     }
     return 0;
 }

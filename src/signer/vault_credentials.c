@@ -14,8 +14,8 @@
 #define LOOK_LEAST_MS 1000
 #define LOOK_MOST_MS 60000
 
-#define VAULT_OF(member_ptr, member)                                                               \
-    ((struct cv_vault *)(void *)((char *)(member_ptr) - offsetof(struct cv_vault, member)))
+#define VAULT_OF(member_ptr, member) \
+    ((struct cv_vault *)(void *)((char *)(member_ptr)-offsetof(struct cv_vault, member)))
 
 static void on_renew_due(struct cv_loop_timer *timer);
 static void fetch_done(struct cv_job *job);
@@ -57,7 +57,8 @@ void cv_vault_credentials_close(struct cv_vault *v)
  * never changes. */
 static void fetch_work(struct cv_job *job)
 {
-    struct cv_vault_fetch *f = (struct cv_vault_fetch *)(void *)((char *)job - offsetof(struct cv_vault_fetch, job));
+    struct cv_vault_fetch *f =
+        (struct cv_vault_fetch *)(void *)((char *)job - offsetof(struct cv_vault_fetch, job));
     struct cv_vault *v = f->vault;
     struct cv_aws_provider *p = cv_aws_config_provider(v->aws);
     int64_t deadline = cv_deadline(FETCH_MS);
@@ -152,10 +153,13 @@ static int initialize(struct cv_vault *v, struct cv_error *err)
     fill(&request, &v->fetch.found);
     request.credentials.encryption_key_id = cv_bytes_str(v->config->encryption_key_id);
     request.credentials.region = cv_bytes_str(v->fetch.region);
-    request.credentials.sealed_version = cv_session_has_ids(v->session) ? v->config->sealed_version : 0;
+    request.credentials.sealed_version =
+        cv_session_has_ids(v->session) ? v->config->sealed_version : 0;
     v->initialize.done = on_initialized;
-    cv_log(CV_LOG_DEBUG, "credentials found", "vault", v->config->name, "source", v->fetch.found.source, NULL);
-    return cv_session_call(v->session, &v->initialize, &request, NULL, cv_deadline(INITIALIZE_MS), err);
+    cv_log(CV_LOG_DEBUG, "credentials found", "vault", v->config->name, "source",
+           v->fetch.found.source, NULL);
+    return cv_session_call(v->session, &v->initialize, &request, NULL, cv_deadline(INITIALIZE_MS),
+                           err);
 }
 
 static void on_renewed(struct cv_call *call, int code, const struct cv_rpc_reply *reply,
@@ -164,8 +168,8 @@ static void on_renewed(struct cv_call *call, int code, const struct cv_rpc_reply
     struct cv_vault *v = VAULT_OF(call, renew);
     (void)reply;
     if (code == 0) {
-        cv_log(CV_LOG_INFO, "credentials renewed in the enclave", "vault", v->config->name, "source",
-               v->sent.source, NULL);
+        cv_log(CV_LOG_INFO, "credentials renewed in the enclave", "vault", v->config->name,
+               "source", v->sent.source, NULL);
     } else if (code != CV_ERR_CLOSED && code != CV_ERR_CANCELLED) {
         cv_aws_credentials_free(&v->sent); /* so that they are sent again */
         cv_log_error(CV_LOG_WARN, "credentials were not renewed in the enclave", err);
@@ -212,7 +216,8 @@ static void use(struct cv_vault *v)
 
 static void fetch_done(struct cv_job *job)
 {
-    struct cv_vault_fetch *f = (struct cv_vault_fetch *)(void *)((char *)job - offsetof(struct cv_vault_fetch, job));
+    struct cv_vault_fetch *f =
+        (struct cv_vault_fetch *)(void *)((char *)job - offsetof(struct cv_vault_fetch, job));
     struct cv_vault *v = f->vault;
     f->running = false;
     if (f->wanted) {

@@ -24,7 +24,8 @@ struct newcomer {
     json_t *birth; /* the document as base64, NULL without */
 };
 
-#define NEWCOMER_OF(call_ptr) ((struct newcomer *)(void *)((char *)(call_ptr) - offsetof(struct newcomer, call)))
+#define NEWCOMER_OF(call_ptr) \
+    ((struct newcomer *)(void *)((char *)(call_ptr)-offsetof(struct newcomer, call)))
 
 static void on_generated(struct cv_call *call, int code, const struct cv_rpc_reply *reply,
                          const struct cv_error *err)
@@ -73,7 +74,8 @@ static int ask(struct cv_vault *v, enum cv_scheme scheme, struct newcomer *list,
         cv_buf_init(&list[i].blob, CV_KEYSTORE_BLOB_MAX);
         struct cv_error own;
         cv_error_clear(&own);
-        int r = rc == 0 ? cv_session_call(v->session, &list[i].call, &request, NULL, deadline, &own) : rc;
+        int r = rc == 0 ? cv_session_call(v->session, &list[i].call, &request, NULL, deadline, &own)
+                        : rc;
         if (r == 0) {
             left++;
         } else if (rc == 0) {
@@ -119,8 +121,8 @@ static int store(struct cv_vault *v, struct newcomer *list, size_t count, struct
     }
     free(changes);
     if (rc != 0) {
-        (void)cv_error_wrap(&own, "storing %zu new key%s in %.150s (they are not kept)", n, n == 1 ? "" : "s",
-                            cv_keystore_name(v->store));
+        (void)cv_error_wrap(&own, "storing %zu new key%s in %.150s (they are not kept)", n,
+                            n == 1 ? "" : "s", cv_keystore_name(v->store));
         *err = own;
     }
     return rc;
@@ -128,8 +130,8 @@ static int store(struct cv_vault *v, struct newcomer *list, size_t count, struct
 
 /* Only the session that made a key can have it attested as generated. The keys
  * are stored already, and good without it. */
-static void keep_birth_documents(struct cv_vault *v, struct newcomer *list, struct cv_vault_key *const *keys,
-                                 size_t count, int64_t deadline)
+static void keep_birth_documents(struct cv_vault *v, struct newcomer *list,
+                                 struct cv_vault_key *const *keys, size_t count, int64_t deadline)
 {
     struct cv_keystore_change *changes = calloc(count, sizeof(*changes));
     struct cv_error err;
@@ -167,8 +169,8 @@ static void keep_birth_documents(struct cv_vault *v, struct newcomer *list, stru
     }
 }
 
-static int announce(struct cv_vault *v, struct newcomer *list, size_t count, struct cv_vault_key **keys,
-                    size_t *made, struct cv_error *err)
+static int announce(struct cv_vault *v, struct newcomer *list, size_t count,
+                    struct cv_vault_key **keys, size_t *made, struct cv_error *err)
 {
     for (size_t i = 0; i < count; i++) {
         struct cv_pkh pkh;
@@ -186,8 +188,9 @@ static int announce(struct cv_vault *v, struct newcomer *list, size_t count, str
     return 0;
 }
 
-int cv_vault_generate(struct cv_vault *vault, enum cv_scheme scheme, size_t count, struct cv_vault_key **keys,
-                      size_t *made, int64_t deadline, struct cv_error *err)
+int cv_vault_generate(struct cv_vault *vault, enum cv_scheme scheme, size_t count,
+                      struct cv_vault_key **keys, size_t *made, int64_t deadline,
+                      struct cv_error *err)
 {
     struct cv_error own;
     *made = 0;

@@ -66,13 +66,13 @@ struct cv_vault {
     bool stale;                     /* an original enclave has older credentials */
     struct cv_loop_timer renew_due;
     struct cv_call initialize, renew;
-    size_t importing;      /* in flight */
-    size_t next_import;    /* index of the next key to look at */
+    size_t importing;   /* in flight */
+    size_t next_import; /* index of the next key to look at */
     size_t round_ok, round_failed;
-    bool scanning;         /* a round of imports is under way */
-    unsigned attempts;     /* of connecting, since it was last up */
-    bool absent;           /* those failed for want of an enclave */
-    uint32_t unverified;   /* signatures that are believed until one is verified again */
+    bool scanning;       /* a round of imports is under way */
+    unsigned attempts;   /* of connecting, since it was last up */
+    bool absent;         /* those failed for want of an enclave */
+    uint32_t unverified; /* signatures that are believed until one is verified again */
     struct cv_vault_wait *waiting;
     struct cv_loop_timer reconnect;
     struct cv_loop_timer watch;

@@ -32,8 +32,9 @@ static bool same_cmk(const char *configured, struct cv_bytes offered)
 }
 
 /* Takes the document apart, verified or not; its views point into BYTES. */
-static int take_document(struct cv_attest_document *doc, struct cv_bytes bytes, struct cv_bytes nonce,
-                         const struct cv_attest_policy *policy, struct cv_error *err)
+static int take_document(struct cv_attest_document *doc, struct cv_bytes bytes,
+                         struct cv_bytes nonce, const struct cv_attest_policy *policy,
+                         struct cv_error *err)
 {
     struct cv_attest_error refused;
     enum cv_attest_code code;
@@ -64,13 +65,15 @@ static int take_offer(struct cv_offer_statement *offer, const struct cv_attest_d
         return rc;
     }
     if (doc->public_key.p != NULL) {
-        return cv_error_set(err, CV_ERR_DENIED, "the enclave's document could serve another purpose");
+        return cv_error_set(err, CV_ERR_DENIED,
+                            "the enclave's document could serve another purpose");
     }
     if (!same_cmk(v->config->encryption_key_id, offer->cmk)) {
-        return cv_error_set(err, CV_ERR_DENIED,
-                            "the enclave would seal the key under %s, not under the vault's CMK; the "
-                            "key was not sent",
-                            cv_error_quote(quoted, sizeof(quoted), offer->cmk.p, offer->cmk.n));
+        return cv_error_set(
+            err, CV_ERR_DENIED,
+            "the enclave would seal the key under %s, not under the vault's CMK; the "
+            "key was not sent",
+            cv_error_quote(quoted, sizeof(quoted), offer->cmk.p, offer->cmk.n));
     }
     return 0;
 }
@@ -88,8 +91,8 @@ static int seal_and_send(struct cv_vault *v, const struct cv_offer_statement *of
     cv_writer_init(&w, plain.p, plain.n);
     int rc = cv_rpc_private_key_encode(&w, scheme, key->p);
     if (rc == 0) {
-        rc = cv_hpke_seal(enc, sealed, offer->public_key, info, CV_BYTES(NULL, 0), cv_writer_view(&w),
-                          NULL);
+        rc = cv_hpke_seal(enc, sealed, offer->public_key, info, CV_BYTES(NULL, 0),
+                          cv_writer_view(&w), NULL);
     }
     if (rc != 0) {
         return cv_error_set(err, rc, "sealing the key to the enclave failed");
@@ -103,15 +106,16 @@ static int seal_and_send(struct cv_vault *v, const struct cv_offer_statement *of
     return cv_vault_make(v, &request, out, deadline, err);
 }
 
-int cv_vault_import_sealed(struct cv_vault *vault, enum cv_scheme scheme, const struct cv_secret *key,
-                           const struct cv_attest_policy *policy, struct cv_vault_key **out,
-                           int64_t deadline, struct cv_error *err)
+int cv_vault_import_sealed(struct cv_vault *vault, enum cv_scheme scheme,
+                           const struct cv_secret *key, const struct cv_attest_policy *policy,
+                           struct cv_vault_key **out, int64_t deadline, struct cv_error *err)
 {
     CV_CLEANUP(cv_buf_free) struct cv_buf document;
     struct cv_attest_document doc;
     struct cv_offer_statement offer;
     uint8_t nonce[NONCE_LEN];
-    struct cv_rpc_request request = {.op = CV_RPC_IMPORT_OFFER, .nonce = CV_BYTES(nonce, sizeof(nonce))};
+    struct cv_rpc_request request = {.op = CV_RPC_IMPORT_OFFER,
+                                     .nonce = CV_BYTES(nonce, sizeof(nonce))};
     *out = NULL;
     cv_buf_init(&document, CV_ATTEST_MAX_DOCUMENT);
     if (!vault->sealed_import) {
@@ -127,8 +131,8 @@ int cv_vault_import_sealed(struct cv_vault *vault, enum cv_scheme scheme, const 
         rc = take_offer(&offer, &doc, vault, err);
     }
     if (rc == 0) {
-        rc = seal_and_send(vault, &offer, CV_BYTES(doc.user_data.p, doc.user_data.n), scheme, key, out,
-                           deadline, err);
+        rc = seal_and_send(vault, &offer, CV_BYTES(doc.user_data.p, doc.user_data.n), scheme, key,
+                           out, deadline, err);
     }
     return rc;
 }

@@ -15,8 +15,8 @@ struct making {
     struct cv_error *err;
 };
 
-#define MAKING_OF(call_ptr)                                                                        \
-    ((struct making *)(void *)((char *)(call_ptr) - offsetof(struct making, call)))
+#define MAKING_OF(call_ptr) \
+    ((struct making *)(void *)((char *)(call_ptr)-offsetof(struct making, call)))
 
 /* The blob goes into the store before anybody hears of the key. */
 static int store(struct making *m, const struct cv_rpc_key_result *result,

@@ -4,9 +4,8 @@
 
 #include "signer/vault_impl.h"
 
-
-#define ITEM_OF(call_ptr)                                                                          \
-    ((struct cv_reseal *)(void *)((char *)(call_ptr) - offsetof(struct cv_reseal, call)))
+#define ITEM_OF(call_ptr) \
+    ((struct cv_reseal *)(void *)((char *)(call_ptr)-offsetof(struct cv_reseal, call)))
 
 static int take(struct cv_reseal *item, const struct cv_rpc_reply *reply)
 {

@@ -6,13 +6,13 @@
 #include "common/log.h"
 #include "signer/vault_impl.h"
 
-#define IMPORT_WINDOW 64      /* imports in flight */
-#define HOPELESS 8            /* when the first ones all fail, the rest is not tried */
+#define IMPORT_WINDOW 64 /* imports in flight */
+#define HOPELESS 8       /* when the first ones all fail, the rest is not tried */
 #define RETRY_FIRST_MS 5000
 #define RETRY_LAST_MS 300000
 
-#define KEY_OF(call_ptr)                                                                           \
-    ((struct cv_vault_key *)(void *)((char *)(call_ptr) - offsetof(struct cv_vault_key, call)))
+#define KEY_OF(call_ptr) \
+    ((struct cv_vault_key *)(void *)((char *)(call_ptr)-offsetof(struct cv_vault_key, call)))
 
 static void import_more(struct cv_vault *v);
 
@@ -98,7 +98,8 @@ static void key_failed(struct cv_vault *v, struct cv_vault_key *key, const struc
     v->round_failed++;
     (void)cv_error_format(text, sizeof(text), &chain);
     (void)snprintf(key->fault, sizeof(key->fault), "%.*s", (int)sizeof(key->fault) - 1, text);
-    (void)cv_error_wrap(&chain, "loading vault %.40s: importing %s", v->config->name, key->pkh_text);
+    (void)cv_error_wrap(&chain, "loading vault %.40s: importing %s", v->config->name,
+                        key->pkh_text);
     cv_vault_wake(v, key, true);
     /* The first time loudly; then it is known. */
     cv_log_error(key->failures == 1 ? CV_LOG_ERROR : CV_LOG_DEBUG, "a key is not usable", &chain);
@@ -185,7 +186,8 @@ static void import_more(struct cv_vault *v)
         }
         if (hopeless) { /* said loudly by the first ones */
             k->retry_at = now + RETRY_FIRST_MS;
-            (void)snprintf(k->fault, sizeof(k->fault), "not tried, since the keys before it failed");
+            (void)snprintf(k->fault, sizeof(k->fault),
+                           "not tried, since the keys before it failed");
             continue;
         }
         struct cv_rpc_request request = {.op = CV_RPC_IMPORT, .blob = cv_buf_view(&k->blob)};
@@ -284,7 +286,8 @@ static void begin_round(struct cv_vault *v)
 
 static struct cv_vault_listing *listing_of(struct cv_job *job)
 {
-    return (struct cv_vault_listing *)(void *)((char *)job - offsetof(struct cv_vault_listing, job));
+    return (struct cv_vault_listing *)(void *)((char *)job -
+                                               offsetof(struct cv_vault_listing, job));
 }
 
 static void list_work(struct cv_job *job)

@@ -6,8 +6,8 @@
 
 #define CV_VAULT_VERIFY_ONE_IN 256 /* on average */
 
-#define SIGN_OF(call_ptr)                                                                          \
-    ((struct cv_sign *)(void *)((char *)(call_ptr) - offsetof(struct cv_sign, call)))
+#define SIGN_OF(call_ptr) \
+    ((struct cv_sign *)(void *)((char *)(call_ptr)-offsetof(struct cv_sign, call)))
 
 /* An enclave that knows ids says which key and which bytes its answer is about,
  * and that was compared; verifying each signature too would take longer than
@@ -47,7 +47,8 @@ static int take_signature(const struct cv_sign *sign, const struct cv_rpc_reply 
     rc = proof ? cv_verify_possession(pk, sig)
                : cv_verify(pk, (enum cv_sign_version)sign->version, sign->message, sig);
     if (rc != 0) {
-        return cv_error_set(err, CV_ERR_CRYPTO, "the enclave's signature is not of this key and message");
+        return cv_error_set(err, CV_ERR_CRYPTO,
+                            "the enclave's signature is not of this key and message");
     }
     sign->key->proven = true;
     return 0;
@@ -83,8 +84,9 @@ int cv_vault_key_usable(const struct cv_vault_key *key, struct cv_error *err)
         return 0;
     }
     if (v->state == CV_VAULT_DOWN) {
-        return cv_error_set(err, CV_ERR_STATE, "the enclave of vault %.40s is not connected: %.200s",
-                            v->config->name, cv_error_format(why, sizeof(why), &v->why));
+        return cv_error_set(err, CV_ERR_STATE,
+                            "the enclave of vault %.40s is not connected: %.200s", v->config->name,
+                            cv_error_format(why, sizeof(why), &v->why));
     }
     return cv_error_set(err, CV_ERR_STATE, "this key is not imported into the enclave%s%.250s",
                         key->fault[0] != 0 ? ": " : " yet", key->fault);

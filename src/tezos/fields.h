@@ -10,8 +10,8 @@
 /* The reader, and the sentence for what went wrong. */
 struct cv_fields {
     struct cv_reader r;
-    const char *fault;  /* static; NULL: the code alone says it */
-    int unknown_tag;    /* with CV_ERR_UNSUPPORTED */
+    const char *fault; /* static; NULL: the code alone says it */
+    int unknown_tag;   /* with CV_ERR_UNSUPPORTED */
 };
 
 void cv_fields_init(struct cv_fields *f, struct cv_bytes in);

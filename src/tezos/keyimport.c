@@ -5,19 +5,22 @@
 
 #include "tezos/keyimport_kinds.h"
 
-static bool is_space(uint8_t c) {
+static bool is_space(uint8_t c)
+{
     return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
 /* The clients' notation of how a key is kept may stand before it. */
-static struct cv_bytes strip(struct cv_bytes in, const char *prefix) {
+static struct cv_bytes strip(struct cv_bytes in, const char *prefix)
+{
     size_t n = strlen(prefix);
     return in.n > n && memcmp(in.p, prefix, n) == 0 ? CV_BYTES(in.p + n, in.n - n) : in;
 }
 
 /* DER is binary: its last byte may look like a newline, so it is left alone
  * unless what is there is text. */
-static struct cv_bytes trim(struct cv_bytes in) {
+static struct cv_bytes trim(struct cv_bytes in)
+{
     if (cv_key_is_der(in))
         return in;
     while (in.n > 0 && is_space(in.p[0])) {
@@ -29,7 +32,8 @@ static struct cv_bytes trim(struct cv_bytes in) {
     return strip(strip(in, "unencrypted:"), "encrypted:");
 }
 
-bool cv_key_is_encrypted(struct cv_bytes in) {
+bool cv_key_is_encrypted(struct cv_bytes in)
+{
     if (in.n > CV_KEY_FILE_MAX)
         return false;
     in = trim(in);
@@ -41,7 +45,8 @@ bool cv_key_is_encrypted(struct cv_bytes in) {
 }
 
 int cv_key_import(struct cv_secret *out, enum cv_scheme *scheme, struct cv_bytes in,
-                  struct cv_bytes password, struct cv_error *err) {
+                  struct cv_bytes password, struct cv_error *err)
+{
     cv_secret_free(out);
     if (in.n > CV_KEY_FILE_MAX)
         return cv_error_set(err, CV_ERR_INVALID, "too long to be a private key");

@@ -17,11 +17,13 @@
 #define BOX_LEN (CV_PRIVATE_KEY_LEN + crypto_secretbox_MACBYTES)
 #define ROUNDS 32768
 
-static bool encrypted_kind(enum cv_text_kind kind) {
+static bool encrypted_kind(enum cv_text_kind kind)
+{
     return kind >= CV_TEXT_ESK_ED25519 && kind <= CV_TEXT_ESK_BLS;
 }
 
-bool cv_key_is_encrypted_base58(struct cv_bytes in) {
+bool cv_key_is_encrypted_base58(struct cv_bytes in)
+{
     uint8_t payload[CV_TEXT_PAYLOAD_MAX];
     enum cv_text_kind kind;
     size_t n;
@@ -32,7 +34,8 @@ bool cv_key_is_encrypted_base58(struct cv_bytes in) {
 
 /* The plain kind's payload out of the encrypted kind's. */
 static int open_box(uint8_t plain[CV_PRIVATE_KEY_LEN], const uint8_t *payload,
-                    struct cv_bytes password, struct cv_error *err) {
+                    struct cv_bytes password, struct cv_error *err)
+{
     static const uint8_t nonce[crypto_secretbox_NONCEBYTES];
     uint8_t key[crypto_secretbox_KEYBYTES];
     const char *text = password.n > 0 ? (const char *)password.p : "";
@@ -51,8 +54,8 @@ static int open_box(uint8_t plain[CV_PRIVATE_KEY_LEN], const uint8_t *payload,
 /* Decrypts, and reads the result as the plain kind through its text, so that
  * there is one way only from bytes to a key. */
 static int import_encrypted(struct cv_secret *out, enum cv_scheme *scheme, enum cv_text_kind kind,
-                            const uint8_t *payload, struct cv_bytes password,
-                            struct cv_error *err) {
+                            const uint8_t *payload, struct cv_bytes password, struct cv_error *err)
+{
     uint8_t plain[CV_PRIVATE_KEY_LEN];
     char text[CV_BASE58_TEXT_MAX];
     enum cv_text_kind plain_kind =
@@ -73,7 +76,8 @@ static int import_encrypted(struct cv_secret *out, enum cv_scheme *scheme, enum 
 }
 
 /* What was found where a private key was wanted. */
-static const char *what_is_wrong(int rc) {
+static const char *what_is_wrong(int rc)
+{
     switch (rc) {
     case CV_ERR_CRYPTO:
         return "the checksum of the key is wrong: a character is missing or mistyped";
@@ -86,7 +90,8 @@ static const char *what_is_wrong(int rc) {
 }
 
 int cv_key_import_base58(struct cv_secret *out, enum cv_scheme *scheme, struct cv_bytes in,
-                         struct cv_bytes password, struct cv_error *err) {
+                         struct cv_bytes password, struct cv_error *err)
+{
     uint8_t payload[CV_TEXT_PAYLOAD_MAX];
     enum cv_text_kind kind;
     size_t n;

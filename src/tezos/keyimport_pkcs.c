@@ -15,30 +15,35 @@
 static const char pem_start[] = "-----BEGIN ";
 
 /* Position of NEEDLE in IN, or in.n. */
-static size_t find(struct cv_bytes in, const char *needle) {
+static size_t find(struct cv_bytes in, const char *needle)
+{
     void *at = in.n == 0 ? NULL : memmem(in.p, in.n, needle, strlen(needle));
     return at == NULL ? in.n : (size_t)((const uint8_t *)at - in.p);
 }
 
 /* "-----BEGIN " at the start of a line: "EC PARAMETERS" or bag attributes may
  * stand before the key. */
-bool cv_key_is_pem(struct cv_bytes in) {
+bool cv_key_is_pem(struct cv_bytes in)
+{
     size_t at = find(in, pem_start);
     return at < in.n && (at == 0 || in.p[at - 1] == '\n');
 }
 
-bool cv_key_is_encrypted_pem(struct cv_bytes in) {
+bool cv_key_is_encrypted_pem(struct cv_bytes in)
+{
     return find(in, "-----BEGIN ENCRYPTED PRIVATE KEY-----") < in.n ||
            find(in, "\nProc-Type: 4,ENCRYPTED") < in.n;
 }
 
-bool cv_key_is_der(struct cv_bytes in) {
+bool cv_key_is_der(struct cv_bytes in)
+{
     /* The tag of a SEQUENCE is the character '0', which is not in the alphabet
      * of base58. */
     return in.n > 2 && in.p[0] == 0x30;
 }
 
-bool cv_key_is_encrypted_der(struct cv_bytes in) {
+bool cv_key_is_encrypted_der(struct cv_bytes in)
+{
     const unsigned char *p = in.p;
     X509_SIG *sig = d2i_X509_SIG(NULL, &p, (long)in.n);
     bool yes = sig != NULL;
@@ -53,7 +58,8 @@ struct password {
     bool asked;
 };
 
-static int give_password(char *out, int size, int writing, void *ctx) {
+static int give_password(char *out, int size, int writing, void *ctx)
+{
     struct password *password = ctx;
     (void)writing;
     password->asked = true;
@@ -64,7 +70,8 @@ static int give_password(char *out, int size, int writing, void *ctx) {
 }
 
 /* The private scalar, 32 bytes big-endian. */
-static int take_scalar(uint8_t key[CV_PRIVATE_KEY_LEN], const EVP_PKEY *pkey) {
+static int take_scalar(uint8_t key[CV_PRIVATE_KEY_LEN], const EVP_PKEY *pkey)
+{
     BIGNUM *d = NULL;
     int rc = CV_ERR_INVALID;
     if (EVP_PKEY_get_bn_param(pkey, OSSL_PKEY_PARAM_PRIV_KEY, &d) == 1 &&
@@ -75,7 +82,8 @@ static int take_scalar(uint8_t key[CV_PRIVATE_KEY_LEN], const EVP_PKEY *pkey) {
 }
 
 static int take_ec(uint8_t key[CV_PRIVATE_KEY_LEN], enum cv_scheme *scheme, const EVP_PKEY *pkey,
-                   struct cv_error *err) {
+                   struct cv_error *err)
+{
     char group[64];
     if (EVP_PKEY_get_utf8_string_param(pkey, OSSL_PKEY_PARAM_GROUP_NAME, group, sizeof(group),
                                        NULL) != 1)
@@ -94,7 +102,8 @@ static int take_ec(uint8_t key[CV_PRIVATE_KEY_LEN], enum cv_scheme *scheme, cons
 }
 
 static int take_key(uint8_t key[CV_PRIVATE_KEY_LEN], enum cv_scheme *scheme, const EVP_PKEY *pkey,
-                    struct cv_error *err) {
+                    struct cv_error *err)
+{
     if (EVP_PKEY_is_a(pkey, "EC"))
         return take_ec(key, scheme, pkey, err);
     if (!EVP_PKEY_is_a(pkey, "ED25519"))
@@ -111,7 +120,8 @@ static int take_key(uint8_t key[CV_PRIVATE_KEY_LEN], enum cv_scheme *scheme, con
 /* Takes PKEY. The public half that the file may hold has to belong to it:
  * what is imported must be what its owner thinks it is. */
 static int import(struct cv_secret *out, enum cv_scheme *scheme, EVP_PKEY *pkey,
-                  struct cv_error *err) {
+                  struct cv_error *err)
+{
     uint8_t key[CV_PRIVATE_KEY_LEN];
     int rc = take_key(key, scheme, pkey, err);
     if (rc == 0 && EVP_PKEY_is_a(pkey, "EC")) {
@@ -131,13 +141,13 @@ static int import(struct cv_secret *out, enum cv_scheme *scheme, EVP_PKEY *pkey,
 
 /* NULL, with the reason, when IN is no private key. */
 static int decode(EVP_PKEY **pkey, const char *format, struct cv_bytes in,
-                  struct password *password, struct cv_error *err) {
+                  struct password *password, struct cv_error *err)
+{
     const unsigned char *p = in.p;
     size_t n = in.n;
     int ok = 0;
-    OSSL_DECODER_CTX *ctx = OSSL_DECODER_CTX_new_for_pkey(pkey, format, NULL, NULL,
-                                                          OSSL_KEYMGMT_SELECT_PRIVATE_KEY, NULL,
-                                                          NULL);
+    OSSL_DECODER_CTX *ctx = OSSL_DECODER_CTX_new_for_pkey(
+        pkey, format, NULL, NULL, OSSL_KEYMGMT_SELECT_PRIVATE_KEY, NULL, NULL);
     if (ctx != NULL && OSSL_DECODER_CTX_set_pem_password_cb(ctx, give_password, password) == 1)
         ok = OSSL_DECODER_from_data(ctx, &p, &n);
     OSSL_DECODER_CTX_free(ctx);
@@ -157,7 +167,8 @@ static int decode(EVP_PKEY **pkey, const char *format, struct cv_bytes in,
 }
 
 int cv_key_import_der(struct cv_secret *out, enum cv_scheme *scheme, struct cv_bytes in,
-                      struct cv_bytes password, struct cv_error *err) {
+                      struct cv_bytes password, struct cv_error *err)
+{
     struct password pw = {password, false};
     EVP_PKEY *pkey = NULL;
     int rc = decode(&pkey, "DER", in, &pw, err);
@@ -167,7 +178,8 @@ int cv_key_import_der(struct cv_secret *out, enum cv_scheme *scheme, struct cv_b
 /* The block of IN that holds the private key, from BEGIN to END: parameters,
  * certificates and remarks around it are left out. Empty when there is none,
  * or more than one. */
-static struct cv_bytes private_block(struct cv_bytes in) {
+static struct cv_bytes private_block(struct cv_bytes in)
+{
     static const char *const labels[] = {"PRIVATE KEY", "EC PRIVATE KEY", "ENCRYPTED PRIVATE KEY"};
     struct cv_bytes found = {NULL, 0};
     unsigned count = 0;
@@ -190,7 +202,8 @@ static struct cv_bytes private_block(struct cv_bytes in) {
 
 /* OpenSSL's decoder stops behind the END line, which wants its newline. */
 int cv_key_import_pem(struct cv_secret *out, enum cv_scheme *scheme, struct cv_bytes in,
-                      struct cv_bytes password, struct cv_error *err) {
+                      struct cv_bytes password, struct cv_error *err)
+{
     CV_SECRET_AUTO struct cv_secret text = CV_SECRET_INIT;
     struct password pw = {password, false};
     EVP_PKEY *pkey = NULL;

@@ -13,44 +13,44 @@
 
 /* Every kind of text we know. */
 enum cv_text_kind {
-    CV_TEXT_PKH_ED25519, /* tz1 */
-    CV_TEXT_PKH_SECP256K1, /* tz2 */
-    CV_TEXT_PKH_P256, /* tz3 */
-    CV_TEXT_PKH_BLS, /* tz4 */
-    CV_TEXT_PK_ED25519, /* edpk */
-    CV_TEXT_PK_SECP256K1, /* sppk */
-    CV_TEXT_PK_P256, /* p2pk */
-    CV_TEXT_PK_BLS, /* BLpk */
-    CV_TEXT_SK_ED25519_SEED, /* edsk, 54 characters */
-    CV_TEXT_SK_SECP256K1, /* spsk */
-    CV_TEXT_SK_P256, /* p2sk */
-    CV_TEXT_SK_BLS, /* BLsk: the scalar, little-endian */
-    CV_TEXT_SK_ED25519, /* edsk, 98 characters: seed || public key */
-    CV_TEXT_ESK_ED25519, /* edesk: salt || secretbox of the payload */
-    CV_TEXT_ESK_SECP256K1, /* spesk */
-    CV_TEXT_ESK_P256, /* p2esk */
-    CV_TEXT_ESK_BLS, /* BLesk */
-    CV_TEXT_SIG_ED25519, /* edsig */
-    CV_TEXT_SIG_SECP256K1, /* spsig1 */
-    CV_TEXT_SIG_P256, /* p2sig */
-    CV_TEXT_SIG_BLS, /* BLsig */
-    CV_TEXT_SIG_GENERIC, /* sig: 64 bytes of one of the first three */
-    CV_TEXT_CONTRACT, /* KT1 */
-    CV_TEXT_SMART_ROLLUP, /* sr1 */
-    CV_TEXT_ZK_ROLLUP, /* epx */
-    CV_TEXT_CHAIN_ID, /* Net */
-    CV_TEXT_BLOCK_HASH, /* B */
-    CV_TEXT_OPERATION_HASH, /* o */
-    CV_TEXT_PAYLOAD_HASH, /* vh: also how a watermark's digest is shown */
-    CV_TEXT_PROTOCOL_HASH, /* P */
-    CV_TEXT_OPERATION_LIST_HASH, /* Lo */
+    CV_TEXT_PKH_ED25519,              /* tz1 */
+    CV_TEXT_PKH_SECP256K1,            /* tz2 */
+    CV_TEXT_PKH_P256,                 /* tz3 */
+    CV_TEXT_PKH_BLS,                  /* tz4 */
+    CV_TEXT_PK_ED25519,               /* edpk */
+    CV_TEXT_PK_SECP256K1,             /* sppk */
+    CV_TEXT_PK_P256,                  /* p2pk */
+    CV_TEXT_PK_BLS,                   /* BLpk */
+    CV_TEXT_SK_ED25519_SEED,          /* edsk, 54 characters */
+    CV_TEXT_SK_SECP256K1,             /* spsk */
+    CV_TEXT_SK_P256,                  /* p2sk */
+    CV_TEXT_SK_BLS,                   /* BLsk: the scalar, little-endian */
+    CV_TEXT_SK_ED25519,               /* edsk, 98 characters: seed || public key */
+    CV_TEXT_ESK_ED25519,              /* edesk: salt || secretbox of the payload */
+    CV_TEXT_ESK_SECP256K1,            /* spesk */
+    CV_TEXT_ESK_P256,                 /* p2esk */
+    CV_TEXT_ESK_BLS,                  /* BLesk */
+    CV_TEXT_SIG_ED25519,              /* edsig */
+    CV_TEXT_SIG_SECP256K1,            /* spsig1 */
+    CV_TEXT_SIG_P256,                 /* p2sig */
+    CV_TEXT_SIG_BLS,                  /* BLsig */
+    CV_TEXT_SIG_GENERIC,              /* sig: 64 bytes of one of the first three */
+    CV_TEXT_CONTRACT,                 /* KT1 */
+    CV_TEXT_SMART_ROLLUP,             /* sr1 */
+    CV_TEXT_ZK_ROLLUP,                /* epx */
+    CV_TEXT_CHAIN_ID,                 /* Net */
+    CV_TEXT_BLOCK_HASH,               /* B */
+    CV_TEXT_OPERATION_HASH,           /* o */
+    CV_TEXT_PAYLOAD_HASH,             /* vh: also how a watermark's digest is shown */
+    CV_TEXT_PROTOCOL_HASH,            /* P */
+    CV_TEXT_OPERATION_LIST_HASH,      /* Lo */
     CV_TEXT_OPERATION_LIST_LIST_HASH, /* LLo */
-    CV_TEXT_CONTEXT_HASH, /* Co */
-    CV_TEXT_SR_STATE_HASH, /* srs1 */
-    CV_TEXT_SR_COMMITMENT_HASH, /* src1 */
-    CV_TEXT_SCRIPT_EXPR_HASH, /* expr */
-    CV_TEXT_NONCE_HASH, /* nce */
-    CV_TEXT_DAL_COMMITMENT, /* sh */
+    CV_TEXT_CONTEXT_HASH,             /* Co */
+    CV_TEXT_SR_STATE_HASH,            /* srs1 */
+    CV_TEXT_SR_COMMITMENT_HASH,       /* src1 */
+    CV_TEXT_SCRIPT_EXPR_HASH,         /* expr */
+    CV_TEXT_NONCE_HASH,               /* nce */
+    CV_TEXT_DAL_COMMITMENT,           /* sh */
     CV_TEXT_KIND_COUNT
 };
 

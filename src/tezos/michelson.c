@@ -17,20 +17,23 @@ struct walk {
     size_t depth;
 };
 
-static void push(struct cv_fields *f, struct walk *w, struct frame frame) {
+static void push(struct cv_fields *f, struct walk *w, struct frame frame)
+{
     if (w->depth == CV_MICHELSON_DEPTH)
         cv_fields_fail(f, CV_ERR_LIMIT, "a Michelson expression is nested too deeply");
     else
         w->stack[w->depth++] = frame;
 }
 
-static void push_sequence(struct cv_fields *f, struct walk *w, bool annotations) {
+static void push_sequence(struct cv_fields *f, struct walk *w, bool annotations)
+{
     size_t outer = cv_field_enter(f);
     push(f, w, (struct frame){.outer = outer, .sequence = true, .annotations = annotations});
 }
 
 /* The head of one expression; what is inside is left to the frames. */
-static void head(struct cv_fields *f, struct walk *w) {
+static void head(struct cv_fields *f, struct walk *w)
+{
     uint8_t tag = cv_read_u8(&f->r);
     switch (tag) {
     case 0:
@@ -63,7 +66,8 @@ static void head(struct cv_fields *f, struct walk *w) {
 }
 
 /* True when the innermost frame has another expression in it. */
-static bool take_next(struct cv_fields *f, struct frame *top) {
+static bool take_next(struct cv_fields *f, struct frame *top)
+{
     if (top->sequence)
         return cv_fields_left(f) > 0;
     if (top->missing == 0)
@@ -72,14 +76,16 @@ static bool take_next(struct cv_fields *f, struct frame *top) {
     return true;
 }
 
-static void finish(struct cv_fields *f, const struct frame *top) {
+static void finish(struct cv_fields *f, const struct frame *top)
+{
     if (top->sequence)
         cv_field_leave(f, top->outer);
     if (top->annotations)
         cv_field_dyn(f);
 }
 
-void cv_field_michelson(struct cv_fields *f) {
+void cv_field_michelson(struct cv_fields *f)
+{
     struct walk w;
     w.depth = 0;
     head(f, &w);
@@ -94,7 +100,8 @@ void cv_field_michelson(struct cv_fields *f) {
     }
 }
 
-void cv_field_dyn_michelson(struct cv_fields *f) {
+void cv_field_dyn_michelson(struct cv_fields *f)
+{
     size_t outer = cv_field_enter(f);
     cv_field_michelson(f);
     cv_field_leave(f, outer);

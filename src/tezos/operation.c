@@ -6,28 +6,33 @@
 
 #define BLS_SIGNATURE 96
 
-static void seed_nonce(struct cv_fields *f, struct cv_operation *op) {
+static void seed_nonce(struct cv_fields *f, struct cv_operation *op)
+{
     (void)op;
     cv_field_skip(f, 4 + 32); /* level, nonce */
 }
 
-static void activate_account(struct cv_fields *f, struct cv_operation *op) {
+static void activate_account(struct cv_fields *f, struct cv_operation *op)
+{
     (void)op;
     cv_field_skip(f, 20 + 20); /* Ed25519 hash without a tag, secret */
 }
 
-static void source_of(struct cv_fields *f, struct cv_operation *op) {
+static void source_of(struct cv_fields *f, struct cv_operation *op)
+{
     cv_field_pkh(f, &op->source);
     op->has_source = true;
 }
 
-static void proposals(struct cv_fields *f, struct cv_operation *op) {
+static void proposals(struct cv_fields *f, struct cv_operation *op)
+{
     source_of(f, op);
     cv_field_skip(f, 4); /* period */
     cv_field_dyn_units(f, 32);
 }
 
-static void ballot(struct cv_fields *f, struct cv_operation *op) {
+static void ballot(struct cv_fields *f, struct cv_operation *op)
+{
     static const enum cv_vote votes[] = {CV_VOTE_YAY, CV_VOTE_NAY, CV_VOTE_PASS};
     source_of(f, op);
     cv_field_skip(f, 4 + 32); /* period, protocol */
@@ -38,12 +43,14 @@ static void ballot(struct cv_fields *f, struct cv_operation *op) {
         op->vote = votes[vote];
 }
 
-static void vdf_revelation(struct cv_fields *f, struct cv_operation *op) {
+static void vdf_revelation(struct cv_fields *f, struct cv_operation *op)
+{
     (void)op;
     cv_field_skip(f, 100 + 100);
 }
 
-static void drain_delegate(struct cv_fields *f, struct cv_operation *op) {
+static void drain_delegate(struct cv_fields *f, struct cv_operation *op)
+{
     struct cv_pkh delegate;
     source_of(f, op); /* the consensus key, which signs */
     cv_field_pkh(f, &delegate);
@@ -54,13 +61,15 @@ static void drain_delegate(struct cv_fields *f, struct cv_operation *op) {
     op->amount = UINT64_MAX;
 }
 
-static void failing_noop(struct cv_fields *f, struct cv_operation *op) {
+static void failing_noop(struct cv_fields *f, struct cv_operation *op)
+{
     (void)op;
     cv_field_dyn(f);
 }
 
 /* dyn(BLS signature), or nothing. */
-static void proof(struct cv_fields *f) {
+static void proof(struct cv_fields *f)
+{
     if (cv_field_bool(f) && cv_field_dyn(f).n != BLS_SIGNATURE)
         cv_fields_fail(f, CV_ERR_INVALID, "a proof of possession has not 96 bytes");
 }
@@ -68,54 +77,63 @@ static void proof(struct cv_fields *f) {
 /* reveal, update_consensus_key: these are older than their proof, and tools
  * still write them without it as the last operation, where nothing else can be
  * meant. */
-static void key_and_late_proof(struct cv_fields *f, struct cv_operation *op) {
+static void key_and_late_proof(struct cv_fields *f, struct cv_operation *op)
+{
     (void)op;
     cv_field_pk(f);
     if (cv_fields_left(f) > 0)
         proof(f);
 }
 
-static void key_and_proof(struct cv_fields *f, struct cv_operation *op) {
+static void key_and_proof(struct cv_fields *f, struct cv_operation *op)
+{
     (void)op;
     cv_field_pk(f);
     proof(f);
 }
 
-static void delegation(struct cv_fields *f, struct cv_operation *op) {
+static void delegation(struct cv_fields *f, struct cv_operation *op)
+{
     struct cv_pkh delegate;
     (void)op;
     if (cv_field_bool(f))
         cv_field_pkh(f, &delegate);
 }
 
-static void global_constant(struct cv_fields *f, struct cv_operation *op) {
+static void global_constant(struct cv_fields *f, struct cv_operation *op)
+{
     (void)op;
     cv_field_dyn_michelson(f);
 }
 
-static void deposits_limit(struct cv_fields *f, struct cv_operation *op) {
+static void deposits_limit(struct cv_fields *f, struct cv_operation *op)
+{
     (void)op;
     if (cv_field_bool(f))
         cv_field_n(f);
 }
 
-static void paid_storage(struct cv_fields *f, struct cv_operation *op) {
+static void paid_storage(struct cv_fields *f, struct cv_operation *op)
+{
     (void)op;
     cv_field_z(f, CV_NUMBER_MAX); /* bytes of storage, not mutez */
     cv_field_originated(f);
 }
 
-static void rollup_cement(struct cv_fields *f, struct cv_operation *op) {
+static void rollup_cement(struct cv_fields *f, struct cv_operation *op)
+{
     (void)op;
     cv_field_skip(f, 20);
 }
 
-static void dal_publish(struct cv_fields *f, struct cv_operation *op) {
+static void dal_publish(struct cv_fields *f, struct cv_operation *op)
+{
     (void)op;
     cv_field_skip(f, 1 + 48 + 96); /* slot, commitment, proof */
 }
 
-static void signature_prefix(struct cv_fields *f, struct cv_operation *op) {
+static void signature_prefix(struct cv_fields *f, struct cv_operation *op)
+{
     (void)op;
     uint8_t tag = cv_read_u8(&f->r);
     if (tag != 3)
@@ -169,14 +187,16 @@ static const struct entry table[] = {
 };
 
 /* source, fee, counter, gas limit, storage limit */
-static void manager_prefix(struct cv_fields *f, struct cv_operation *op) {
+static void manager_prefix(struct cv_fields *f, struct cv_operation *op)
+{
     source_of(f, op);
     op->fee = cv_field_n(f);
     for (int i = 0; i < 3; i++)
         cv_field_n(f);
 }
 
-void cv_operation_read(struct cv_fields *f, struct cv_operation *op) {
+void cv_operation_read(struct cv_fields *f, struct cv_operation *op)
+{
     memset(op, 0, sizeof(*op));
     op->tag = cv_read_u8(&f->r);
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
@@ -192,6 +212,7 @@ void cv_operation_read(struct cv_fields *f, struct cv_operation *op) {
     cv_fields_unknown_tag(f, op->tag);
 }
 
-const char *cv_operation_name(const struct cv_operation *op) {
+const char *cv_operation_name(const struct cv_operation *op)
+{
     return op->kind == CV_OP_BALLOT ? cv_ballot_names[op->vote] : cv_operation_names[op->kind];
 }

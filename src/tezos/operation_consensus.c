@@ -6,7 +6,8 @@
 #define SIGNATURE 64
 #define BLS_SIGNATURE 96
 
-int cv_fitness_parse(struct cv_bytes fitness, int32_t *level, int32_t *round) {
+int cv_fitness_parse(struct cv_bytes fitness, int32_t *level, int32_t *round)
+{
     struct cv_reader r;
     cv_reader_init(&r, fitness);
     struct cv_bytes version = cv_read_bytes(&r, cv_read_be32(&r));
@@ -24,7 +25,8 @@ int cv_fitness_parse(struct cv_bytes fitness, int32_t *level, int32_t *round) {
     return rc == 0 && !ok ? CV_ERR_INVALID : rc;
 }
 
-void cv_block_header(struct cv_fields *f, int32_t *level, int32_t *round) {
+void cv_block_header(struct cv_fields *f, int32_t *level, int32_t *round)
+{
     int32_t fitness_level = 0;
     *level = cv_read_be_i32(&f->r);
     cv_field_skip(f, 1 + 32 + 8 + 1 + 32); /* proto … operations hash */
@@ -40,7 +42,8 @@ void cv_block_header(struct cv_fields *f, int32_t *level, int32_t *round) {
         cv_fields_fail(f, CV_ERR_INVALID, "the votes of the block hold unknown bits");
 }
 
-void cv_consensus_body(struct cv_fields *f, uint8_t tag, int32_t *level, int32_t *round) {
+void cv_consensus_body(struct cv_fields *f, uint8_t tag, int32_t *level, int32_t *round)
+{
     if (tag < 40)
         cv_field_skip(f, 2); /* slot; tz4 forms have none */
     *level = cv_read_be_i32(&f->r);
@@ -51,17 +54,20 @@ void cv_consensus_body(struct cv_fields *f, uint8_t tag, int32_t *level, int32_t
 }
 
 /* level, round, payload hash; then the list of those who signed. */
-static void aggregate_head(struct cv_fields *f) {
+static void aggregate_head(struct cv_fields *f)
+{
     cv_field_skip(f, 4 + 4 + 32);
 }
 
-void cv_op_preattestations_aggregate(struct cv_fields *f, struct cv_operation *op) {
+void cv_op_preattestations_aggregate(struct cv_fields *f, struct cv_operation *op)
+{
     (void)op;
     aggregate_head(f);
     cv_field_dyn_units(f, 2);
 }
 
-void cv_op_attestations_aggregate(struct cv_fields *f, struct cv_operation *op) {
+void cv_op_attestations_aggregate(struct cv_fields *f, struct cv_operation *op)
+{
     (void)op;
     aggregate_head(f);
     size_t outer = cv_field_enter(f);
@@ -74,7 +80,8 @@ void cv_op_attestations_aggregate(struct cv_fields *f, struct cv_operation *op) 
 }
 
 /* A signature that fills what is left of the window. */
-static void rest_is_signature(struct cv_fields *f) {
+static void rest_is_signature(struct cv_fields *f)
+{
     size_t n = cv_fields_left(f);
     if (n != SIGNATURE && n != BLS_SIGNATURE)
         cv_fields_fail(f, CV_ERR_INVALID, "a signature has neither 64 nor 96 bytes");
@@ -82,7 +89,8 @@ static void rest_is_signature(struct cv_fields *f) {
 }
 
 /* dyn(branch, consensus operation, signature) */
-static void inlined(struct cv_fields *f) {
+static void inlined(struct cv_fields *f)
+{
     int32_t level, round;
     size_t outer = cv_field_enter(f);
     cv_field_skip(f, 32);
@@ -106,14 +114,16 @@ static void inlined(struct cv_fields *f) {
     cv_field_leave(f, outer);
 }
 
-void cv_op_evidence(struct cv_fields *f, struct cv_operation *op) {
+void cv_op_evidence(struct cv_fields *f, struct cv_operation *op)
+{
     (void)op;
     cv_field_skip(f, 2); /* slot */
     inlined(f);
     inlined(f);
 }
 
-void cv_op_double_baking(struct cv_fields *f, struct cv_operation *op) {
+void cv_op_double_baking(struct cv_fields *f, struct cv_operation *op)
+{
     (void)op;
     for (int i = 0; i < 2; i++) {
         int32_t level, round = 0;
@@ -124,7 +134,8 @@ void cv_op_double_baking(struct cv_fields *f, struct cv_operation *op) {
     }
 }
 
-void cv_op_entrapment(struct cv_fields *f, struct cv_operation *op) {
+void cv_op_entrapment(struct cv_fields *f, struct cv_operation *op)
+{
     (void)op;
     inlined(f);
     cv_field_skip(f, 2 + 1 + 4); /* consensus slot, slot index, shard number */

@@ -12,7 +12,8 @@ enum entrypoint {
     ENTRYPOINT_NAMED = 255,
 };
 
-static uint8_t entrypoint(struct cv_fields *f) {
+static uint8_t entrypoint(struct cv_fields *f)
+{
     uint8_t tag = cv_read_u8(&f->r);
     if (tag == ENTRYPOINT_NAMED) {
         uint8_t n = cv_read_u8(&f->r);
@@ -27,7 +28,8 @@ static uint8_t entrypoint(struct cv_fields *f) {
 
 /* Staking is written as a transaction of an account to itself with a reserved
  * entrypoint; it has a name of its own. To anybody else it is a transaction. */
-static enum cv_op_kind transaction_kind(uint8_t entry, const struct cv_operation *op) {
+static enum cv_op_kind transaction_kind(uint8_t entry, const struct cv_operation *op)
+{
     if (op->destination.kind != CV_ADDRESS_IMPLICIT ||
         !cv_pkh_equal(&op->destination.pkh, &op->source))
         return CV_OP_TRANSACTION;
@@ -45,7 +47,8 @@ static enum cv_op_kind transaction_kind(uint8_t entry, const struct cv_operation
     }
 }
 
-void cv_op_transaction(struct cv_fields *f, struct cv_operation *op) {
+void cv_op_transaction(struct cv_fields *f, struct cv_operation *op)
+{
     op->has_amount = true;
     op->amount = cv_field_n(f);
     cv_field_contract(f, &op->destination);
@@ -56,7 +59,8 @@ void cv_op_transaction(struct cv_fields *f, struct cv_operation *op) {
     op->has_destination = op->kind == CV_OP_TRANSACTION;
 }
 
-void cv_op_origination(struct cv_fields *f, struct cv_operation *op) {
+void cv_op_origination(struct cv_fields *f, struct cv_operation *op)
+{
     struct cv_pkh delegate;
     op->has_amount = true;
     op->amount = cv_field_n(f);
@@ -66,7 +70,8 @@ void cv_op_origination(struct cv_fields *f, struct cv_operation *op) {
     cv_field_dyn_michelson(f); /* storage */
 }
 
-void cv_op_transfer_ticket(struct cv_fields *f, struct cv_operation *op) {
+void cv_op_transfer_ticket(struct cv_fields *f, struct cv_operation *op)
+{
     struct cv_address ticketer;
     cv_field_dyn_michelson(f); /* contents */
     cv_field_dyn_michelson(f); /* type */

@@ -6,7 +6,8 @@
 #define HASH 32
 #define SCALAR 32
 
-void cv_op_rollup_originate(struct cv_fields *f, struct cv_operation *op) {
+void cv_op_rollup_originate(struct cv_fields *f, struct cv_operation *op)
+{
     (void)op;
     uint8_t pvm = cv_read_u8(&f->r); /* arith, wasm_2_0_0, riscv */
     if (pvm > 2)
@@ -23,7 +24,8 @@ void cv_op_rollup_originate(struct cv_fields *f, struct cv_operation *op) {
     }
 }
 
-void cv_op_rollup_add_messages(struct cv_fields *f, struct cv_operation *op) {
+void cv_op_rollup_add_messages(struct cv_fields *f, struct cv_operation *op)
+{
     (void)op;
     size_t outer = cv_field_enter(f);
     while (cv_fields_left(f) > 0)
@@ -31,12 +33,14 @@ void cv_op_rollup_add_messages(struct cv_fields *f, struct cv_operation *op) {
     cv_field_leave(f, outer);
 }
 
-void cv_op_rollup_publish(struct cv_fields *f, struct cv_operation *op) {
+void cv_op_rollup_publish(struct cv_fields *f, struct cv_operation *op)
+{
     (void)op;
     cv_field_skip(f, ROLLUP + HASH + 4 + HASH + 8); /* state, level, predecessor, ticks */
 }
 
-static void reveal_proof(struct cv_fields *f) {
+static void reveal_proof(struct cv_fields *f)
+{
     uint8_t tag = cv_read_u8(&f->r);
     switch (tag) {
     case 0: /* raw data */
@@ -54,7 +58,8 @@ static void reveal_proof(struct cv_fields *f) {
     }
 }
 
-static void input_proof(struct cv_fields *f) {
+static void input_proof(struct cv_fields *f)
+{
     uint8_t tag = cv_read_u8(&f->r);
     switch (tag) {
     case 0: /* inbox */
@@ -72,7 +77,8 @@ static void input_proof(struct cv_fields *f) {
     }
 }
 
-static void dissection(struct cv_fields *f) {
+static void dissection(struct cv_fields *f)
+{
     size_t outer = cv_field_enter(f);
     while (cv_fields_left(f) > 0) {
         if (cv_field_bool(f))
@@ -82,7 +88,8 @@ static void dissection(struct cv_fields *f) {
     cv_field_leave(f, outer);
 }
 
-static void move(struct cv_fields *f) {
+static void move(struct cv_fields *f)
+{
     cv_field_n(f); /* choice */
     uint8_t step = cv_read_u8(&f->r);
     switch (step) {
@@ -99,7 +106,8 @@ static void move(struct cv_fields *f) {
     }
 }
 
-void cv_op_rollup_refute(struct cv_fields *f, struct cv_operation *op) {
+void cv_op_rollup_refute(struct cv_fields *f, struct cv_operation *op)
+{
     struct cv_pkh opponent;
     (void)op;
     cv_field_skip(f, ROLLUP);
@@ -117,7 +125,8 @@ void cv_op_rollup_refute(struct cv_fields *f, struct cv_operation *op) {
     }
 }
 
-void cv_op_rollup_timeout(struct cv_fields *f, struct cv_operation *op) {
+void cv_op_rollup_timeout(struct cv_fields *f, struct cv_operation *op)
+{
     struct cv_pkh alice, bob;
     (void)op;
     cv_field_skip(f, ROLLUP);
@@ -125,20 +134,23 @@ void cv_op_rollup_timeout(struct cv_fields *f, struct cv_operation *op) {
     cv_field_pkh(f, &bob);
 }
 
-void cv_op_rollup_outbox(struct cv_fields *f, struct cv_operation *op) {
+void cv_op_rollup_outbox(struct cv_fields *f, struct cv_operation *op)
+{
     (void)op;
     cv_field_skip(f, ROLLUP + HASH);
     cv_field_dyn(f);
 }
 
-void cv_op_rollup_recover_bond(struct cv_fields *f, struct cv_operation *op) {
+void cv_op_rollup_recover_bond(struct cv_fields *f, struct cv_operation *op)
+{
     struct cv_pkh staker;
     (void)op;
     cv_field_skip(f, ROLLUP);
     cv_field_pkh(f, &staker);
 }
 
-void cv_op_zk_origination(struct cv_fields *f, struct cv_operation *op) {
+void cv_op_zk_origination(struct cv_fields *f, struct cv_operation *op)
+{
     (void)op;
     cv_field_dyn(f); /* public parameters */
     size_t outer = cv_field_enter(f);
@@ -151,7 +163,8 @@ void cv_op_zk_origination(struct cv_fields *f, struct cv_operation *op) {
     cv_field_skip(f, 4);           /* number of operations */
 }
 
-static void zk_operation(struct cv_fields *f) {
+static void zk_operation(struct cv_fields *f)
+{
     struct cv_pkh destination;
     struct cv_address ticketer;
     cv_field_skip(f, 4 + HASH); /* code, price id */
@@ -166,7 +179,8 @@ static void zk_operation(struct cv_fields *f) {
     }
 }
 
-void cv_op_zk_publish(struct cv_fields *f, struct cv_operation *op) {
+void cv_op_zk_publish(struct cv_fields *f, struct cv_operation *op)
+{
     (void)op;
     cv_field_skip(f, ROLLUP);
     size_t outer = cv_field_enter(f);
@@ -177,7 +191,8 @@ void cv_op_zk_publish(struct cv_fields *f, struct cv_operation *op) {
 
 /* Public inputs of proofs: circuit, new state, fee, and for private batches
  * whether the exit is valid. */
-static void zk_inputs(struct cv_fields *f, bool with_exit) {
+static void zk_inputs(struct cv_fields *f, bool with_exit)
+{
     size_t outer = cv_field_enter(f);
     while (cv_fields_left(f) > 0) {
         cv_field_dyn(f);
@@ -189,7 +204,8 @@ static void zk_inputs(struct cv_fields *f, bool with_exit) {
     cv_field_leave(f, outer);
 }
 
-void cv_op_zk_update(struct cv_fields *f, struct cv_operation *op) {
+void cv_op_zk_update(struct cv_fields *f, struct cv_operation *op)
+{
     (void)op;
     cv_field_skip(f, ROLLUP);
     zk_inputs(f, true);

@@ -10,7 +10,8 @@ static int refuse(struct cv_refusal *why, enum cv_refusal_reason reason, const c
                   const char *fmt, ...) CV_PRINTF(4, 5);
 
 static int refuse(struct cv_refusal *why, enum cv_refusal_reason reason, const char *kind,
-                  const char *fmt, ...) {
+                  const char *fmt, ...)
+{
     va_list ap;
     why->reason = reason;
     why->kind = kind;
@@ -21,7 +22,8 @@ static int refuse(struct cv_refusal *why, enum cv_refusal_reason reason, const c
 }
 
 static int check_chain(const struct cv_key_rules *rules, const struct cv_request *request,
-                       struct cv_refusal *why) {
+                       struct cv_refusal *why)
+{
     char text[CV_BASE58_TEXT_MAX];
     if (!rules->chains_given || !request->consensus)
         return 0;
@@ -36,7 +38,8 @@ static int check_chain(const struct cv_key_rules *rules, const struct cv_request
 }
 
 static int check_client(const struct cv_key_rules *rules, const struct cv_pkh *client,
-                        struct cv_refusal *why) {
+                        struct cv_refusal *why)
+{
     char text[CV_PKH_TEXT_SIZE];
     if (!rules->clients_given)
         return 0;
@@ -51,7 +54,8 @@ static int check_client(const struct cv_key_rules *rules, const struct cv_pkh *c
 }
 
 /* A ballot is allowed by its own name or by that of its vote. */
-static bool kind_allowed(const struct cv_key_rules *rules, const struct cv_operation *op) {
+static bool kind_allowed(const struct cv_key_rules *rules, const struct cv_operation *op)
+{
     uint64_t bits = CV_OP_BIT(op->kind);
     if (op->kind == CV_OP_BALLOT)
         bits |= CV_VOTE_BIT(op->vote);
@@ -59,7 +63,8 @@ static bool kind_allowed(const struct cv_key_rules *rules, const struct cv_opera
 }
 
 static int check_kinds(const struct cv_key_rules *rules, const struct cv_request *request,
-                       struct cv_refusal *why) {
+                       struct cv_refusal *why)
+{
     struct cv_operations it;
     struct cv_operation op;
     cv_operations_start(&it, request);
@@ -72,7 +77,8 @@ static int check_kinds(const struct cv_key_rules *rules, const struct cv_request
 }
 
 static int check_source(const struct cv_key_rules *rules, const struct cv_operation *op,
-                        const struct cv_pkh *signer, struct cv_refusal *why) {
+                        const struct cv_pkh *signer, struct cv_refusal *why)
+{
     char text[CV_PKH_TEXT_SIZE];
     const char *name = cv_operation_name(op);
     if (!op->manager || rules->allow_other_source || cv_pkh_equal(&op->source, signer))
@@ -86,7 +92,8 @@ static int check_source(const struct cv_key_rules *rules, const struct cv_operat
 /* Where value goes: the destination, and for an origination a contract that
  * does not exist yet, so cannot be listed. */
 static int check_destination(const struct cv_key_rules *rules, const struct cv_operation *op,
-                             struct cv_refusal *why) {
+                             struct cv_refusal *why)
+{
     char text[CV_PKH_TEXT_SIZE];
     const char *name = cv_operation_name(op);
     if (!rules->destinations_given)
@@ -108,7 +115,8 @@ static int check_destination(const struct cv_key_rules *rules, const struct cv_o
 }
 
 static int check_limits(const struct cv_key_rules *rules, const struct cv_operation *op,
-                        struct cv_refusal *why) {
+                        struct cv_refusal *why)
+{
     const char *name = cv_operation_name(op);
     if (rules->has_max_fee && op->manager && op->fee > rules->max_fee)
         return refuse(why, CV_REFUSED_FEE, name,
@@ -127,7 +135,8 @@ static int check_limits(const struct cv_key_rules *rules, const struct cv_operat
 }
 
 static int check_ours(const struct cv_key_rules *rules, const struct cv_request *request,
-                      const struct cv_pkh *signer, struct cv_refusal *why) {
+                      const struct cv_pkh *signer, struct cv_refusal *why)
+{
     struct cv_operations it;
     struct cv_operation op;
     cv_operations_start(&it, request);
@@ -143,7 +152,8 @@ static int check_ours(const struct cv_key_rules *rules, const struct cv_request 
 
 int cv_policy_check_request(const struct cv_key_rules *rules, const struct cv_request *request,
                             const struct cv_pkh *signer, const struct cv_pkh *client,
-                            struct cv_refusal *why) {
+                            struct cv_refusal *why)
+{
     const char *name = cv_request_names[request->kind];
     int rc = check_chain(rules, request, why);
     if (rc == 0)

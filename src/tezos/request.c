@@ -14,7 +14,8 @@ enum magic {
     MAGIC_ATTESTATION = 0x13,
 };
 
-static void generic(struct cv_fields *f, struct cv_request *out) {
+static void generic(struct cv_fields *f, struct cv_request *out)
+{
     struct cv_operation op;
     out->kind = CV_REQUEST_GENERIC;
     cv_field_skip(f, 32); /* branch */
@@ -27,14 +28,16 @@ static void generic(struct cv_fields *f, struct cv_request *out) {
     }
 }
 
-static void block(struct cv_fields *f, struct cv_request *out) {
+static void block(struct cv_fields *f, struct cv_request *out)
+{
     out->kind = CV_REQUEST_BLOCK;
     out->consensus = true;
     cv_read_copy(&f->r, out->chain, sizeof(out->chain));
     cv_block_header(f, &out->level, &out->round);
 }
 
-static void consensus(struct cv_fields *f, struct cv_request *out, uint8_t magic) {
+static void consensus(struct cv_fields *f, struct cv_request *out, uint8_t magic)
+{
     out->consensus = true;
     cv_read_copy(&f->r, out->chain, sizeof(out->chain));
     cv_field_skip(f, 32); /* branch */
@@ -51,7 +54,8 @@ static void consensus(struct cv_fields *f, struct cv_request *out, uint8_t magic
     cv_consensus_body(f, tag, &out->level, &out->round);
 }
 
-static int report(const struct cv_fields *f, struct cv_error *err) {
+static int report(const struct cv_fields *f, struct cv_error *err)
+{
     int code = f->r.err;
     if (code == CV_ERR_UNSUPPORTED)
         return cv_error_set(err, code, "gotez: unknown tag %d", f->unknown_tag);
@@ -60,7 +64,8 @@ static int report(const struct cv_fields *f, struct cv_error *err) {
     return cv_error_set(err, code, "malformed request: it ends too early");
 }
 
-int cv_request_parse(struct cv_request *out, struct cv_bytes in, struct cv_error *err) {
+int cv_request_parse(struct cv_request *out, struct cv_bytes in, struct cv_error *err)
+{
     struct cv_fields f;
     memset(out, 0, sizeof(*out));
     cv_fields_init(&f, in);
@@ -87,11 +92,13 @@ int cv_request_parse(struct cv_request *out, struct cv_bytes in, struct cv_error
     return cv_fields_ok(&f) ? 0 : report(&f, err);
 }
 
-void cv_operations_start(struct cv_operations *it, const struct cv_request *request) {
+void cv_operations_start(struct cv_operations *it, const struct cv_request *request)
+{
     it->left = request->operations;
 }
 
-bool cv_operations_next(struct cv_operations *it, struct cv_operation *op) {
+bool cv_operations_next(struct cv_operations *it, struct cv_operation *op)
+{
     struct cv_fields f;
     if (it->left.n == 0)
         return false;
@@ -104,14 +111,16 @@ bool cv_operations_next(struct cv_operations *it, struct cv_operation *op) {
     return true;
 }
 
-bool cv_address_equal(const struct cv_address *a, const struct cv_address *b) {
+bool cv_address_equal(const struct cv_address *a, const struct cv_address *b)
+{
     if (a->kind != b->kind)
         return false;
     return a->kind == CV_ADDRESS_IMPLICIT ? cv_pkh_equal(&a->pkh, &b->pkh)
                                           : memcmp(a->contract, b->contract, 20) == 0;
 }
 
-int cv_address_parse(struct cv_address *out, struct cv_bytes text) {
+int cv_address_parse(struct cv_address *out, struct cv_bytes text)
+{
     uint8_t payload[CV_TEXT_PAYLOAD_MAX];
     enum cv_text_kind kind;
     size_t n;
@@ -127,7 +136,8 @@ int cv_address_parse(struct cv_address *out, struct cv_bytes text) {
     return cv_pkh_parse(&out->pkh, text);
 }
 
-void cv_address_format(char out[CV_PKH_TEXT_SIZE], const struct cv_address *address) {
+void cv_address_format(char out[CV_PKH_TEXT_SIZE], const struct cv_address *address)
+{
     if (address->kind == CV_ADDRESS_IMPLICIT)
         cv_pkh_format(out, &address->pkh);
     else if (cv_text_format(out, CV_PKH_TEXT_SIZE, CV_TEXT_CONTRACT,

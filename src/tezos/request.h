@@ -31,7 +31,7 @@ struct cv_request {
     bool consensus;
     uint8_t chain[4];
     int32_t level;
-    int32_t round; /* of a block: from its fitness, not the payload round */
+    int32_t round;  /* of a block: from its fitness, not the payload round */
     uint8_t op_tag; /* 20 21 23 40 41; 0 for the others */
     /* generic */
     struct cv_bytes operations; /* view of the batch behind the branch */

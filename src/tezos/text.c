@@ -12,8 +12,10 @@ struct kind {
     uint8_t payload_len;
 };
 
-#define KIND(len, ...) \
-    {{__VA_ARGS__}, sizeof((const uint8_t[]){__VA_ARGS__}), (len)}
+#define KIND(len, ...)                                               \
+    {                                                                \
+        {__VA_ARGS__}, sizeof((const uint8_t[]){__VA_ARGS__}), (len) \
+    }
 
 static const struct kind kinds[CV_TEXT_KIND_COUNT] = {
     [CV_TEXT_PKH_ED25519] = KIND(20, 6, 161, 159),
@@ -56,11 +58,13 @@ static const struct kind kinds[CV_TEXT_KIND_COUNT] = {
     [CV_TEXT_DAL_COMMITMENT] = KIND(48, 2, 116, 180),
 };
 
-size_t cv_text_payload_len(enum cv_text_kind kind) {
+size_t cv_text_payload_len(enum cv_text_kind kind)
+{
     return kinds[kind].payload_len;
 }
 
-int cv_text_format(char *out, size_t size, enum cv_text_kind kind, struct cv_bytes payload) {
+int cv_text_format(char *out, size_t size, enum cv_text_kind kind, struct cv_bytes payload)
+{
     const struct kind *k = &kinds[kind];
     uint8_t buf[PREFIX_MAX + CV_TEXT_PAYLOAD_MAX];
     if (payload.n != k->payload_len)
@@ -73,7 +77,8 @@ int cv_text_format(char *out, size_t size, enum cv_text_kind kind, struct cv_byt
 }
 
 int cv_text_parse(enum cv_text_kind *kind, uint8_t out[CV_TEXT_PAYLOAD_MAX], size_t *n,
-                  struct cv_bytes text) {
+                  struct cv_bytes text)
+{
     uint8_t buf[CV_BASE58_PAYLOAD_MAX];
     size_t len;
     int rc = cv_base58check_decode(buf, sizeof(buf), &len, text);

@@ -23,10 +23,10 @@
 
 enum cv_addr_kind { CV_ADDR_VSOCK, CV_ADDR_UNIX, CV_ADDR_TCP, CV_ADDR_VSOCK_UDS };
 
-#define CV_ADDR_PATH 108 /* sun_path, with its NUL */
+#define CV_ADDR_PATH 108    /* sun_path, with its NUL */
 #define CV_ADDR_UDS_PATH 97 /* as long as PATH_PORT fits too, with its NUL */
-#define CV_ADDR_HOST 254 /* a DNS name has at most 253 characters (RFC 1035) */
-#define CV_ADDR_TEXT 300 /* bytes of a formatted address with its NUL */
+#define CV_ADDR_HOST 254    /* a DNS name has at most 253 characters (RFC 1035) */
+#define CV_ADDR_TEXT 300    /* bytes of a formatted address with its NUL */
 
 struct cv_addr {
     enum cv_addr_kind kind;

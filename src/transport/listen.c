@@ -198,8 +198,7 @@ int cv_accept_fd(int *out, struct cv_listener *l, int64_t deadline, struct cv_er
     }
 }
 
-int cv_accept(struct cv_stream **out, struct cv_listener *l, int64_t deadline,
-              struct cv_error *err)
+int cv_accept(struct cv_stream **out, struct cv_listener *l, int64_t deadline, struct cv_error *err)
 {
     int fd;
     *out = NULL;

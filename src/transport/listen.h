@@ -19,9 +19,9 @@ struct cv_listener {
     ino_t ino;
 };
 
-#define CV_LISTENER_INIT                                                                           \
-    {                                                                                              \
-        .fd = -1                                                                                   \
+#define CV_LISTENER_INIT \
+    {                    \
+        .fd = -1         \
     }
 
 /* Binds and listens. The sentence names the address and the step. */

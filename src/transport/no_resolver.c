@@ -10,7 +10,8 @@
 #include <sys/socket.h>
 
 int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
-                struct addrinfo **out) {
+                struct addrinfo **out)
+{
     (void)node;
     (void)service;
     (void)hints;
@@ -18,17 +19,20 @@ int getaddrinfo(const char *node, const char *service, const struct addrinfo *hi
     return EAI_FAIL;
 }
 
-void freeaddrinfo(struct addrinfo *list) {
+void freeaddrinfo(struct addrinfo *list)
+{
     (void)list;
 }
 
-const char *gai_strerror(int code) {
+const char *gai_strerror(int code)
+{
     (void)code;
     return "no names are resolved in an enclave";
 }
 
 int getnameinfo(const struct sockaddr *addr, socklen_t len, char *host, socklen_t hostlen,
-                char *service, socklen_t servicelen, int flags) {
+                char *service, socklen_t servicelen, int flags)
+{
     (void)addr;
     (void)len;
     (void)host;
@@ -39,7 +43,8 @@ int getnameinfo(const struct sockaddr *addr, socklen_t len, char *host, socklen_
     return EAI_FAIL;
 }
 
-struct hostent *gethostbyname(const char *name) {
+struct hostent *gethostbyname(const char *name)
+{
     (void)name;
     return NULL;
 }

@@ -21,7 +21,7 @@ struct cv_lookup {
     unsigned refs;
     bool done;
     int notify; /* a duplicate of the caller's eventfd, or -1 */
-    int gai; /* what getaddrinfo returned */
+    int gai;    /* what getaddrinfo returned */
     int errnum;
     char host[CV_ADDR_HOST];
     int family;

@@ -47,10 +47,12 @@ static bool record_decode(struct cv_mark *m, struct cv_bytes in)
     m->round = cv_read_be_i32(&r);
     cv_read_copy(&r, m->hash, CV_MARK_HASH_LEN);
     m->seq = cv_read_be64(&r);
-    return kind < CV_MARK_KINDS && has_hash <= 1 && scheme <= CV_SCHEME_BLS && m->level >= 0 && m->round >= 0;
+    return kind < CV_MARK_KINDS && has_hash <= 1 && scheme <= CV_SCHEME_BLS && m->level >= 0 &&
+           m->round >= 0;
 }
 
-void cv_wm_block_encode(uint8_t out[CV_WM_BLOCK_LEN], const struct cv_wm_block *b, const struct cv_mark *records)
+void cv_wm_block_encode(uint8_t out[CV_WM_BLOCK_LEN], const struct cv_wm_block *b,
+                        const struct cv_mark *records)
 {
     memset(out, 0, CV_WM_BLOCK_LEN);
     struct cv_writer w;
@@ -103,8 +105,8 @@ static bool head_decode(struct cv_wm_block *b, struct cv_bytes in)
     if (type == CV_WM_HEADER) {
         return zero == 0 && b->count == 0 && b->index == 0 && b->snapshot < b->capacity;
     }
-    return type == CV_WM_RECORDS && zero == 0 && b->capacity == 0 && b->snapshot == 0 && b->count > 0 &&
-           b->count <= CV_WM_BLOCK_RECORDS && b->batch_first <= b->index &&
+    return type == CV_WM_RECORDS && zero == 0 && b->capacity == 0 && b->snapshot == 0 &&
+           b->count > 0 && b->count <= CV_WM_BLOCK_RECORDS && b->batch_first <= b->index &&
            b->index - b->batch_first < b->batch_count;
 }
 

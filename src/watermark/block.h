@@ -17,20 +17,21 @@ enum cv_wm_block_type { CV_WM_HEADER = 0, CV_WM_RECORDS = 1 };
 
 struct cv_wm_block {
     uint8_t store_id[CV_WM_STORE_ID_LEN];
-    uint64_t epoch;       /* counts the openings of the store; all blocks of a file have its epoch */
+    uint64_t epoch;       /* counts the openings of the store; one for all blocks of a file */
     uint32_t index;       /* its place in the file */
     uint32_t batch_first; /* index of the first block of its flush */
     uint32_t batch_count; /* blocks of its flush */
     enum cv_wm_block_type type;
-    uint16_t count;       /* records */
-    uint64_t first_seq;   /* of its first record; of the header: the next one to be used */
+    uint16_t count;     /* records */
+    uint64_t first_seq; /* of its first record; of the header: the next one to be used */
     /* header only */
-    uint32_t capacity;    /* blocks of one copy */
-    uint32_t snapshot;    /* blocks 1..snapshot were written with the header */
+    uint32_t capacity; /* blocks of one copy */
+    uint32_t snapshot; /* blocks 1..snapshot were written with the header */
 };
 
 /* Writes B, with COUNT records, into OUT. */
-void cv_wm_block_encode(uint8_t out[CV_WM_BLOCK_LEN], const struct cv_wm_block *b, const struct cv_mark *records);
+void cv_wm_block_encode(uint8_t out[CV_WM_BLOCK_LEN], const struct cv_wm_block *b,
+                        const struct cv_mark *records);
 
 enum cv_wm_block_state { CV_WM_VALID, CV_WM_BLANK, CV_WM_BAD };
 /* VALID: B is filled, and RECORDS (room for CV_WM_BLOCK_RECORDS) when not NULL.

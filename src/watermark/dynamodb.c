@@ -17,8 +17,8 @@
 #define WITH_DAL "attestation_with_dal"
 
 /* Greater, or the same again. #r: "round" is a reserved word. */
-#define RULE                                                                                       \
-    "attribute_not_exists(idx) OR lvl < :l OR (lvl = :l AND #r < :r) OR "                          \
+#define RULE                                                              \
+    "attribute_not_exists(idx) OR lvl < :l OR (lvl = :l AND #r < :r) OR " \
     "(lvl = :l AND #r = :r AND digest = :d)"
 /* For a mark without digest: greater, or the same place. */
 #define RULE_RAISE "attribute_not_exists(idx) OR lvl < :l OR (lvl = :l AND #r <= :r)"

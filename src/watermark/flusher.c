@@ -13,7 +13,8 @@
 static int renew_log(struct cv_wm_flusher *f, uint64_t next_seq, struct cv_error *err)
 {
     struct cv_wm_log made;
-    int r = cv_wm_log_create(&made, f->log_path, f->log.store_id, f->log.epoch, next_seq, f->shadow, f->spare, err);
+    int r = cv_wm_log_create(&made, f->log_path, f->log.store_id, f->log.epoch, next_seq, f->shadow,
+                             f->spare, err);
     if (r != CV_OK) {
         return r;
     }
@@ -22,7 +23,8 @@ static int renew_log(struct cv_wm_flusher *f, uint64_t next_seq, struct cv_error
     return CV_OK;
 }
 
-static int flush_some(struct cv_wm_flusher *f, const struct cv_mark *records, size_t n, struct cv_error *err)
+static int flush_some(struct cv_wm_flusher *f, const struct cv_mark *records, size_t n,
+                      struct cv_error *err)
 {
     int r = cv_wm_log_append(&f->log, records, n, err);
     if (r == CV_ERR_LIMIT) {
@@ -50,10 +52,12 @@ static int follow_witness(struct cv_wm_flusher *f, uint64_t last, struct cv_erro
     return cv_wm_witness_save(&f->witness, f->keystore, err);
 }
 
-static int flush_batch(struct cv_wm_flusher *f, const struct cv_wm_queue *batch, struct cv_error *err)
+static int flush_batch(struct cv_wm_flusher *f, const struct cv_wm_queue *batch,
+                       struct cv_error *err)
 {
-    size_t most = f->spare * CV_WM_BLOCK_RECORDS < CV_WM_BATCH_RECORDS ? f->spare * CV_WM_BLOCK_RECORDS
-                                                                       : CV_WM_BATCH_RECORDS;
+    size_t most = f->spare * CV_WM_BLOCK_RECORDS < CV_WM_BATCH_RECORDS
+                      ? f->spare * CV_WM_BLOCK_RECORDS
+                      : CV_WM_BATCH_RECORDS;
     for (size_t i = 0; i < batch->n; i += most) {
         size_t n = batch->n - i < most ? batch->n - i : most;
         uint64_t last = batch->records[i + n - 1].seq;
@@ -73,7 +77,8 @@ static void poison(struct cv_wm_flusher *f, const struct cv_error *err)
 {
     f->error = *err;
     atomic_store_explicit(&f->poisoned, true, memory_order_release);
-    cv_log_error(CV_LOG_ERROR, "watermark store: a flush failed; consensus signing stops until a restart", err);
+    cv_log_error(CV_LOG_ERROR,
+                 "watermark store: a flush failed; consensus signing stops until a restart", err);
 }
 
 static void run_batch(struct cv_wm_flusher *f)

@@ -29,9 +29,9 @@
 struct cv_wm_info {
     uint8_t store_id[CV_WM_STORE_ID_LEN];
     uint64_t epoch;
-    uint64_t next_seq;  /* greater than every sequence number in use */
-    unsigned repaired;  /* blocks of which one copy was bad */
-    bool torn;          /* the last flush was torn: it was never acknowledged */
+    uint64_t next_seq; /* greater than every sequence number in use */
+    unsigned repaired; /* blocks of which one copy was bad */
+    bool torn;         /* the last flush was torn: it was never acknowledged */
 };
 
 /* Reads a whole file from memory into MARKS (which may hold others already).
@@ -54,8 +54,9 @@ struct cv_wm_log {
 /* Makes PATH anew, durably and atomically (PATH.new, fsync, rename, fsync of
  * the directory), with a snapshot of MARKS and SPARE free blocks, and leaves it
  * open in LOG. On error PATH is what it was. */
-int cv_wm_log_create(struct cv_wm_log *log, const char *path, const uint8_t store_id[CV_WM_STORE_ID_LEN],
-                     uint64_t epoch, uint64_t next_seq, const struct cv_marks *marks, uint32_t spare,
+int cv_wm_log_create(struct cv_wm_log *log, const char *path,
+                     const uint8_t store_id[CV_WM_STORE_ID_LEN], uint64_t epoch, uint64_t next_seq,
+                     const struct cv_marks *marks, uint32_t spare,
                      struct cv_error *err) CV_NODISCARD;
 /* Appends N records (1..CV_WM_BATCH_RECORDS, their seq ascending by one) as one
  * flush and waits until both copies are on the disk. CV_ERR_LIMIT: the file is

@@ -20,8 +20,8 @@ static const uint8_t *copy_at(const struct walk *w, unsigned copy, uint32_t inde
 
 /* A block whose checksum is right but which is not of this file or place is as
  * bad as any other: a copy from elsewhere must not be taken. */
-static enum cv_wm_block_state read_copy(const struct walk *w, struct cv_wm_block *b, struct cv_mark *records,
-                                        unsigned copy, uint32_t index)
+static enum cv_wm_block_state read_copy(const struct walk *w, struct cv_wm_block *b,
+                                        struct cv_mark *records, unsigned copy, uint32_t index)
 {
     enum cv_wm_block_state state = cv_wm_block_decode(b, records, copy_at(w, copy, index));
     if (state != CV_WM_VALID) {
@@ -50,12 +50,14 @@ static int read_pair(const struct walk *w, struct pair *p, uint32_t index)
     p->one_bad = (a == CV_WM_VALID) != (b == CV_WM_VALID);
     if (a == CV_WM_VALID && b == CV_WM_VALID &&
         memcmp(copy_at(w, 0, index), copy_at(w, 1, index), CV_WM_BLOCK_LEN) != 0) {
-        return cv_error_set(w->err, CV_ERR_INVALID, "block %u: both copies are valid but differ", index);
+        return cv_error_set(w->err, CV_ERR_INVALID, "block %u: both copies are valid but differ",
+                            index);
     }
     if (a != CV_WM_VALID && b == CV_WM_VALID) {
         b = read_copy(w, &p->block, p->records, 1, index);
     }
-    p->state = a == CV_WM_VALID || b == CV_WM_VALID ? CV_WM_VALID : (p->any_bad ? CV_WM_BAD : CV_WM_BLANK);
+    p->state =
+        a == CV_WM_VALID || b == CV_WM_VALID ? CV_WM_VALID : (p->any_bad ? CV_WM_BAD : CV_WM_BLANK);
     return CV_OK;
 }
 
@@ -91,7 +93,8 @@ static int read_tail(struct walk *w, struct pair *p, uint32_t first)
                           (p->state != CV_WM_VALID || p->block.batch_first <= first);
         if (!same_flush) {
             return cv_error_set(w->err, CV_ERR_INVALID,
-                                "block %u: both copies are bad, but block %u after it was written", first, i);
+                                "block %u: both copies are bad, but block %u after it was written",
+                                first, i);
         }
         w->info->torn = true;
         if (p->state == CV_WM_VALID && (r = apply(w, p)) != CV_OK) {
@@ -111,12 +114,14 @@ static int read_blocks(struct walk *w)
         }
         if (p.state != CV_WM_VALID) {
             if (i <= w->header.snapshot) {
-                return cv_error_set(w->err, CV_ERR_INVALID, "block %u of the snapshot: both copies are bad", i);
+                return cv_error_set(w->err, CV_ERR_INVALID,
+                                    "block %u of the snapshot: both copies are bad", i);
             }
             return read_tail(w, &p, i);
         }
         if (i > w->header.snapshot && p.block.first_seq != w->info->next_seq) {
-            return cv_error_set(w->err, CV_ERR_INVALID, "block %u: sequence numbers do not follow on", i);
+            return cv_error_set(w->err, CV_ERR_INVALID,
+                                "block %u: sequence numbers do not follow on", i);
         }
         if ((r = apply(w, &p)) != CV_OK) {
             return r;
@@ -129,7 +134,8 @@ static int read_header(struct walk *w)
 {
     bool sized = w->file.n >= 4 * CV_WM_BLOCK_LEN && w->file.n % (2 * CV_WM_BLOCK_LEN) == 0;
     if (!sized) {
-        return cv_error_set(w->err, CV_ERR_INVALID, "the file has %zu bytes, which no whole file has", w->file.n);
+        return cv_error_set(w->err, CV_ERR_INVALID,
+                            "the file has %zu bytes, which no whole file has", w->file.n);
     }
     struct cv_wm_block b;
     enum cv_wm_block_state a_state = cv_wm_block_decode(&w->header, NULL, copy_at(w, 0, 0));
@@ -141,8 +147,8 @@ static int read_header(struct walk *w)
         return cv_error_set(w->err, CV_ERR_INVALID, "block 0: both copies of the header are bad");
     }
     if ((size_t)w->header.capacity * 2 * CV_WM_BLOCK_LEN != w->file.n) {
-        return cv_error_set(w->err, CV_ERR_INVALID, "the file has %zu bytes, its header says %zu", w->file.n,
-                            (size_t)w->header.capacity * 2 * CV_WM_BLOCK_LEN);
+        return cv_error_set(w->err, CV_ERR_INVALID, "the file has %zu bytes, its header says %zu",
+                            w->file.n, (size_t)w->header.capacity * 2 * CV_WM_BLOCK_LEN);
     }
     if (a_state == CV_WM_VALID && b_state == CV_WM_VALID &&
         memcmp(copy_at(w, 0, 0), copy_at(w, 1, 0), CV_WM_BLOCK_LEN) != 0) {
@@ -152,7 +158,8 @@ static int read_header(struct walk *w)
     return CV_OK;
 }
 
-int cv_wm_log_parse(struct cv_wm_info *info, struct cv_marks *marks, struct cv_bytes file, struct cv_error *err)
+int cv_wm_log_parse(struct cv_wm_info *info, struct cv_marks *marks, struct cv_bytes file,
+                    struct cv_error *err)
 {
     memset(info, 0, sizeof *info);
     struct walk w = {.file = file, .info = info, .marks = marks, .err = err};
@@ -166,7 +173,8 @@ int cv_wm_log_parse(struct cv_wm_info *info, struct cv_marks *marks, struct cv_b
     return read_blocks(&w);
 }
 
-int cv_wm_log_load(struct cv_wm_info *info, struct cv_marks *marks, const char *path, struct cv_error *err)
+int cv_wm_log_load(struct cv_wm_info *info, struct cv_marks *marks, const char *path,
+                   struct cv_error *err)
 {
     CV_CLEANUP(cv_buf_free) struct cv_buf file;
     cv_buf_init(&file, CV_WM_FILE_MAX);

@@ -47,8 +47,12 @@ static void encode_batch(uint8_t *out, const struct cv_wm_log *log, uint32_t fir
     for (uint32_t i = 0; i < count; i++) {
         size_t off = (size_t)i * CV_WM_BLOCK_RECORDS;
         size_t k = n - off < CV_WM_BLOCK_RECORDS ? n - off : CV_WM_BLOCK_RECORDS;
-        struct cv_wm_block b = {.epoch = log->epoch, .index = first + i, .batch_first = first,
-                                .batch_count = count, .type = CV_WM_RECORDS, .count = (uint16_t)k,
+        struct cv_wm_block b = {.epoch = log->epoch,
+                                .index = first + i,
+                                .batch_first = first,
+                                .batch_count = count,
+                                .type = CV_WM_RECORDS,
+                                .count = (uint16_t)k,
                                 .first_seq = snapshot ? 0 : records[off].seq};
         memcpy(b.store_id, log->store_id, CV_WM_STORE_ID_LEN);
         cv_wm_block_encode(out + (size_t)i * CV_WM_BLOCK_LEN, &b, records + off);
@@ -70,8 +74,8 @@ static int gather_one(void *ctx, const struct cv_mark *mark)
 /* One copy in memory: header, snapshot, zeros. The zeros are written, not only
  * allocated: writing into unwritten extents would cost a journal commit at
  * every later flush. */
-static int build_copy(uint8_t **out, struct cv_wm_log *log, uint64_t next_seq, const struct cv_marks *marks,
-                      uint32_t spare)
+static int build_copy(uint8_t **out, struct cv_wm_log *log, uint64_t next_seq,
+                      const struct cv_marks *marks, uint32_t spare)
 {
     size_t n = cv_marks_count(marks);
     struct gather g = {.records = calloc(n + 1, sizeof *g.records)};
@@ -84,8 +88,11 @@ static int build_copy(uint8_t **out, struct cv_wm_log *log, uint64_t next_seq, c
         goto out;
     }
     cv_marks_each(marks, gather_one, &g);
-    struct cv_wm_block header = {.epoch = log->epoch, .type = CV_WM_HEADER, .batch_count = 1,
-                                 .first_seq = next_seq, .capacity = (uint32_t)capacity,
+    struct cv_wm_block header = {.epoch = log->epoch,
+                                 .type = CV_WM_HEADER,
+                                 .batch_count = 1,
+                                 .first_seq = next_seq,
+                                 .capacity = (uint32_t)capacity,
                                  .snapshot = (uint32_t)blocks};
     memcpy(header.store_id, log->store_id, CV_WM_STORE_ID_LEN);
     cv_wm_block_encode(copy, &header, NULL);
@@ -106,9 +113,9 @@ static int sync_parent(const char *path, struct cv_error *err)
     return cv_dir_sync(dirname(copy), err);
 }
 
-int cv_wm_log_create(struct cv_wm_log *log, const char *path, const uint8_t store_id[CV_WM_STORE_ID_LEN],
-                     uint64_t epoch, uint64_t next_seq, const struct cv_marks *marks, uint32_t spare,
-                     struct cv_error *err)
+int cv_wm_log_create(struct cv_wm_log *log, const char *path,
+                     const uint8_t store_id[CV_WM_STORE_ID_LEN], uint64_t epoch, uint64_t next_seq,
+                     const struct cv_marks *marks, uint32_t spare, struct cv_error *err)
 {
     struct cv_wm_log made = {.fd = -1, .epoch = epoch};
     memcpy(made.store_id, store_id, CV_WM_STORE_ID_LEN);
@@ -149,7 +156,8 @@ int cv_wm_log_create(struct cv_wm_log *log, const char *path, const uint8_t stor
     return CV_OK;
 }
 
-int cv_wm_log_append(struct cv_wm_log *log, const struct cv_mark *records, size_t n, struct cv_error *err)
+int cv_wm_log_append(struct cv_wm_log *log, const struct cv_mark *records, size_t n,
+                     struct cv_error *err)
 {
     if (n == 0 || n > CV_WM_BATCH_RECORDS) {
         return cv_error_set(err, CV_ERR_INTERNAL, "a flush of %zu records", n);

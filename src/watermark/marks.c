@@ -24,7 +24,8 @@ struct cv_marks {
 
 const char *cv_mark_kind_name(enum cv_mark_kind kind)
 {
-    static const char *const names[CV_MARK_KINDS] = {"known", "block", "preattestation", "attestation"};
+    static const char *const names[CV_MARK_KINDS] = {"known", "block", "preattestation",
+                                                     "attestation"};
     return (unsigned)kind < CV_MARK_KINDS ? names[kind] : "unknown";
 }
 
@@ -77,7 +78,8 @@ static size_t slot_of(const struct cv_marks *m, const struct cv_pkh *pkh, enum c
     size_t i = (size_t)h & (m->size - 1);
     while (m->slots[i].used) {
         const struct cv_mark *at = &m->slots[i].mark;
-        if (at->kind == kind && cv_pkh_equal(&at->pkh, pkh) && memcmp(at->chain, chain, CV_MARK_CHAIN_LEN) == 0) {
+        if (at->kind == kind && cv_pkh_equal(&at->pkh, pkh) &&
+            memcmp(at->chain, chain, CV_MARK_CHAIN_LEN) == 0) {
             break;
         }
         i = (i + 1) & (m->size - 1);
@@ -176,7 +178,8 @@ int cv_marks_put(struct cv_marks *marks, const struct cv_mark *mark)
     return CV_OK;
 }
 
-int cv_marks_each(const struct cv_marks *marks, int (*each)(void *ctx, const struct cv_mark *mark), void *ctx)
+int cv_marks_each(const struct cv_marks *marks, int (*each)(void *ctx, const struct cv_mark *mark),
+                  void *ctx)
 {
     for (size_t i = 0; i < marks->size; i++) {
         if (marks->slots[i].used) {
@@ -201,10 +204,12 @@ enum cv_mark_verdict cv_marks_check(const struct cv_marks *marks, const struct c
     if (stored == NULL) {
         return CV_MARK_ADVANCE;
     }
-    if (stored->has_hash && wanted->has_hash && memcmp(stored->hash, wanted->hash, CV_MARK_HASH_LEN) == 0) {
+    if (stored->has_hash && wanted->has_hash &&
+        memcmp(stored->hash, wanted->hash, CV_MARK_HASH_LEN) == 0) {
         return CV_MARK_REPEAT;
     }
-    if (wanted->level > stored->level || (wanted->level == stored->level && wanted->round > stored->round)) {
+    if (wanted->level > stored->level ||
+        (wanted->level == stored->level && wanted->round > stored->round)) {
         return CV_MARK_ADVANCE;
     }
     return CV_MARK_REFUSE;

@@ -38,9 +38,9 @@ struct cv_mark {
     uint8_t chain[CV_MARK_CHAIN_LEN]; /* zeros for CV_MARK_KNOWN */
     int32_t level;                    /* never negative */
     int32_t round;
-    bool has_hash;                    /* false after a migration or a raise without one */
-    uint8_t hash[CV_MARK_HASH_LEN];   /* BLAKE2b-256 of the request */
-    uint64_t seq;                     /* of the record that holds it */
+    bool has_hash;                  /* false after a migration or a raise without one */
+    uint8_t hash[CV_MARK_HASH_LEN]; /* BLAKE2b-256 of the request */
+    uint64_t seq;                   /* of the record that holds it */
 };
 
 struct cv_marks;
@@ -58,7 +58,8 @@ bool cv_marks_known(const struct cv_marks *marks, const struct cv_pkh *pkh);
  * CV_ERR_LIMIT (too many chains for one key). */
 int cv_marks_put(struct cv_marks *marks, const struct cv_mark *mark) CV_NODISCARD;
 /* Calls EACH for every mark, in no order, until it returns non-zero. */
-int cv_marks_each(const struct cv_marks *marks, int (*each)(void *ctx, const struct cv_mark *mark), void *ctx);
+int cv_marks_each(const struct cv_marks *marks, int (*each)(void *ctx, const struct cv_mark *mark),
+                  void *ctx);
 
 /* What the rule says of WANTED (its seq is ignored) against what is stored. */
 enum cv_mark_verdict {

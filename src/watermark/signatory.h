@@ -23,11 +23,13 @@ enum cv_wm_signatory_version { CV_WM_SIGNATORY_V0, CV_WM_SIGNATORY_V1, CV_WM_SIG
 typedef int cv_wm_put_fn(void *ctx, const struct cv_mark *mark);
 
 /* One file of one chain. CV_ERR_INVALID names the key and the member. */
-int cv_wm_signatory_parse(enum cv_wm_signatory_version version, const uint8_t chain[CV_MARK_CHAIN_LEN],
-                          struct cv_bytes text, cv_wm_put_fn *put, void *ctx, struct cv_error *err) CV_NODISCARD;
+int cv_wm_signatory_parse(enum cv_wm_signatory_version version,
+                          const uint8_t chain[CV_MARK_CHAIN_LEN], struct cv_bytes text,
+                          cv_wm_put_fn *put, void *ctx, struct cv_error *err) CV_NODISCARD;
 /* PATH is a directory of Net….json files, one such file, or a file {"Net…":
  * {…}} as cv_wm_signatory_dump_all() writes. Version 2 of the format. */
-int cv_wm_signatory_import(const char *path, cv_wm_put_fn *put, void *ctx, struct cv_error *err) CV_NODISCARD;
+int cv_wm_signatory_import(const char *path, cv_wm_put_fn *put, void *ctx,
+                           struct cv_error *err) CV_NODISCARD;
 /* What Signatory itself would take over from BASE_DIR: watermark_v2, or, when
  * that has no file, watermark_v1, or watermark. *FILES = files read. */
 int cv_wm_signatory_migrate(const char *base_dir, unsigned *files, cv_wm_put_fn *put, void *ctx,
@@ -38,10 +40,11 @@ int cv_wm_signatory_migrate(const char *base_dir, unsigned *files, cv_wm_put_fn 
 int cv_wm_signatory_dump(struct cv_buf *out, const struct cv_marks *marks,
                          const uint8_t chain[CV_MARK_CHAIN_LEN], struct cv_error *err) CV_NODISCARD;
 /* {"Net…": {…}, …} of all chains; keys without any mark are in "known": [..]. */
-int cv_wm_signatory_dump_all(struct cv_buf *out, const struct cv_marks *marks, struct cv_error *err) CV_NODISCARD;
+int cv_wm_signatory_dump_all(struct cv_buf *out, const struct cv_marks *marks,
+                             struct cv_error *err) CV_NODISCARD;
 /* Calls EACH once for each chain that has a mark. */
-int cv_wm_chains_each(const struct cv_marks *marks, int (*each)(void *ctx, const uint8_t chain[CV_MARK_CHAIN_LEN]),
-                      void *ctx);
+int cv_wm_chains_each(const struct cv_marks *marks,
+                      int (*each)(void *ctx, const uint8_t chain[CV_MARK_CHAIN_LEN]), void *ctx);
 
 /* "Net…" of a chain id, and back. */
 #define CV_CHAIN_TEXT_SIZE 24

@@ -136,9 +136,10 @@ static int one_v1(struct reading *rd, const json_t *v, const char *pkh)
 static int object_of(struct reading *rd, const json_t *v, const char *name)
 {
     char quoted[64];
-    return json_is_object(v) ? CV_OK
-                             : cv_error_set(rd->err, CV_ERR_INVALID, "\"%s\" is not an object",
-                                            cv_error_quote(quoted, sizeof quoted, name, strlen(name)));
+    return json_is_object(v)
+               ? CV_OK
+               : cv_error_set(rd->err, CV_ERR_INVALID, "\"%s\" is not an object",
+                              cv_error_quote(quoted, sizeof quoted, name, strlen(name)));
 }
 
 static int walk(struct reading *rd, enum cv_wm_signatory_version version, json_t *doc)
@@ -147,14 +148,15 @@ static int walk(struct reading *rd, enum cv_wm_signatory_version version, json_t
     const char *inner;
     json_t *v;
     json_t *w;
-    json_object_foreach(doc, outer, v) {
+    json_object_foreach (doc, outer, v) {
         int r = object_of(rd, v, outer);
         if (r == CV_OK && version == CV_WM_SIGNATORY_V1) {
             r = one_v1(rd, v, outer);
         } else if (r == CV_OK) {
-            json_object_foreach(v, inner, w) {
+            json_object_foreach (v, inner, w) {
                 if ((r = object_of(rd, w, inner)) == CV_OK) {
-                    r = version == CV_WM_SIGNATORY_V2 ? one(rd, w, outer, inner) : one(rd, w, inner, outer);
+                    r = version == CV_WM_SIGNATORY_V2 ? one(rd, w, outer, inner)
+                                                      : one(rd, w, inner, outer);
                 }
                 if (r != CV_OK) {
                     break;
@@ -168,8 +170,9 @@ static int walk(struct reading *rd, enum cv_wm_signatory_version version, json_t
     return CV_OK;
 }
 
-int cv_wm_signatory_parse(enum cv_wm_signatory_version version, const uint8_t chain[CV_MARK_CHAIN_LEN],
-                          struct cv_bytes text, cv_wm_put_fn *put, void *ctx, struct cv_error *err)
+int cv_wm_signatory_parse(enum cv_wm_signatory_version version,
+                          const uint8_t chain[CV_MARK_CHAIN_LEN], struct cv_bytes text,
+                          cv_wm_put_fn *put, void *ctx, struct cv_error *err)
 {
     CV_JSON_AUTO json_t *doc = NULL;
     struct reading rd = {.put = put, .ctx = ctx, .err = err};
@@ -193,8 +196,8 @@ static bool chain_of_name(uint8_t chain[CV_MARK_CHAIN_LEN], const char *path)
     return cv_chain_parse(chain, text) == CV_OK;
 }
 
-static int read_file(enum cv_wm_signatory_version version, const uint8_t chain[CV_MARK_CHAIN_LEN], const char *path,
-                     cv_wm_put_fn *put, void *ctx, struct cv_error *err)
+static int read_file(enum cv_wm_signatory_version version, const uint8_t chain[CV_MARK_CHAIN_LEN],
+                     const char *path, cv_wm_put_fn *put, void *ctx, struct cv_error *err)
 {
     CV_CLEANUP(cv_buf_free) struct cv_buf text;
     cv_buf_init(&text, CV_WM_SIGNATORY_FILE_MAX);
@@ -207,8 +210,8 @@ static int read_file(enum cv_wm_signatory_version version, const uint8_t chain[C
 }
 
 /* All Net….json of a directory; *FILES grows. A missing directory has none. */
-static int read_dir(enum cv_wm_signatory_version version, const char *dir, unsigned *files, cv_wm_put_fn *put,
-                    void *ctx, struct cv_error *err)
+static int read_dir(enum cv_wm_signatory_version version, const char *dir, unsigned *files,
+                    cv_wm_put_fn *put, void *ctx, struct cv_error *err)
 {
     DIR *d = opendir(dir);
     if (d == NULL) {
@@ -230,7 +233,8 @@ static int read_dir(enum cv_wm_signatory_version version, const char *dir, unsig
     return r;
 }
 
-int cv_wm_signatory_migrate(const char *base_dir, unsigned *files, cv_wm_put_fn *put, void *ctx, struct cv_error *err)
+int cv_wm_signatory_migrate(const char *base_dir, unsigned *files, cv_wm_put_fn *put, void *ctx,
+                            struct cv_error *err)
 {
     static const struct {
         const char *dir;
@@ -270,21 +274,22 @@ static int read_all(const char *path, cv_wm_put_fn *put, void *ctx, struct cv_er
     if (r != CV_OK) {
         return r;
     }
-    json_object_foreach(doc, name, v) {
+    json_object_foreach (doc, name, v) {
         if (strcmp(name, "known") == 0 && json_is_array(v)) {
             for (size_t i = 0; r == CV_OK && i < json_array_size(v); i++) {
                 const char *pkh = json_string_value(json_array_get(v, i));
                 struct cv_mark m = {.kind = CV_MARK_KNOWN};
                 if (pkh == NULL || cv_pkh_parse(&m.pkh, cv_bytes_str(pkh)) != CV_OK) {
-                    r = cv_error_set(err, CV_ERR_INVALID, "%s: \"known\" holds no public key hash", path);
+                    r = cv_error_set(err, CV_ERR_INVALID, "%s: \"known\" holds no public key hash",
+                                     path);
                 } else {
                     r = put(ctx, &m);
                 }
             }
         } else if (cv_chain_parse(rd.chain, name) != CV_OK || !json_is_object(v)) {
             char quoted[64];
-            r = cv_error_set(err, CV_ERR_INVALID, "%s: \"%s\" is no chain with its watermarks", path,
-                             cv_error_quote(quoted, sizeof quoted, name, strlen(name)));
+            r = cv_error_set(err, CV_ERR_INVALID, "%s: \"%s\" is no chain with its watermarks",
+                             path, cv_error_quote(quoted, sizeof quoted, name, strlen(name)));
         } else if ((r = walk(&rd, CV_WM_SIGNATORY_V2, v)) != CV_OK) {
             cv_error_wrap(err, "%s: %s", path, name);
         }
@@ -301,7 +306,8 @@ int cv_wm_signatory_import(const char *path, cv_wm_put_fn *put, void *ctx, struc
     uint8_t chain[CV_MARK_CHAIN_LEN];
     unsigned files = 0;
     if (stat(path, &st) != 0) {
-        return cv_error_errno(err, errno == ENOENT ? CV_ERR_NOT_FOUND : CV_ERR_IO, errno, "%s", path);
+        return cv_error_errno(err, errno == ENOENT ? CV_ERR_NOT_FOUND : CV_ERR_IO, errno, "%s",
+                              path);
     }
     if (S_ISDIR(st.st_mode)) {
         int r = read_dir(CV_WM_SIGNATORY_V2, path, &files, put, ctx, err);

@@ -9,7 +9,8 @@
 
 void cv_chain_format(char out[CV_CHAIN_TEXT_SIZE], const uint8_t chain[CV_MARK_CHAIN_LEN])
 {
-    if (cv_text_format(out, CV_CHAIN_TEXT_SIZE, CV_TEXT_CHAIN_ID, CV_BYTES(chain, CV_MARK_CHAIN_LEN)) != CV_OK) {
+    if (cv_text_format(out, CV_CHAIN_TEXT_SIZE, CV_TEXT_CHAIN_ID,
+                       CV_BYTES(chain, CV_MARK_CHAIN_LEN)) != CV_OK) {
         abort(); /* a chain id is always 15 characters */
     }
 }
@@ -37,8 +38,8 @@ static json_t *mark_json(const struct cv_mark *m)
 {
     char hash[CV_BASE58_TEXT_MAX];
     json_t *h = NULL;
-    if (m->has_hash &&
-        cv_text_format(hash, sizeof hash, CV_TEXT_PAYLOAD_HASH, CV_BYTES(m->hash, sizeof m->hash)) == CV_OK) {
+    if (m->has_hash && cv_text_format(hash, sizeof hash, CV_TEXT_PAYLOAD_HASH,
+                                      CV_BYTES(m->hash, sizeof m->hash)) == CV_OK) {
         h = json_string(hash);
     }
     return json_pack("{s:i, s:i, s:o}", "level", (int)m->level, "round", (int)m->round, "hash",
@@ -60,10 +61,12 @@ static int dump_one(void *ctx, const struct cv_mark *m)
             return CV_ERR_NOMEM;
         }
     }
-    return json_object_set_new(key, cv_mark_kind_name(m->kind), mark_json(m)) == 0 ? CV_OK : CV_ERR_NOMEM;
+    return json_object_set_new(key, cv_mark_kind_name(m->kind), mark_json(m)) == 0 ? CV_OK
+                                                                                   : CV_ERR_NOMEM;
 }
 
-static int chain_json(json_t **out, const struct cv_marks *marks, const uint8_t chain[CV_MARK_CHAIN_LEN])
+static int chain_json(json_t **out, const struct cv_marks *marks,
+                      const uint8_t chain[CV_MARK_CHAIN_LEN])
 {
     struct dump d = {.chain = chain, .marks = marks, .out = json_object()};
     int r = d.out != NULL ? cv_marks_each(marks, dump_one, &d) : CV_ERR_NOMEM;
@@ -75,8 +78,8 @@ static int chain_json(json_t **out, const struct cv_marks *marks, const uint8_t 
     return CV_OK;
 }
 
-int cv_wm_signatory_dump(struct cv_buf *out, const struct cv_marks *marks, const uint8_t chain[CV_MARK_CHAIN_LEN],
-                         struct cv_error *err)
+int cv_wm_signatory_dump(struct cv_buf *out, const struct cv_marks *marks,
+                         const uint8_t chain[CV_MARK_CHAIN_LEN], struct cv_error *err)
 {
     CV_JSON_AUTO json_t *doc = NULL;
     int r = chain_json(&doc, marks, chain);
@@ -103,11 +106,12 @@ static int chain_once(void *ctx, const struct cv_mark *m)
     if (json_object_get(c->seen, text) != NULL) {
         return CV_OK;
     }
-    return json_object_set_new(c->seen, text, json_true()) == 0 ? c->each(c->ctx, m->chain) : CV_ERR_NOMEM;
+    return json_object_set_new(c->seen, text, json_true()) == 0 ? c->each(c->ctx, m->chain)
+                                                                : CV_ERR_NOMEM;
 }
 
-int cv_wm_chains_each(const struct cv_marks *marks, int (*each)(void *ctx, const uint8_t chain[CV_MARK_CHAIN_LEN]),
-                      void *ctx)
+int cv_wm_chains_each(const struct cv_marks *marks,
+                      int (*each)(void *ctx, const uint8_t chain[CV_MARK_CHAIN_LEN]), void *ctx)
 {
     struct chains c = {.seen = json_object(), .each = each, .ctx = ctx};
     int r = c.seen != NULL ? cv_marks_each(marks, chain_once, &c) : CV_ERR_NOMEM;

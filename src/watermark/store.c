@@ -71,7 +71,8 @@ int cv_wm_raise(struct cv_wm_store *store, const struct cv_mark *mark, uint64_t 
     }
     const struct cv_mark *stored = cv_marks_find(store->marks, &mark->pkh, mark->kind, mark->chain);
     if (stored != NULL) {
-        if (mark->level < stored->level || (mark->level == stored->level && mark->round <= stored->round)) {
+        if (mark->level < stored->level ||
+            (mark->level == stored->level && mark->round <= stored->round)) {
             return CV_ERR_DENIED;
         }
     }

@@ -27,15 +27,15 @@
 struct cv_wm_store;
 
 struct cv_wm_options {
-    const char *directory;    /* made (0750) when absent */
+    const char *directory; /* made (0750) when absent */
     /* Holds the witness. A handle of the store's own, closed by cv_wm_close()
      * (and when cv_wm_open() fails), since the flusher thread uses it. NULL: no
      * witness, for a store without keys. */
     struct cv_keystore *keystore;
-    bool create;              /* a first start: make an empty store when there is none */
-    bool replace;             /* make an empty store when there is none, whatever the witness remembers */
-    uint32_t spare_blocks;    /* 0 = CV_WM_SPARE_BLOCKS; tests take fewer */
-    const char *program;      /* "claviger": for the commands that errors name */
+    bool create;           /* a first start: make an empty store when there is none */
+    bool replace;          /* make an empty store when there is none, whatever the witness says */
+    uint32_t spare_blocks; /* 0 = CV_WM_SPARE_BLOCKS; tests take fewer */
+    const char *program;   /* "claviger": for the commands that errors name */
 };
 
 /* Takes the lock, reads and checks the log and the witness, writes a fresh log
@@ -46,7 +46,8 @@ struct cv_wm_options {
  *                     that there was one
  *   CV_ERR_STATE      an older copy, or the store of another machine
  *   CV_ERR_INVALID    damaged */
-int cv_wm_open(struct cv_wm_store **out, const struct cv_wm_options *options, struct cv_error *err) CV_NODISCARD;
+int cv_wm_open(struct cv_wm_store **out, const struct cv_wm_options *options,
+               struct cv_error *err) CV_NODISCARD;
 /* True when cv_wm_open() made the store (a first start). */
 bool cv_wm_is_new(const struct cv_wm_store *store);
 /* Waits for what is pending, ends the flusher, lets the lock go. */
@@ -61,7 +62,8 @@ void cv_wm_close(struct cv_wm_store *store);
  *   CV_ERR_BUSY       the queue is full, ask again later
  *   CV_ERR_LIMIT      too many chains for this key
  *   CV_ERR_STATE      poisoned */
-int cv_wm_reserve(struct cv_wm_store *store, const struct cv_mark *wanted, uint64_t *seq) CV_NODISCARD;
+int cv_wm_reserve(struct cv_wm_store *store, const struct cv_mark *wanted,
+                  uint64_t *seq) CV_NODISCARD;
 /* Stores MARK whatever the rule says, but never a smaller one than is there
  * (CV_ERR_DENIED): for "nothing signed yet" records, migration, raise. */
 int cv_wm_raise(struct cv_wm_store *store, const struct cv_mark *mark, uint64_t *seq) CV_NODISCARD;

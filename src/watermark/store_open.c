@@ -60,12 +60,14 @@ static int take_lock(struct cv_wm_store *s, const struct cv_wm_options *o, struc
 {
     char path[PATH_MAX];
     int r = cv_dir_make(o->directory, 0750, err);
-    if (r == CV_OK && (r = cv_path_join(path, sizeof path, o->directory, CV_WM_LOCK_NAME)) != CV_OK) {
+    if (r == CV_OK &&
+        (r = cv_path_join(path, sizeof path, o->directory, CV_WM_LOCK_NAME)) != CV_OK) {
         r = cv_error_set(err, r, "the path is too long");
     }
     if (r == CV_OK && (r = cv_file_lock(&s->lock_fd, path, 0, err)) == CV_ERR_BUSY) {
         r = cv_error_set(err, CV_ERR_BUSY,
-                         "another process holds the watermark store %s: stop the daemon first", o->directory);
+                         "another process holds the watermark store %s: stop the daemon first",
+                         o->directory);
     }
     return r;
 }
@@ -77,13 +79,16 @@ static int compare(const struct cv_wm_options *o, const struct cv_wm_info *info,
     const char *keys = o->keystore != NULL ? cv_keystore_name(o->keystore) : "";
     if (!have_store) {
         if (have_witness && !o->replace) {
-            return cv_error_set(err, CV_ERR_NOT_FOUND,
-                                "the watermark store %s is gone, but %s remembers it: restore it, or make a new "
-                                "one with the marks known otherwise: %s watermark init --replace",
-                                o->directory, keys, o->program);
+            return cv_error_set(
+                err, CV_ERR_NOT_FOUND,
+                "the watermark store %s is gone, but %s remembers it: restore it, or make a new "
+                "one with the marks known otherwise: %s watermark init --replace",
+                o->directory, keys, o->program);
         }
-        return o->create || o->replace ? CV_OK
-                         : cv_error_set(err, CV_ERR_NOT_FOUND, "there is no watermark store in %s", o->directory);
+        return o->create || o->replace
+                   ? CV_OK
+                   : cv_error_set(err, CV_ERR_NOT_FOUND, "there is no watermark store in %s",
+                                  o->directory);
     }
     if (o->keystore == NULL) {
         return CV_OK;
@@ -98,18 +103,20 @@ static int compare(const struct cv_wm_options *o, const struct cv_wm_info *info,
                                                keys, o->directory, o->program);
     }
     if (memcmp(info->store_id, w->store_id, CV_WM_STORE_ID_LEN) != 0) {
-        return cv_error_set(err, CV_ERR_STATE,
-                            "the watermark store %s is not the one that %s remembers (another machine's?): put the "
-                            "right one back, or, if this one is right: %s watermark init --adopt",
-                            o->directory, keys, o->program);
+        return cv_error_set(
+            err, CV_ERR_STATE,
+            "the watermark store %s is not the one that %s remembers (another machine's?): put the "
+            "right one back, or, if this one is right: %s watermark init --adopt",
+            o->directory, keys, o->program);
     }
     /* A store ahead of its witness is fine: a crash came between the two. */
     if (info->epoch < w->epoch || info->next_seq < w->floor) {
-        return cv_error_set(err, CV_ERR_STATE,
-                            "the watermark store %s is an older copy (it has %llu, %s remembers %llu): put the newest "
-                            "back, or raise the marks: %s watermark init --adopt, then %s watermark raise",
-                            o->directory, (unsigned long long)info->next_seq, keys,
-                            (unsigned long long)w->floor, o->program, o->program);
+        return cv_error_set(
+            err, CV_ERR_STATE,
+            "the watermark store %s is an older copy (it has %llu, %s remembers %llu): put the newest "
+            "back, or raise the marks: %s watermark init --adopt, then %s watermark raise",
+            o->directory, (unsigned long long)info->next_seq, keys, (unsigned long long)w->floor,
+            o->program, o->program);
     }
     return CV_OK;
 }
@@ -119,7 +126,8 @@ static int copy_mark(void *ctx, const struct cv_mark *mark)
     return cv_marks_put(ctx, mark);
 }
 
-static int load(struct cv_wm_store *s, const struct cv_wm_options *o, struct cv_wm_info *info, struct cv_error *err)
+static int load(struct cv_wm_store *s, const struct cv_wm_options *o, struct cv_wm_info *info,
+                struct cv_error *err)
 {
     struct cv_wm_witness w;
     memset(&w, 0, sizeof w);
@@ -145,8 +153,8 @@ static int load(struct cv_wm_store *s, const struct cv_wm_options *o, struct cv_
         info->next_seq = 1;
     }
     if (info->repaired > 0 || info->torn) {
-        cv_log(CV_LOG_WARN, "watermark store repaired", "blocks", cv_logf("%u", info->repaired), "torn_flush",
-               info->torn ? "yes" : "no", NULL);
+        cv_log(CV_LOG_WARN, "watermark store repaired", "blocks", cv_logf("%u", info->repaired),
+               "torn_flush", info->torn ? "yes" : "no", NULL);
     }
     r = cv_marks_each(s->marks, copy_mark, s->flusher.shadow);
     return r == CV_OK ? CV_OK : cv_error_set(err, r, "no memory for the watermarks");
@@ -154,15 +162,15 @@ static int load(struct cv_wm_store *s, const struct cv_wm_options *o, struct cv_
 
 /* A fresh log of the next epoch, then the witness: a crash in between leaves a
  * store one epoch ahead, which is accepted. */
-static int renew(struct cv_wm_store *s, const struct cv_wm_options *o, const struct cv_wm_info *info,
-                 struct cv_error *err)
+static int renew(struct cv_wm_store *s, const struct cv_wm_options *o,
+                 const struct cv_wm_info *info, struct cv_error *err)
 {
     struct cv_wm_flusher *f = &s->flusher;
     f->spare = o->spare_blocks != 0 ? o->spare_blocks : CV_WM_SPARE_BLOCKS;
     s->next_seq = info->next_seq;
     atomic_store(&f->durable, info->next_seq - 1);
-    int r = cv_wm_log_create(&f->log, f->log_path, info->store_id, info->epoch + 1, info->next_seq, s->marks,
-                             f->spare, err);
+    int r = cv_wm_log_create(&f->log, f->log_path, info->store_id, info->epoch + 1, info->next_seq,
+                             s->marks, f->spare, err);
     if (r != CV_OK || o->keystore == NULL) {
         return r;
     }

@@ -35,7 +35,7 @@ struct cv_wm_flusher {
     struct cv_wm_log log;
     char *log_path;
     uint32_t spare;
-    struct cv_marks *shadow; /* the marks that are durable: what a new log starts with */
+    struct cv_marks *shadow;      /* the marks that are durable: what a new log starts with */
     struct cv_keystore *keystore; /* or NULL */
     struct cv_wm_witness witness;
 };

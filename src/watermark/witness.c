@@ -27,7 +27,8 @@ int cv_wm_witness_parse(struct cv_wm_witness *out, struct cv_bytes text, struct 
     if (text.n > 0 && text.n < sizeof copy) {
         memcpy(copy, text.p, text.n);
         copy[text.n] = '\0';
-        if (sscanf(copy, WITNESS_MAGIC "store %32s epoch %llu floor %llu", id, &epoch, &floor) == 3) {
+        if (sscanf(copy, WITNESS_MAGIC "store %32s epoch %llu floor %llu", id, &epoch, &floor) ==
+            3) {
             size_t n = 0;
             out->epoch = epoch;
             out->floor = floor;
@@ -48,7 +49,8 @@ int cv_wm_witness_load(struct cv_wm_witness *out, struct cv_keystore *ks, struct
     cv_buf_init(&text, WITNESS_MAX);
     int r = cv_keystore_note_get(ks, CV_WM_WITNESS_NOTE, &text, err);
     if (r == CV_OK && (r = cv_wm_witness_parse(out, cv_buf_view(&text), err)) != CV_OK) {
-        cv_error_wrap(err, "%s: its note \"" CV_WM_WITNESS_NOTE "\" is damaged", cv_keystore_name(ks));
+        cv_error_wrap(err, "%s: its note \"" CV_WM_WITNESS_NOTE "\" is damaged",
+                      cv_keystore_name(ks));
     }
     return r;
 }

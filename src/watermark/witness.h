@@ -20,9 +20,12 @@ struct cv_wm_witness {
 };
 
 /* CV_ERR_NOT_FOUND, CV_ERR_INVALID. */
-int cv_wm_witness_load(struct cv_wm_witness *out, struct cv_keystore *ks, struct cv_error *err) CV_NODISCARD;
-int cv_wm_witness_save(const struct cv_wm_witness *w, struct cv_keystore *ks, struct cv_error *err) CV_NODISCARD;
+int cv_wm_witness_load(struct cv_wm_witness *out, struct cv_keystore *ks,
+                       struct cv_error *err) CV_NODISCARD;
+int cv_wm_witness_save(const struct cv_wm_witness *w, struct cv_keystore *ks,
+                       struct cv_error *err) CV_NODISCARD;
 /* Of a text; for the loader and the fuzzer. */
-int cv_wm_witness_parse(struct cv_wm_witness *out, struct cv_bytes text, struct cv_error *err) CV_NODISCARD;
+int cv_wm_witness_parse(struct cv_wm_witness *out, struct cv_bytes text,
+                        struct cv_error *err) CV_NODISCARD;
 
 #endif

@@ -39,8 +39,7 @@ void cv_yaml_close_anchor(struct cv_yaml_builder *b, const struct cv_yaml_node *
 
 /* Depth of the copy is that of the original, which is bounded. */
 static int copy_node(struct cv_yaml_builder *b, struct cv_yaml_node **out,
-                     const struct cv_yaml_node *from,
-                     unsigned depth)
+                     const struct cv_yaml_node *from, unsigned depth)
 {
     int rc = cv_yaml_too_many(b, from);
     if (rc != 0) {
@@ -114,8 +113,7 @@ static struct cv_yaml_node *find(const struct cv_yaml_node *map, const char *key
 
 /* Moves FROM's pairs into MAP, but for the keys that MAP has itself. */
 static int merge_into(struct cv_yaml_builder *b, struct cv_yaml_node *map,
-                      struct cv_yaml_node **last,
-                      struct cv_yaml_node *from)
+                      struct cv_yaml_node **last, struct cv_yaml_node *from)
 {
     if (from->kind != CV_YAML_MAPPING) {
         cv_yaml_problem(b->problems, from, "\"<<\" merges mappings only");

@@ -127,8 +127,8 @@ static int check_duplicates(struct cv_yaml_builder *b, const struct cv_yaml_node
         if (strcmp(pairs[i - 1]->key->text, pairs[i]->key->text) == 0) {
             char name[80];
             cv_error_quote(name, sizeof name, pairs[i]->key->text, pairs[i]->key->len);
-            cv_yaml_problem(b->problems, pairs[i]->key, "\"%s\" was given on line %u already",
-                            name, pairs[i - 1]->key->line);
+            cv_yaml_problem(b->problems, pairs[i]->key, "\"%s\" was given on line %u already", name,
+                            pairs[i - 1]->key->line);
         }
     }
     free(pairs);
@@ -141,7 +141,7 @@ static int check_tag(struct cv_yaml_builder *b, const struct cv_yaml_node *node,
                      const yaml_char_t *tag)
 {
     static const char *const known[] = {YAML_STR_TAG, YAML_INT_TAG, YAML_BOOL_TAG, YAML_NULL_TAG,
-                                        YAML_SEQ_TAG, YAML_MAP_TAG, "!", NULL};
+                                        YAML_SEQ_TAG, YAML_MAP_TAG, "!",           NULL};
     if (tag == NULL) {
         return 0;
     }
@@ -230,8 +230,7 @@ static int on_event(struct cv_yaml_builder *b, const yaml_event_t *event)
     case YAML_SCALAR_EVENT:
         return on_scalar(b, event, node);
     case YAML_SEQUENCE_START_EVENT:
-        return on_start(b, node, event->data.sequence_start.tag,
-                        event->data.sequence_start.anchor);
+        return on_start(b, node, event->data.sequence_start.tag, event->data.sequence_start.anchor);
     case YAML_MAPPING_START_EVENT:
         return on_start(b, node, event->data.mapping_start.tag, event->data.mapping_start.anchor);
     case YAML_SEQUENCE_END_EVENT:

@@ -10,8 +10,8 @@ void cv_yaml_problems_init(struct cv_yaml_problems *p, const char *file)
     p->count = 0;
 }
 
-void cv_yaml_problem(struct cv_yaml_problems *p, const struct cv_yaml_node *node,
-                     const char *fmt, ...)
+void cv_yaml_problem(struct cv_yaml_problems *p, const struct cv_yaml_node *node, const char *fmt,
+                     ...)
 {
     if (p->count < CV_YAML_MAX_PROBLEMS) {
         struct cv_yaml_problem *slot = &p->list[p->count];
@@ -72,8 +72,8 @@ int cv_yaml_problems_error(struct cv_yaml_problems *p, struct cv_error *err)
         snprintf(more, sizeof more, " (and %zu more)", p->count - 1);
     }
     if (one->line != 0) {
-        return cv_error_set(err, CV_ERR_CONFIG, "%s:%u:%u: %s%s", p->file, one->line,
-                            one->column, one->text, more);
+        return cv_error_set(err, CV_ERR_CONFIG, "%s:%u:%u: %s%s", p->file, one->line, one->column,
+                            one->text, more);
     }
     return cv_error_set(err, CV_ERR_CONFIG, "%s: %s%s", p->file, one->text, more);
 }

@@ -31,8 +31,7 @@ char *cv_yaml_path(char *out, size_t size, const struct cv_yaml_node *node)
 {
     const struct cv_yaml_node *chain[CV_YAML_MAX_DEPTH + 2];
     size_t n = 0;
-    for (; node != NULL && node->parent != NULL && n < CV_YAML_MAX_DEPTH + 1;
-         node = node->parent) {
+    for (; node != NULL && node->parent != NULL && n < CV_YAML_MAX_DEPTH + 1; node = node->parent) {
         chain[n++] = node;
     }
     size_t used = 0;
@@ -45,8 +44,8 @@ char *cv_yaml_path(char *out, size_t size, const struct cv_yaml_node *node)
             snprintf(part, sizeof part, "%s%s", used != 0 ? "." : "", name);
         } else {
             size_t index = 0;
-            for (const struct cv_yaml_node *c = chain[n]->parent->first;
-                 c != NULL && c != chain[n]; c = c->next) {
+            for (const struct cv_yaml_node *c = chain[n]->parent->first; c != NULL && c != chain[n];
+                 c = c->next) {
                 index++;
             }
             snprintf(part, sizeof part, "[%zu]", index);
@@ -148,16 +147,14 @@ bool cv_yaml_check_keys(struct cv_yaml_problems *p, const struct cv_yaml_node *n
 
 /* ---- values ---- */
 
-static void expected(struct cv_yaml_problems *p, const struct cv_yaml_node *node,
-                     const char *what)
+static void expected(struct cv_yaml_problems *p, const struct cv_yaml_node *node, const char *what)
 {
     char path[128];
     cv_yaml_path(path, sizeof path, node);
     cv_yaml_problem(p, node, "%s%sexpected %s", path, path[0] != 0 ? ": " : "", what);
 }
 
-bool cv_yaml_is(struct cv_yaml_problems *p, const struct cv_yaml_node *node,
-                enum cv_yaml_kind kind)
+bool cv_yaml_is(struct cv_yaml_problems *p, const struct cv_yaml_node *node, enum cv_yaml_kind kind)
 {
     static const char *const names[] = {"a single value", "a list", "a mapping of keys to values"};
     if (node->kind == kind) {

@@ -29,18 +29,18 @@
 #define CV_YAML_MAX_TEXT ((size_t)16 << 20) /* bytes of one file: 10,000 keys take 3 MiB */
 #define CV_YAML_MAX_NODES 1000000u          /* nodes of one file, copies of aliases included */
 #define CV_YAML_MAX_DEPTH 64u
-#define CV_YAML_MAX_PROBLEMS 50u            /* reported; more are counted */
+#define CV_YAML_MAX_PROBLEMS 50u /* reported; more are counted */
 
 enum cv_yaml_kind { CV_YAML_SCALAR, CV_YAML_SEQUENCE, CV_YAML_MAPPING };
 
 /* All of a tree belongs to its document. */
 struct cv_yaml_node {
     enum cv_yaml_kind kind;
-    unsigned line, column; /* from 1 */
-    bool plain;            /* scalar written without quotes, not a block */
-    char *text;            /* scalar: UTF-8, NUL-terminated, no NUL inside */
-    size_t len;            /* bytes of TEXT */
-    size_t count;          /* children; of a mapping: pairs */
+    unsigned line, column;       /* from 1 */
+    bool plain;                  /* scalar written without quotes, not a block */
+    char *text;                  /* scalar: UTF-8, NUL-terminated, no NUL inside */
+    size_t len;                  /* bytes of TEXT */
+    size_t count;                /* children; of a mapping: pairs */
     struct cv_yaml_node *key;    /* the scalar key, when the parent is a mapping */
     struct cv_yaml_node *first;  /* first child: an item, or a pair's value */
     struct cv_yaml_node *next;   /* next child of the same parent */
@@ -61,8 +61,8 @@ struct cv_yaml_problems {
 /* FILE is the name that messages begin with; it must outlive P. */
 void cv_yaml_problems_init(struct cv_yaml_problems *p, const char *file);
 /* Adds a problem at NODE's position (NULL: the whole file). */
-void cv_yaml_problem(struct cv_yaml_problems *p, const struct cv_yaml_node *node,
-                     const char *fmt, ...) CV_PRINTF(3, 4);
+void cv_yaml_problem(struct cv_yaml_problems *p, const struct cv_yaml_node *node, const char *fmt,
+                     ...) CV_PRINTF(3, 4);
 /* One "FILE:LINE:COLUMN: text" a line, in the order of the file. */
 void cv_yaml_problems_print(struct cv_yaml_problems *p, FILE *out);
 /* The same as one chain in ERR: the first problem, and how many more there

@@ -25,10 +25,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
         return 0;
     if (cv_attest_certificate_read(&cert, doc.certificate.p, doc.certificate.n, &err) != err.code)
         abort();
-    if (EVP_Digest(doc.cabundle[0].p, doc.cabundle[0].n, policy.root_sha256, &len, EVP_sha256(), NULL) != 1)
+    if (EVP_Digest(doc.cabundle[0].p, doc.cabundle[0].n, policy.root_sha256, &len, EVP_sha256(),
+                   NULL) != 1)
         abort();
     enum cv_attest_code code = cv_attest_verify(&doc, p, n, &policy, &err);
-    if (code != err.code || (code != CV_ATTEST_OK && (doc.payload.p != NULL || err.message[0] == '\0')))
+    if (code != err.code ||
+        (code != CV_ATTEST_OK && (doc.payload.p != NULL || err.message[0] == '\0')))
         abort();
     return 0;
 }

@@ -8,7 +8,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
     uint8_t payload[CV_BASE58_PAYLOAD_MAX], out[CV_TEXT_PAYLOAD_MAX];
     char text[CV_BASE58_TEXT_MAX];
     enum cv_text_kind kind;
@@ -24,8 +25,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (size > CV_BASE58_PAYLOAD_MAX)
         return 0;
     if (cv_base58check_encode(text, sizeof(text), CV_BYTES(data, size)) != 0 ||
-        cv_base58check_decode(payload, sizeof(payload), &n, cv_bytes_str(text)) != 0 ||
-        n != size || (n > 0 && memcmp(payload, data, n) != 0))
+        cv_base58check_decode(payload, sizeof(payload), &n, cv_bytes_str(text)) != 0 || n != size ||
+        (n > 0 && memcmp(payload, data, n) != 0))
         abort();
     return 0;
 }

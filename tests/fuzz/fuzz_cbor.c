@@ -9,14 +9,16 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static void must(bool holds) {
+static void must(bool holds)
+{
     if (!holds)
         abort();
 }
 
 /* Reads one item with the typed functions into W, its canonical form. False
  * where only skipping knows the item (tags, floats, chunked strings). */
-static bool copy_item(struct cv_reader *r, struct cv_writer *w, unsigned depth) {
+static bool copy_item(struct cv_reader *r, struct cv_writer *w, unsigned depth)
+{
     struct cv_cbor_head head;
     if (depth == 0 || cv_cbor_peek(r, &head) != 0)
         return false;
@@ -48,8 +50,9 @@ static bool copy_item(struct cv_reader *r, struct cv_writer *w, unsigned depth) 
         return true;
     case CV_CBOR_ARRAY:
     case CV_CBOR_MAP:
-        if ((head.major == CV_CBOR_MAP ? cv_cbor_enter_map(r, &it)
-                                       : cv_cbor_enter_array(r, &it)) != 0 || it.indefinite)
+        if ((head.major == CV_CBOR_MAP ? cv_cbor_enter_map(r, &it) : cv_cbor_enter_array(r, &it)) !=
+                0 ||
+            it.indefinite)
             return false;
         cv_cbor_write_head(w, head.major, it.left);
         while (cv_cbor_next(r, &it)) {
@@ -67,12 +70,14 @@ static bool copy_item(struct cv_reader *r, struct cv_writer *w, unsigned depth) 
             return false;
         cv_cbor_write_bool(w, b);
         return true;
-    case CV_CBOR_TAG: return false;
+    case CV_CBOR_TAG:
+        return false;
     }
     return false;
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
     struct cv_reader skip, walk;
     struct cv_bytes raw;
     cv_reader_init(&skip, CV_BYTES(data, size));

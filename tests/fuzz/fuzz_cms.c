@@ -7,7 +7,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
     static struct cv_rsa *rsa; /* lives as long as the process */
     CV_SECRET_AUTO struct cv_secret out = CV_SECRET_INIT;
     if (rsa == NULL && (cv_crypto_init() != 0 || cv_rsa_generate(&rsa) != 0))

@@ -40,8 +40,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct cv_eif eif = {.fd = fd, .file_size = size};
     struct cv_eif_section s = {CV_EIF_RAMDISK, 0, size};
     (void)!cv_eif_unpack(&eif, &s, dir, &n, NULL);
-    if (stat(top, &after) != 0 || after.st_mode != before.st_mode || after.st_uid != before.st_uid ||
-        after.st_nlink != before.st_nlink)
+    if (stat(top, &after) != 0 || after.st_mode != before.st_mode ||
+        after.st_uid != before.st_uid || after.st_nlink != before.st_nlink)
         abort();
     close(fd);
     (void)fchmod(dir, 0700);

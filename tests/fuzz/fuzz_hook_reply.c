@@ -16,7 +16,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (!ready) {
         if (cv_crypto_init() != 0 ||
             cv_public_key_from_text(
-                &key, cv_bytes_str("edpkvGfYw3LyB1UcCahKQk4rF2tvbMUk8GFiTuMjL75uGXrpvKXhjn")) != 0) {
+                &key, cv_bytes_str("edpkvGfYw3LyB1UcCahKQk4rF2tvbMUk8GFiTuMjL75uGXrpvKXhjn")) !=
+                0) {
             abort();
         }
         ready = true;

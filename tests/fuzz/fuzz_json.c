@@ -8,12 +8,14 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static void must(bool holds) {
+static void must(bool holds)
+{
     if (!holds)
         abort();
 }
 
-static void try_getters(const json_t *doc) {
+static void try_getters(const json_t *doc)
+{
     struct cv_error err;
     const char *s;
     const json_t *v;
@@ -32,7 +34,8 @@ static void try_getters(const json_t *doc) {
     must(bin.n <= 64);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
     struct cv_error err;
     struct cv_bytes in = CV_BYTES(data, size);
     CV_CLEANUP(cv_buf_free) struct cv_buf text;

@@ -7,7 +7,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
     CV_SECRET_AUTO struct cv_secret out = CV_SECRET_INIT;
     enum cv_scheme scheme;
     struct cv_bytes in = CV_BYTES(data, size);

@@ -8,12 +8,14 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static void must(bool holds) {
+static void must(bool holds)
+{
     if (!holds)
         abort();
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
     struct cv_error err;
     CV_JSON_AUTO json_t *doc = NULL;
     if (cv_keystore_document_parse(&doc, CV_BYTES(data, size), "f", &err) != 0) {

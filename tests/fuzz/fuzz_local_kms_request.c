@@ -42,9 +42,10 @@ static void make(void)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const char *const actions[] = {
-        "Encrypt", "Decrypt", "GenerateDataKey", "GenerateDataKeyWithoutPlaintext",
-        "GenerateRandom", "CreateKey", "DescribeKey", "PutKeyPolicy", "GetKeyPolicy",
-        "CreateAlias", "ListAliases", "DeleteAlias", "DisableKey", "CreateGrant", "Nothing",
+        "Encrypt",        "Decrypt",     "GenerateDataKey", "GenerateDataKeyWithoutPlaintext",
+        "GenerateRandom", "CreateKey",   "DescribeKey",     "PutKeyPolicy",
+        "GetKeyPolicy",   "CreateAlias", "ListAliases",     "DeleteAlias",
+        "DisableKey",     "CreateGrant", "Nothing",
     };
     struct cv_local_kms_state *state = kms ? cv_local_kms_state(kms) : NULL;
     struct cv_local_kms_reply reply;

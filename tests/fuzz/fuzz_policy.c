@@ -46,9 +46,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         {"kms:n", "10"},
     };
     struct cv_policy_request r = {
-        "kms:Decrypt", "arn:aws:kms:us-west-2:111122223333:key/1",
+        "kms:Decrypt",
+        "arn:aws:kms:us-west-2:111122223333:key/1",
         "arn:aws:sts::111122223333:assumed-role/Enclave/i-1",
-        "arn:aws:iam::111122223333:role/Enclave", NULL, attrs, sizeof attrs / sizeof attrs[0],
+        "arn:aws:iam::111122223333:role/Enclave",
+        NULL,
+        attrs,
+        sizeof attrs / sizeof attrs[0],
     };
     for (int kind = CV_POLICY_KEY; kind <= CV_POLICY_IDENTITY; kind++) {
         struct cv_policy *p = NULL;

@@ -6,12 +6,17 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
     static const struct cv_pkh signer = {CV_SCHEME_ED25519, {0}};
-    static const struct cv_key_rules rules = {
-        .requests = UINT32_MAX, .operations = UINT64_MAX / 3, .allow_other_source = true,
-        .has_max_fee = true, .max_fee = 1000, .has_max_amount = true, .max_amount = 1000,
-        .destinations_given = true};
+    static const struct cv_key_rules rules = {.requests = UINT32_MAX,
+                                              .operations = UINT64_MAX / 3,
+                                              .allow_other_source = true,
+                                              .has_max_fee = true,
+                                              .max_fee = 1000,
+                                              .has_max_amount = true,
+                                              .max_amount = 1000,
+                                              .destinations_given = true};
     struct cv_request request;
     struct cv_refusal why;
     struct cv_operations it;

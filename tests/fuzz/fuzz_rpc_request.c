@@ -42,8 +42,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         struct cv_buf out;
         cv_buf_init(&out, CV_RPC_FRAME_MAX + CV_RPC_FRAME_HEAD);
         if (cv_rpc_request_encode(&out, &req) != 0 ||
-            cv_rpc_request_decode(&again, out.p + CV_RPC_FRAME_HEAD, out.n - CV_RPC_FRAME_HEAD, true,
-                                  &fault) != 0)
+            cv_rpc_request_decode(&again, out.p + CV_RPC_FRAME_HEAD, out.n - CV_RPC_FRAME_HEAD,
+                                  true, &fault) != 0)
             __builtin_trap();
         same(&req, &again);
         cv_buf_free(&out);

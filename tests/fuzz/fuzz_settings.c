@@ -8,18 +8,20 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static void must(bool holds) {
+static void must(bool holds)
+{
     if (!holds)
         abort();
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
     for (int build = CV_SETTINGS_RELEASE; build <= CV_SETTINGS_DEVELOPMENT; build++) {
         struct cv_settings s;
         struct cv_error err;
         cv_settings_default(&s);
-        if (cv_settings_parse(&s, CV_BYTES(data, size), "f", (enum cv_settings_build)build,
-                              &err) != 0) {
+        if (cv_settings_parse(&s, CV_BYTES(data, size), "f", (enum cv_settings_build)build, &err) !=
+            0) {
             must(err.count > 0 && err.code < 0);
             continue;
         }

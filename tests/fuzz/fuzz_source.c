@@ -59,8 +59,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     free(copy);
     char path[64];
     snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-    struct cv_source_options options = {.path = path, .arch = "amd64", .spool_dir = "/tmp",
-                                        .max_bytes = 8u << 20};
+    struct cv_source_options options = {
+        .path = path, .arch = "amd64", .spool_dir = "/tmp", .max_bytes = 8u << 20};
     struct cv_source s;
     if (cv_source_open(&s, &options, NULL) == 0) {
         struct walked w = {0};

@@ -10,12 +10,14 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static void must(bool holds) {
+static void must(bool holds)
+{
     if (!holds)
         abort();
 }
 
-static void try_hex(struct cv_bytes in, uint8_t *out, char *text) {
+static void try_hex(struct cv_bytes in, uint8_t *out, char *text)
+{
     size_t n;
     if (cv_hex_decode(out, in.n, &n, in) != 0)
         return;
@@ -24,7 +26,8 @@ static void try_hex(struct cv_bytes in, uint8_t *out, char *text) {
 }
 
 /* Canonical: what decodes encodes to the very same text. */
-static void try_base64(struct cv_bytes in, uint8_t *out, char *text) {
+static void try_base64(struct cv_bytes in, uint8_t *out, char *text)
+{
     size_t n;
     if (cv_base64_decode(out, in.n, &n, in) != 0) {
         must(n == 0);
@@ -36,7 +39,8 @@ static void try_base64(struct cv_bytes in, uint8_t *out, char *text) {
         must(cv_base64_decode(out, n - 1, &n, in) == CV_ERR_LIMIT);
 }
 
-static void try_time(const char *text) {
+static void try_time(const char *text)
+{
     int64_t ms, again;
     if (cv_rfc3339_parse(&ms, text) != 0)
         return;
@@ -48,7 +52,8 @@ static void try_time(const char *text) {
         must(cv_rfc3339_parse(&again, out) == 0 && again == ms);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
     struct cv_bytes in = CV_BYTES(data, size);
     uint8_t *out = malloc(size + 1);
     char *text = malloc(2 * size + 8);

@@ -49,18 +49,21 @@ static uint8_t *volatile current;
 static volatile size_t current_n;
 
 /* splitmix64 */
-static uint64_t rng(void) {
+static uint64_t rng(void)
+{
     uint64_t z = (rng_state += UINT64_C(0x9e3779b97f4a7c15));
     z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
     z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
     return z ^ (z >> 31);
 }
 
-static size_t below(size_t n) {
+static size_t below(size_t n)
+{
     return n == 0 ? 0 : (size_t)(rng() % n);
 }
 
-static void *must(void *p) {
+static void *must(void *p)
+{
     if (p == NULL) {
         perror("fuzz driver");
         exit(2);
@@ -69,7 +72,8 @@ static void *must(void *p) {
 }
 
 /* Only what is allowed in a signal handler. */
-static void save_current(const char *kind) {
+static void save_current(const char *kind)
+{
     char path[4096];
     size_t n = 0;
     uint64_t hash = UINT64_C(0xcbf29ce484222325); /* FNV-1a names the file */
@@ -91,7 +95,8 @@ static void save_current(const char *kind) {
         _exit(77);
 }
 
-static void on_signal(int sig) {
+static void on_signal(int sig)
+{
     save_current(sig == SIGALRM ? "timeout-" : "crash-");
     if (sig == SIGALRM)
         _exit(70);
@@ -99,7 +104,8 @@ static void on_signal(int sig) {
     (void)raise(sig);
 }
 
-static void catch_signals(void) {
+static void catch_signals(void)
+{
     stack_t alt = {.ss_sp = must(malloc(65536)), .ss_size = 65536};
     struct sigaction sa = {.sa_handler = on_signal, .sa_flags = SA_ONSTACK};
     static const int signals[] = {SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL, SIGALRM};
@@ -108,7 +114,8 @@ static void catch_signals(void) {
         (void)sigaction(signals[i], &sa, NULL);
 }
 
-static void run(const uint8_t *p, size_t n) {
+static void run(const uint8_t *p, size_t n)
+{
     current = area + INPUT_MAX - n;
     current_n = n;
     if (n > 0)
@@ -123,7 +130,8 @@ static void run(const uint8_t *p, size_t n) {
     }
 }
 
-static void load_file(const char *path) {
+static void load_file(const char *path)
+{
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     struct stat st;
     if (fd < 0 || fstat(fd, &st) != 0 || seed_count == SEEDS_MAX) {
@@ -140,12 +148,14 @@ static void load_file(const char *path) {
     seeds[seed_count++] = (struct blob){p, n};
 }
 
-static int by_name(const struct dirent **a, const struct dirent **b) {
+static int by_name(const struct dirent **a, const struct dirent **b)
+{
     return strcmp((*a)->d_name, (*b)->d_name);
 }
 
 /* In the order of the names, so that a seed of the generator repeats a run. */
-static void load(const char *path) {
+static void load(const char *path)
+{
     struct dirent **names;
     int n = scandir(path, &names, NULL, by_name);
     if (n < 0 && errno == ENOTDIR) {
@@ -167,7 +177,8 @@ static void load(const char *path) {
 }
 
 /* A line of a dictionary: name="text", with \\ \" and \xNN. */
-static void load_word(const char *line) {
+static void load_word(const char *line)
+{
     const char *s = strchr(line, '"');
     if (line[0] == '#' || s == NULL || word_count == WORDS_MAX)
         return;
@@ -187,7 +198,8 @@ static void load_word(const char *line) {
     words[word_count++] = (struct blob){p, n};
 }
 
-static void load_words(const char *path) {
+static void load_words(const char *path)
+{
     FILE *f = must(fopen(path, "re"));
     char line[4096];
     while (fgets(line, sizeof(line), f) != NULL)
@@ -196,7 +208,8 @@ static void load_words(const char *path) {
 }
 
 /* Makes room for (or cuts out, when ADD is less than CUT) bytes at AT. */
-static uint8_t *resize_at(uint8_t *p, size_t *n, size_t at, size_t cut, size_t add) {
+static uint8_t *resize_at(uint8_t *p, size_t *n, size_t at, size_t cut, size_t add)
+{
     if (*n - cut + add > INPUT_MAX)
         add = cut;
     memmove(p + at + add, p + at + cut, *n - at - cut);
@@ -204,16 +217,19 @@ static uint8_t *resize_at(uint8_t *p, size_t *n, size_t at, size_t cut, size_t a
     return p + at;
 }
 
-static void insert(uint8_t *p, size_t *n, const uint8_t *what, size_t len) {
+static void insert(uint8_t *p, size_t *n, const uint8_t *what, size_t len)
+{
     if (len == 0 || *n + len > INPUT_MAX)
         return;
     memcpy(resize_at(p, n, below(*n + 1), 0, len), what, len);
 }
 
-static void overwrite_integer(uint8_t *p, size_t n) {
-    static const uint64_t values[] = {0, 1, 23, 24, 31, 32, 63, 64, 127, 128, 255, 256, 4096,
-                                      32767, 32768, 65535, 65536, 0x7fffffff, 0x80000000,
-                                      0xffffffff, INT64_MAX, UINT64_MAX};
+static void overwrite_integer(uint8_t *p, size_t n)
+{
+    static const uint64_t values[] = {
+        0,     1,          23,         24,         31,        32,        63,    64,
+        127,   128,        255,        256,        4096,      32767,     32768, 65535,
+        65536, 0x7fffffff, 0x80000000, 0xffffffff, INT64_MAX, UINT64_MAX};
     size_t width = (size_t)1 << below(4);
     if (n < width)
         return;
@@ -224,7 +240,8 @@ static void overwrite_integer(uint8_t *p, size_t n) {
         to[big ? width - 1 - i : i] = (uint8_t)(v >> (8 * i));
 }
 
-static void mutate_once(uint8_t *p, size_t *n) {
+static void mutate_once(uint8_t *p, size_t *n)
+{
     uint8_t bytes[16];
     uint64_t r = rng();
     size_t at, len;
@@ -237,7 +254,9 @@ static void mutate_once(uint8_t *p, size_t *n) {
         if (*n > 0)
             p[below(*n)] = (uint8_t)r;
         break;
-    case 2: overwrite_integer(p, *n); break;
+    case 2:
+        overwrite_integer(p, *n);
+        break;
     case 3:
         at = below(*n);
         len = below(*n - at < 64 ? *n - at + 1 : 65);
@@ -270,17 +289,20 @@ static void mutate_once(uint8_t *p, size_t *n) {
             insert(p, n, s->p + at, below(s->n - at + 1));
         }
         break;
-    default: *n = below(*n + 1); /* cut short */
+    default:
+        *n = below(*n + 1); /* cut short */
     }
 }
 
-static double now(void) {
+static double now(void)
+{
     struct timespec ts;
     (void)clock_gettime(CLOCK_MONOTONIC, &ts);
     return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
 }
 
-static bool option(const char *arg, const char *name, const char **value) {
+static bool option(const char *arg, const char *name, const char **value)
+{
     size_t n = strlen(name);
     if (strncmp(arg, name, n) != 0)
         return false;
@@ -288,7 +310,8 @@ static bool option(const char *arg, const char *name, const char **value) {
     return true;
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char **argv)
+{
     const char *v;
     double seconds = 0;
     rng_state = (uint64_t)(now() * 1e9) ^ (uint64_t)getpid() << 32;

@@ -22,7 +22,8 @@
 
 static uint8_t buffers[2][FIELD / 2];
 
-static struct cv_bytes bytes(int which, const char *text) {
+static struct cv_bytes bytes(int which, const char *text)
+{
     size_t n = 0;
     if (strcmp(text, "-") != 0 &&
         cv_hex_decode(buffers[which], sizeof(buffers[which]), &n, cv_bytes_str(text)) != 0)
@@ -31,7 +32,8 @@ static struct cv_bytes bytes(int which, const char *text) {
 }
 
 static int sign(enum cv_scheme scheme, int version, struct cv_bytes key_bytes,
-                struct cv_bytes message) {
+                struct cv_bytes message)
+{
     CV_SIGNING_KEY_AUTO struct cv_signing_key key = {.ready = false};
     struct cv_signature sig, proof;
     char key_text[CV_PK_TEXT_SIZE], sig_text[CV_SIG_TEXT_SIZE], proof_text[CV_SIG_TEXT_SIZE] = "-";
@@ -52,7 +54,8 @@ static int sign(enum cv_scheme scheme, int version, struct cv_bytes key_bytes,
     return 0;
 }
 
-static int import(struct cv_bytes password, struct cv_bytes content) {
+static int import(struct cv_bytes password, struct cv_bytes content)
+{
     CV_SIGNING_KEY_AUTO struct cv_signing_key key = {.ready = false};
     CV_SECRET_AUTO struct cv_secret secret = CV_SECRET_INIT;
     CV_SECRET_AUTO struct cv_secret text = CV_SECRET_INIT;
@@ -75,7 +78,8 @@ static int import(struct cv_bytes password, struct cv_bytes content) {
     return 0;
 }
 
-static int command(const char *line) {
+static int command(const char *line)
+{
     static char a[FIELD + 1], b[FIELD + 1];
     char scheme_name[32];
     enum cv_scheme scheme;
@@ -88,7 +92,8 @@ static int command(const char *line) {
     exit(1);
 }
 
-int main(void) {
+int main(void)
+{
     char *line = NULL;
     size_t cap = 0;
     if (cv_crypto_init() != 0)

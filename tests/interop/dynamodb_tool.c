@@ -57,7 +57,8 @@ static int do_list(json_t *out, struct cv_error *err)
     for (size_t i = 0; rc == 0 && i < l.n; i++) {
         char hex[2 * CV_KEYSTORE_BLOB_MAX + 1];
         cv_hex_encode(hex, l.entries[i].blob.p, l.entries[i].blob.n);
-        json_array_append_new(keys, json_pack("[s, s, O]", l.entries[i].pkh, hex, l.entries[i].members));
+        json_array_append_new(keys,
+                              json_pack("[s, s, O]", l.entries[i].pkh, hex, l.entries[i].members));
     }
     cv_keystore_list_free(&l);
     json_object_set_new(out, "keys", keys);
@@ -94,7 +95,8 @@ static int note_get(const json_t *in, json_t *out, struct cv_error *err)
 static int open_marks(const json_t *in, struct cv_error *err)
 {
     struct cv_aws_config *c;
-    struct cv_wm_ddb_options o = {.table = text(in, "table"), .create = json_is_true(json_object_get(in, "create"))};
+    struct cv_wm_ddb_options o = {.table = text(in, "table"),
+                                  .create = json_is_true(json_object_get(in, "create"))};
     cv_wm_ddb_close(wm);
     wm = NULL;
     int rc = aws(&c, err);
@@ -125,7 +127,8 @@ static int add_mark(void *ctx, const struct cv_mark *m)
 {
     char pkh[CV_PKH_TEXT_SIZE];
     cv_pkh_format(pkh, &m->pkh);
-    return json_array_append_new(ctx, json_pack("[s, s, i, i]", pkh, cv_mark_kind_name(m->kind), m->level, m->round));
+    return json_array_append_new(
+        ctx, json_pack("[s, s, i, i]", pkh, cv_mark_kind_name(m->kind), m->level, m->round));
 }
 
 static int act(const json_t *in, json_t *out, struct cv_error *err)
@@ -140,9 +143,11 @@ static int act(const json_t *in, json_t *out, struct cv_error *err)
     if (strcmp(what, "put") == 0)
         return do_put(in, err);
     if (strcmp(what, "replace") == 0)
-        return cv_keystore_replace(ks, text(in, "pkh"), cv_bytes_str(text(in, "old")), cv_bytes_str(text(in, "blob")), err);
+        return cv_keystore_replace(ks, text(in, "pkh"), cv_bytes_str(text(in, "old")),
+                                   cv_bytes_str(text(in, "blob")), err);
     if (strcmp(what, "member") == 0)
-        return cv_keystore_set_member(ks, text(in, "pkh"), text(in, "name"), json_object_get(in, "value"), err);
+        return cv_keystore_set_member(ks, text(in, "pkh"), text(in, "name"),
+                                      json_object_get(in, "value"), err);
     if (strcmp(what, "note_put") == 0)
         return cv_keystore_note_put(ks, text(in, "name"), cv_bytes_str(text(in, "blob")), err);
     if (strcmp(what, "note_get") == 0)
@@ -175,7 +180,8 @@ int main(void)
             break;
         int rc = act(in, out, &err);
         json_object_set_new(out, "rc", json_string(rc == 0 ? "ok" : cv_strerror(rc)));
-        json_object_set_new(out, "error", json_string(cv_error_format(sentence, sizeof sentence, &err)));
+        json_object_set_new(out, "error",
+                            json_string(cv_error_format(sentence, sizeof sentence, &err)));
         json_dumpf(out, stdout, JSON_COMPACT);
         putchar('\n');
         if (fflush(stdout) != 0)

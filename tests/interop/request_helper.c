@@ -17,7 +17,8 @@
 #include "unit/request_line.h"
 
 /* The set of those NAMES that LIST names. */
-static uint64_t set_of(char *list, const char *const *names) {
+static uint64_t set_of(char *list, const char *const *names)
+{
     uint64_t set = 0;
     char *rest = NULL;
     for (char *name = strtok_r(list, ",", &rest); name; name = strtok_r(NULL, ",", &rest)) {
@@ -27,7 +28,8 @@ static uint64_t set_of(char *list, const char *const *names) {
     return set;
 }
 
-static void policy(char *kinds, char *ops, struct cv_bytes in) {
+static void policy(char *kinds, char *ops, struct cv_bytes in)
+{
     static const struct cv_pkh signer = {CV_SCHEME_ED25519, {0}};
     struct cv_request request;
     struct cv_refusal why;
@@ -42,7 +44,8 @@ static void policy(char *kinds, char *ops, struct cv_bytes in) {
         printf("allowed\n");
 }
 
-int main(void) {
+int main(void)
+{
     static char kinds[4096], ops[4096];
     char *line = NULL;
     size_t cap = 0;

@@ -37,7 +37,8 @@ static int answer(const json_t *in)
     CV_CLEANUP(cv_buf_free) struct cv_buf body, target, auth;
     struct cv_aws_param query[MAX], named[MAX];
     struct cv_http_header headers[MAX];
-    struct cv_sigv4_request r = {.method = text(in, "method"), .path = text(in, "path"), .query = query, .headers = headers};
+    struct cv_sigv4_request r = {
+        .method = text(in, "method"), .path = text(in, "path"), .query = query, .headers = headers};
     cv_buf_init(&body, 1u << 20);
     cv_buf_init(&target, 65536);
     cv_buf_init(&auth, 65536);
@@ -48,9 +49,11 @@ static int answer(const json_t *in)
     if (cv_json_get_base64(in, "body", &body, NULL) != 0)
         return 1;
     r.body = cv_buf_view(&body);
-    if (cv_aws_credentials_set(&creds, cv_bytes_str(text(in, "id")), cv_bytes_str(text(in, "secret")),
-                               cv_bytes_str(text(in, "token")), 0, "test", NULL) != 0 ||
-        cv_sigv4_sign(&auth, &creds, text(in, "region"), text(in, "service"), text(in, "date"), &r, NULL) != 0 ||
+    if (cv_aws_credentials_set(&creds, cv_bytes_str(text(in, "id")),
+                               cv_bytes_str(text(in, "secret")), cv_bytes_str(text(in, "token")), 0,
+                               "test", NULL) != 0 ||
+        cv_sigv4_sign(&auth, &creds, text(in, "region"), text(in, "service"), text(in, "date"), &r,
+                      NULL) != 0 ||
         cv_aws_encode_target(&target, r.path, query, r.nquery) != 0)
         return 1;
     printf("{\"target\":\"%s\",\"authorization\":\"%s\"}\n", (char *)target.p, (char *)auth.p);
@@ -65,7 +68,8 @@ int main(void)
     int rc = 0;
     while (rc == 0 && (n = getline(&line, &size, stdin)) > 0) {
         CV_JSON_AUTO json_t *in = NULL;
-        rc = cv_json_parse_object(&in, CV_BYTES(line, (size_t)n), 1u << 20, "input", NULL) != 0 || answer(in);
+        rc = cv_json_parse_object(&in, CV_BYTES(line, (size_t)n), 1u << 20, "input", NULL) != 0 ||
+             answer(in);
     }
     free(line);
     return rc;

@@ -5,6 +5,7 @@ linked into what runs inside an enclave, and the rules that a compiler does not
 check."""
 import os
 import re
+import shutil
 import subprocess
 import unittest
 from pathlib import Path
@@ -85,6 +86,18 @@ def floor_fault(module, target):
     if module in PROGRAMS or LIBRARIES.index(target) < LIBRARIES.index(module):
         return None
     return f"{target} stands above"
+
+
+class Layout(unittest.TestCase):
+    def test_files_are_laid_out(self):
+        formatter = shutil.which("clang-format-14")
+        if formatter is None:
+            self.skipTest("clang-format-14 is not installed")
+        files = [p for p in sources("src", "tests", "bench", "include") if ".cache" not in p.parts]
+        self.assertGreater(len(files), 500)
+        done = subprocess.run([formatter, "--dry-run", "-Werror", *files], capture_output=True, text=True,
+                              timeout=120)
+        self.assertEqual(done.returncode, 0, done.stderr[-2000:] + "\n'./dev format' lays files out")
 
 
 class Floors(unittest.TestCase):

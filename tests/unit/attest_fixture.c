@@ -8,10 +8,10 @@
 
 #include "cbor/cbor.h"
 
-#define REQUIRE(x)                                                                                    \
-    do {                                                                                              \
-        if (!(x))                                                                                     \
-            abort();                                                                                  \
+#define REQUIRE(x)   \
+    do {             \
+        if (!(x))    \
+            abort(); \
     } while (0)
 
 static const struct {
@@ -26,7 +26,8 @@ static const struct {
     [F_LEAF] = {"leaf", CV_LOCAL_LEAF, 3 * FIXTURE_HOUR_MS},
 };
 
-static X509 *make_cert(const struct fixture *f, int level, EVP_PKEY *key, const struct fixture_bend *bend)
+static X509 *make_cert(const struct fixture *f, int level, EVP_PKEY *key,
+                       const struct fixture_bend *bend)
 {
     bool bent = bend != NULL && bend->level == level;
     struct cv_local_certificate_spec spec = {
@@ -59,7 +60,8 @@ void fixture_make(struct fixture *f, const struct fixture_bend *bend)
 {
     *f = (struct fixture){0};
     for (int i = 0; i < F_LEVELS; i++) {
-        const char *curve = bend != NULL && bend->level == i && bend->curve != NULL ? bend->curve : "P-384";
+        const char *curve =
+            bend != NULL && bend->level == i && bend->curve != NULL ? bend->curve : "P-384";
         f->key[i] = EVP_EC_gen(curve);
         REQUIRE(f->key[i] != NULL);
         f->cert[i] = make_cert(f, i, f->key[i], bend);

@@ -27,12 +27,12 @@ struct fixture {
 
 /* What a test may bend before a certificate is made. */
 struct fixture_bend {
-    int level;                    /* whose certificate; -1 = none */
-    int profile;                  /* enum cv_local_profile; -1 = its own */
+    int level;                           /* whose certificate; -1 = none */
+    int profile;                         /* enum cv_local_profile; -1 = its own */
     int64_t not_before_ms, not_after_ms; /* 0 = its own */
-    const char *curve;            /* key's curve; NULL = P-384 */
-    EVP_PKEY *issuer_key;         /* signs instead of the issuer's; NULL */
-    const char *common_name;      /* NULL = its own */
+    const char *curve;                   /* key's curve; NULL = P-384 */
+    EVP_PKEY *issuer_key;                /* signs instead of the issuer's; NULL */
+    const char *common_name;             /* NULL = its own */
 };
 
 /* Makes the chain root to leaf, with names "root" … "leaf". */

@@ -16,18 +16,21 @@
 #include "crypto/rfc6979.h"
 #include "crypto/table.h"
 
-static const uint8_t order[32] = {0xff, 0xff, 0xff, 0xff, [8] = 0xff, 0xff, 0xff, 0xff,
-                                  0xff, 0xff, 0xff, 0xff, 0xbc};
+static const uint8_t order[32] = {0xff, 0xff, 0xff, 0xff, [8] = 0xff, 0xff, 0xff,
+                                  0xff, 0xff, 0xff, 0xff, 0xff,       0xbc};
 
-static void secret(void *p, size_t n) {
+static void secret(void *p, size_t n)
+{
     VALGRIND_MAKE_MEM_UNDEFINED(p, n);
 }
 
-static void public(void *p, size_t n) {
+static void public(void *p, size_t n)
+{
     VALGRIND_MAKE_MEM_DEFINED(p, n);
 }
 
-static unsigned nonces(void) {
+static unsigned nonces(void)
+{
     struct cv_rfc6979 g;
     uint8_t key[32], digest[32] = {9}, nonce[32];
     unsigned taken = 0;
@@ -45,14 +48,16 @@ static unsigned nonces(void) {
     return taken;
 }
 
-static void ranges(void) {
+static void ranges(void)
+{
     uint8_t key[32] = {0};
     secret(key, sizeof(key));
     int rc = cv_private_key_check(CV_SCHEME_P256, key);
     public(&rc, sizeof(rc));
 }
 
-static void derivation(void) {
+static void derivation(void)
+{
     uint8_t ikm[32] = {1}, out[80];
     secret(ikm, sizeof(ikm));
     (void)!cv_hkdf_sha512(out, sizeof(out), CV_BYTES(ikm, 32), CV_BYTES_LIT("s"),
@@ -61,7 +66,8 @@ static void derivation(void) {
                           CV_BYTES_LIT("i"));
 }
 
-static void padding(void) {
+static void padding(void)
+{
     uint8_t block[32];
     for (unsigned pad = 0; pad < 256; pad++) {
         memset(block, (int)pad, sizeof(block));
@@ -71,14 +77,16 @@ static void padding(void) {
     }
 }
 
-static void comparison(void) {
+static void comparison(void)
+{
     uint8_t a[32] = {1}, b[32] = {1};
     secret(a, sizeof(a));
     bool same = cv_equal_ct(a, b, sizeof(a));
     public(&same, sizeof(same));
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char **argv)
+{
     if (cv_crypto_init() != 0)
         return 2;
     if (argc > 1 && strcmp(argv[1], "leak") == 0) {

@@ -16,12 +16,12 @@
 #include "transport/listen.h"
 
 enum fake_mode {
-    FAKE_REPLY,   /* a lawful reply, keep-alive */
-    FAKE_RAW,     /* the bytes of body, then close */
-    FAKE_HALF,    /* a reply whose body is cut in the middle */
-    FAKE_STALL,   /* no answer until the client goes away */
-    FAKE_CLOSE,   /* closes without an answer */
-    FAKE_IDLE,    /* a lawful reply, then closes the idle connection */
+    FAKE_REPLY, /* a lawful reply, keep-alive */
+    FAKE_RAW,   /* the bytes of body, then close */
+    FAKE_HALF,  /* a reply whose body is cut in the middle */
+    FAKE_STALL, /* no answer until the client goes away */
+    FAKE_CLOSE, /* closes without an answer */
+    FAKE_IDLE,  /* a lawful reply, then closes the idle connection */
 };
 
 struct fake_step {
@@ -71,7 +71,8 @@ static inline void fake_note(struct fake_http *f, size_t i, const struct cv_http
 static inline bool fake_answer(struct cv_http_conn *c, const struct fake_step *s)
 {
     struct cv_http_header h[2] = {{"x-amzn-RequestId", "fake-id"}, s->header};
-    struct cv_http_response r = {.status = s->status, .headers = h,
+    struct cv_http_response r = {.status = s->status,
+                                 .headers = h,
                                  .nheaders = s->header.name != NULL ? 2 : 1,
                                  .body = cv_bytes_str(s->body != NULL ? s->body : "")};
     char head[200];

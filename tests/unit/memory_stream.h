@@ -16,7 +16,8 @@ struct memory_stream {
     struct cv_buf out;
 };
 
-static ssize_t memory_read(struct cv_stream *b, void *p, size_t n, int64_t deadline, struct cv_error *err)
+static ssize_t memory_read(struct cv_stream *b, void *p, size_t n, int64_t deadline,
+                           struct cv_error *err)
 {
     struct memory_stream *s = (struct memory_stream *)b;
     size_t left = s->in.n - s->off;

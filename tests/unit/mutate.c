@@ -12,7 +12,8 @@ struct area {
     size_t size; /* without the guard page */
 };
 
-static struct area area_new(size_t n) {
+static struct area area_new(size_t n)
+{
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
     struct area a = {.size = (n + page) / page * page};
     a.base = mmap(NULL, a.size + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -21,19 +22,22 @@ static struct area area_new(size_t n) {
     return a;
 }
 
-static void area_free(const struct area *a) {
+static void area_free(const struct area *a)
+{
     (void)munmap(a->base, a->size + (size_t)sysconf(_SC_PAGESIZE));
 }
 
 /* A copy whose end is the end of the area. */
-static uint8_t *place(const struct area *a, const void *p, size_t n) {
+static uint8_t *place(const struct area *a, const void *p, size_t n)
+{
     uint8_t *to = a->base + a->size - n;
     if (n > 0)
         memcpy(to, p, n);
     return to;
 }
 
-void mutate_truncations(const void *p, size_t n, mutate_fn *fn, void *ctx) {
+void mutate_truncations(const void *p, size_t n, mutate_fn *fn, void *ctx)
+{
     struct area area = area_new(n);
     char what[64];
     for (size_t len = 0; len < n; len++) {
@@ -43,7 +47,8 @@ void mutate_truncations(const void *p, size_t n, mutate_fn *fn, void *ctx) {
     area_free(&area);
 }
 
-void mutate_bit_flips(const void *p, size_t n, mutate_fn *fn, void *ctx) {
+void mutate_bit_flips(const void *p, size_t n, mutate_fn *fn, void *ctx)
+{
     struct area area = area_new(n);
     char what[64];
     for (size_t i = 0; i < n; i++) {
@@ -57,7 +62,8 @@ void mutate_bit_flips(const void *p, size_t n, mutate_fn *fn, void *ctx) {
     area_free(&area);
 }
 
-void mutate_all(const void *p, size_t n, mutate_fn *fn, void *ctx) {
+void mutate_all(const void *p, size_t n, mutate_fn *fn, void *ctx)
+{
     mutate_truncations(p, n, fn, ctx);
     mutate_bit_flips(p, n, fn, ctx);
 }

@@ -47,7 +47,8 @@ static inline struct pki_cert pki_make(const struct pki_cert *issuer, const char
     X509 *iss = issuer != NULL ? issuer->x : c.x;
     X509_set_issuer_name(c.x, X509_get_subject_name(iss));
     X509_set_pubkey(c.x, c.key);
-    pki_extension(c.x, iss, NID_basic_constraints, issuer == NULL ? "critical,CA:TRUE" : "CA:FALSE");
+    pki_extension(c.x, iss, NID_basic_constraints,
+                  issuer == NULL ? "critical,CA:TRUE" : "CA:FALSE");
     if (san != NULL)
         pki_extension(c.x, iss, NID_subject_alt_name, san);
     X509_sign(c.x, issuer != NULL ? issuer->key : c.key, EVP_sha256());

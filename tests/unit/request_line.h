@@ -20,7 +20,8 @@
 #include "common/hex.h"
 #include "tezos/request.h"
 
-static inline void request_line_operation(FILE *out, const struct cv_operation *op) {
+static inline void request_line_operation(FILE *out, const struct cv_operation *op)
+{
     char text[CV_PKH_TEXT_SIZE] = "-";
     if (op->has_source)
         cv_pkh_format(text, &op->source);
@@ -40,7 +41,8 @@ static inline void request_line_operation(FILE *out, const struct cv_operation *
 }
 
 /* Writes the line, with its newline. */
-static inline void request_line(FILE *out, struct cv_bytes in) {
+static inline void request_line(FILE *out, struct cv_bytes in)
+{
     struct cv_request request;
     struct cv_error err;
     cv_error_clear(&err);
@@ -54,7 +56,7 @@ static inline void request_line(FILE *out, struct cv_bytes in) {
         char chain[9];
         cv_hex_encode(chain, request.chain, 4);
         fprintf(out, "%s %" PRId32 " %" PRId32 " %u", chain, request.level, request.round,
-               request.op_tag);
+                request.op_tag);
     } else {
         fprintf(out, "- 0 0 0");
     }

@@ -10,7 +10,8 @@
 
 #include "unit/attest_fixture.h"
 
-static void expect_at(const struct fixture *f, int64_t time_ms, enum cv_attest_code code, const char *field)
+static void expect_at(const struct fixture *f, int64_t time_ms, enum cv_attest_code code,
+                      const char *field)
 {
     struct cv_attest_policy policy;
     struct cv_attest_document doc;
@@ -22,8 +23,8 @@ static void expect_at(const struct fixture *f, int64_t time_ms, enum cv_attest_c
     policy.time_ms = time_ms;
     enum cv_attest_code got = cv_attest_verify(&doc, bytes.p, bytes.n, &policy, &err);
     if (got != code || strcmp(err.field, field) != 0)
-        fail_msg("got %s about '%s' (%s), expected %s about '%s'", cv_attest_code_name(got), err.field,
-                 err.message, cv_attest_code_name(code), field);
+        fail_msg("got %s about '%s' (%s), expected %s about '%s'", cv_attest_code_name(got),
+                 err.field, err.message, cv_attest_code_name(code), field);
     if (got != CV_ATTEST_OK)
         assert_null(doc.module_id.p);
     cv_buf_free(&bytes);
@@ -183,11 +184,15 @@ static void times(void **state)
 
     /* Each certificate counts, the root too. */
     for (int level = F_ROOT; level <= F_LEAF; level++) {
-        static const char *const names[] = {"cabundle[0]", "cabundle[1]", "cabundle[2]", "cabundle[3]",
-                                            "certificate"};
-        bent(&(struct fixture_bend){.level = level, .profile = -1, .not_after_ms = FIXTURE_NOW_MS - 1000},
+        static const char *const names[] = {"cabundle[0]", "cabundle[1]", "cabundle[2]",
+                                            "cabundle[3]", "certificate"};
+        bent(&(struct fixture_bend){.level = level,
+                                    .profile = -1,
+                                    .not_after_ms = FIXTURE_NOW_MS - 1000},
              CV_ATTEST_ERR_EXPIRED, names[level]);
-        bent(&(struct fixture_bend){.level = level, .profile = -1, .not_before_ms = FIXTURE_NOW_MS + 1000},
+        bent(&(struct fixture_bend){.level = level,
+                                    .profile = -1,
+                                    .not_before_ms = FIXTURE_NOW_MS + 1000},
              CV_ATTEST_ERR_NOT_YET_VALID, names[level]);
         bent(&(struct fixture_bend){.level = level, .profile = -1, .not_after_ms = FIXTURE_NOW_MS},
              CV_ATTEST_OK, "");
@@ -200,25 +205,25 @@ static void rules(void **state)
 
     (void)state;
     /* A leaf's certificate cannot issue. */
-    bent(&(struct fixture_bend){.level = F_INSTANCE, .profile = CV_LOCAL_LEAF}, CV_ATTEST_ERR_CONSTRAINT,
-         "cabundle[3]");
+    bent(&(struct fixture_bend){.level = F_INSTANCE, .profile = CV_LOCAL_LEAF},
+         CV_ATTEST_ERR_CONSTRAINT, "cabundle[3]");
     /* Path lengths: 0 above one more CA, 1 above two. */
-    bent(&(struct fixture_bend){.level = F_ZONAL, .profile = CV_LOCAL_INSTANCE}, CV_ATTEST_ERR_CONSTRAINT,
-         "cabundle[2]");
-    bent(&(struct fixture_bend){.level = F_REGIONAL, .profile = CV_LOCAL_ZONAL}, CV_ATTEST_ERR_CONSTRAINT,
-         "cabundle[1]");
-    bent(&(struct fixture_bend){.level = F_ROOT, .profile = CV_LOCAL_INSTANCE}, CV_ATTEST_ERR_CONSTRAINT,
-         "cabundle[0]");
+    bent(&(struct fixture_bend){.level = F_ZONAL, .profile = CV_LOCAL_INSTANCE},
+         CV_ATTEST_ERR_CONSTRAINT, "cabundle[2]");
+    bent(&(struct fixture_bend){.level = F_REGIONAL, .profile = CV_LOCAL_ZONAL},
+         CV_ATTEST_ERR_CONSTRAINT, "cabundle[1]");
+    bent(&(struct fixture_bend){.level = F_ROOT, .profile = CV_LOCAL_INSTANCE},
+         CV_ATTEST_ERR_CONSTRAINT, "cabundle[0]");
     /* The enclave's own must not be a CA. */
-    bent(&(struct fixture_bend){.level = F_LEAF, .profile = CV_LOCAL_INSTANCE}, CV_ATTEST_ERR_CONSTRAINT,
-         "certificate");
-    bent(&(struct fixture_bend){.level = F_LEAF, .profile = CV_LOCAL_ROOT}, CV_ATTEST_ERR_CONSTRAINT,
-         "certificate");
+    bent(&(struct fixture_bend){.level = F_LEAF, .profile = CV_LOCAL_INSTANCE},
+         CV_ATTEST_ERR_CONSTRAINT, "certificate");
+    bent(&(struct fixture_bend){.level = F_LEAF, .profile = CV_LOCAL_ROOT},
+         CV_ATTEST_ERR_CONSTRAINT, "certificate");
     /* Right names, wrong signature. */
-    bent(&(struct fixture_bend){.level = F_LEAF, .profile = -1, .issuer_key = stranger}, CV_ATTEST_ERR_CHAIN,
-         "certificate");
-    bent(&(struct fixture_bend){.level = F_ZONAL, .profile = -1, .issuer_key = stranger}, CV_ATTEST_ERR_CHAIN,
-         "cabundle[2]");
+    bent(&(struct fixture_bend){.level = F_LEAF, .profile = -1, .issuer_key = stranger},
+         CV_ATTEST_ERR_CHAIN, "certificate");
+    bent(&(struct fixture_bend){.level = F_ZONAL, .profile = -1, .issuer_key = stranger},
+         CV_ATTEST_ERR_CHAIN, "cabundle[2]");
     /* An enclave's key is on P-384. */
     bent(&(struct fixture_bend){.level = F_LEAF, .profile = -1, .curve = "P-256"},
          CV_ATTEST_ERR_CERTIFICATE, "certificate");
@@ -233,8 +238,8 @@ static void malformed_certificates(void **state)
     (void)state;
     fixture_make(&f, NULL);
     for (size_t i = 0; i < 5; i++) {
-        static const char *const names[] = {"cabundle[0]", "cabundle[1]", "cabundle[2]", "cabundle[3]",
-                                            "certificate"};
+        static const char *const names[] = {"cabundle[0]", "cabundle[1]", "cabundle[2]",
+                                            "cabundle[3]", "certificate"};
         struct cv_bytes *slot = i < 4 ? &f.bundle[i] : &f.leaf;
         struct cv_bytes kept = *slot;
         memcpy(bytes, kept.p, kept.n);
@@ -286,9 +291,14 @@ static void changed_certificates(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(good_chain),   cmocka_unit_test(roots), cmocka_unit_test(order),
-        cmocka_unit_test(other_leaves), cmocka_unit_test(times), cmocka_unit_test(rules),
-        cmocka_unit_test(malformed_certificates), cmocka_unit_test(changed_certificates),
+        cmocka_unit_test(good_chain),
+        cmocka_unit_test(roots),
+        cmocka_unit_test(order),
+        cmocka_unit_test(other_leaves),
+        cmocka_unit_test(times),
+        cmocka_unit_test(rules),
+        cmocka_unit_test(malformed_certificates),
+        cmocka_unit_test(changed_certificates),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -17,8 +17,9 @@
 
 struct sample {
     const char *file;
-    const char *root;  /* NULL = AWS's, by its fingerprint */
-    int64_t from, to;  /* window of all its certificates, seconds; as Python's cryptography reads them */
+    const char *root; /* NULL = AWS's, by its fingerprint */
+    /* window of all its certificates, seconds; as Python's cryptography reads them */
+    int64_t from, to;
     bool debug;
     enum cv_attest_code code; /* under that root, with debug mode allowed */
     struct cv_buf bytes;
@@ -27,7 +28,14 @@ struct sample {
 
 static struct sample ours[] = {
     {"definite-nulls.cbor", "root.pem", 1795935410, 1795946213, false, CV_ATTEST_OK, {0}, {0}},
-    {"indefinite-all-fields.cbor", "root.pem", 1795935410, 1795946213, false, CV_ATTEST_OK, {0}, {0}},
+    {"indefinite-all-fields.cbor",
+     "root.pem",
+     1795935410,
+     1795946213,
+     false,
+     CV_ATTEST_OK,
+     {0},
+     {0}},
     {"tagged-signed-image.cbor", "root.pem", 1795935410, 1795946213, false, CV_ATTEST_OK, {0}, {0}},
     {"longest-fields.cbor", "root.pem", 1795935410, 1795946213, false, CV_ATTEST_OK, {0}, {0}},
     {"debug.cbor", "root.pem", 1795935410, 1795946213, true, CV_ATTEST_OK, {0}, {0}},
@@ -35,12 +43,54 @@ static struct sample ours[] = {
 };
 static struct sample real[] = {
     {"anjuna-2021-prod-nulls.cbor", NULL, 1616018515, 1616029315, false, CV_ATTEST_OK, {0}, {0}},
-    {"anjuna-2021-prod-rsa2048-pubkey.cbor", NULL, 1616601982, 1616612782, false, CV_ATTEST_OK, {0}, {0}},
-    {"anjuna-2024-debug-rsa2048-pubkey.cbor", NULL, 1706120054, 1706130857, true, CV_ATTEST_OK, {0}, {0}},
-    {"blocky-2024-prod-1024-byte-fields.cbor", NULL, 1725719856, 1725730659, false, CV_ATTEST_OK, {0}, {0}},
-    {"evervault-2022-prod-pcr8-nonce.cbor", NULL, 1665651479, 1665662282, false, CV_ATTEST_OK, {0}, {0}},
-    {"veracruz-2022-prod-userdata-nonce.cbor", NULL, 1668034317, 1668045120, false, CV_ATTEST_OK, {0}, {0}},
-    {"veracruz-2022-BADSIG.cbor", NULL, 1668034317, 1668045120, false, CV_ATTEST_ERR_SIGNATURE, {0}, {0}},
+    {"anjuna-2021-prod-rsa2048-pubkey.cbor",
+     NULL,
+     1616601982,
+     1616612782,
+     false,
+     CV_ATTEST_OK,
+     {0},
+     {0}},
+    {"anjuna-2024-debug-rsa2048-pubkey.cbor",
+     NULL,
+     1706120054,
+     1706130857,
+     true,
+     CV_ATTEST_OK,
+     {0},
+     {0}},
+    {"blocky-2024-prod-1024-byte-fields.cbor",
+     NULL,
+     1725719856,
+     1725730659,
+     false,
+     CV_ATTEST_OK,
+     {0},
+     {0}},
+    {"evervault-2022-prod-pcr8-nonce.cbor",
+     NULL,
+     1665651479,
+     1665662282,
+     false,
+     CV_ATTEST_OK,
+     {0},
+     {0}},
+    {"veracruz-2022-prod-userdata-nonce.cbor",
+     NULL,
+     1668034317,
+     1668045120,
+     false,
+     CV_ATTEST_OK,
+     {0},
+     {0}},
+    {"veracruz-2022-BADSIG.cbor",
+     NULL,
+     1668034317,
+     1668045120,
+     false,
+     CV_ATTEST_ERR_SIGNATURE,
+     {0},
+     {0}},
 };
 #define OURS (sizeof ours / sizeof ours[0])
 #define REAL (sizeof real / sizeof real[0])
@@ -52,7 +102,8 @@ static bool load(struct sample *s, const char *dir)
 
     cv_buf_init(&s->bytes, CV_ATTEST_MAX_DOCUMENT);
     cv_buf_init(&s->root_bytes, 8192);
-    if (cv_path_join(path, sizeof path, dir, s->file) != 0 || cv_file_read(&s->bytes, path, NULL) != 0)
+    if (cv_path_join(path, sizeof path, dir, s->file) != 0 ||
+        cv_file_read(&s->bytes, path, NULL) != 0)
         return false;
     return s->root == NULL || (cv_path_join(path, sizeof path, dir, s->root) == 0 &&
                                cv_file_read(&s->root_bytes, path, NULL) == 0);
@@ -68,7 +119,8 @@ static void policy_for(struct cv_attest_policy *policy, const struct sample *s)
     }
 }
 
-static void expect(const struct sample *s, const struct cv_attest_policy *policy, enum cv_attest_code code)
+static void expect(const struct sample *s, const struct cv_attest_policy *policy,
+                   enum cv_attest_code code)
 {
     struct cv_attest_error err;
     struct cv_attest_document doc;
@@ -148,11 +200,14 @@ static void exchanged_parts(const struct sample *a, const struct sample *b)
     memcpy(copy, a->bytes.p, a->bytes.n);
     memcpy(copy + a->bytes.n - 96, b->bytes.p + b->bytes.n - 96, 96);
     policy_for(&policy, a);
-    assert_int_equal(cv_attest_verify(NULL, copy, a->bytes.n, &policy, NULL), CV_ATTEST_ERR_SIGNATURE);
+    assert_int_equal(cv_attest_verify(NULL, copy, a->bytes.n, &policy, NULL),
+                     CV_ATTEST_ERR_SIGNATURE);
     memset(copy + a->bytes.n - 96, 0, 96);
-    assert_int_equal(cv_attest_verify(NULL, copy, a->bytes.n, &policy, NULL), CV_ATTEST_ERR_SIGNATURE);
+    assert_int_equal(cv_attest_verify(NULL, copy, a->bytes.n, &policy, NULL),
+                     CV_ATTEST_ERR_SIGNATURE);
     memset(copy + a->bytes.n - 96, 0xFF, 96);
-    assert_int_equal(cv_attest_verify(NULL, copy, a->bytes.n, &policy, NULL), CV_ATTEST_ERR_SIGNATURE);
+    assert_int_equal(cv_attest_verify(NULL, copy, a->bytes.n, &policy, NULL),
+                     CV_ATTEST_ERR_SIGNATURE);
     free(copy);
 }
 
@@ -239,7 +294,8 @@ static void expectations(void **state)
     expect(s, &policy, CV_ATTEST_ERR_NONCE);
     assert_int_equal(cv_attest_expect_pcr(&policy, 3, other, 48), CV_ATTEST_ERR_ARGUMENT);
     assert_int_equal(cv_attest_expect_pcr(&policy, 15, other, 48), CV_ATTEST_OK);
-    assert_int_equal(cv_attest_verify(&doc, s->bytes.p, s->bytes.n, &policy, &err), CV_ATTEST_ERR_PCR);
+    assert_int_equal(cv_attest_verify(&doc, s->bytes.p, s->bytes.n, &policy, &err),
+                     CV_ATTEST_ERR_PCR);
     assert_string_equal(err.field, "pcrs[15]");
     assert_non_null(strstr(err.message, "0000; expected 0100"));
     policy_for(&policy, s);
@@ -282,13 +338,16 @@ static void certificates(void **state)
 
     (void)state;
     policy_for(&policy, &ours[0]);
-    assert_int_equal(cv_attest_verify(&doc, ours[0].bytes.p, ours[0].bytes.n, &policy, NULL), CV_ATTEST_OK);
-    assert_int_equal(cv_attest_certificate_read(&cert, doc.certificate.p, doc.certificate.n, NULL), CV_ATTEST_OK);
+    assert_int_equal(cv_attest_verify(&doc, ours[0].bytes.p, ours[0].bytes.n, &policy, NULL),
+                     CV_ATTEST_OK);
+    assert_int_equal(cv_attest_certificate_read(&cert, doc.certificate.p, doc.certificate.n, NULL),
+                     CV_ATTEST_OK);
     assert_non_null(strstr(cert.subject, "CN=i-0123456789abcdef0-enc0123456789abcdef"));
     assert_false(cert.ca);
     assert_int_equal(cert.not_before_ms, ours[0].from * 1000);
     assert_int_equal(cert.not_after_ms, ours[0].to * 1000);
-    assert_int_equal(cv_attest_certificate_read(&cert, doc.cabundle[3].p, doc.cabundle[3].n, NULL), CV_ATTEST_OK);
+    assert_int_equal(cv_attest_certificate_read(&cert, doc.cabundle[3].p, doc.cabundle[3].n, NULL),
+                     CV_ATTEST_OK);
     assert_true(cert.ca);
     assert_int_equal(cert.path_len, 0);
     assert_int_equal(strlen(cert.serial), 32);
@@ -313,7 +372,8 @@ static int setup(void **state)
     for (size_t i = 0; i < REAL; i++)
         have_real = load(&real[i], have_real ? dir : "/nonexistent") && have_real;
     if (!have_real)
-        fprintf(stderr, "skipping AWS's documents: CV_SHARED names no folder with attestation-docs\n");
+        fprintf(stderr,
+                "skipping AWS's documents: CV_SHARED names no folder with attestation-docs\n");
     return 0;
 }
 

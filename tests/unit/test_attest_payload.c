@@ -20,30 +20,84 @@ struct entry {
     void (*write)(struct cv_writer *w);
 };
 
-static void text_id(struct cv_writer *w) { cv_cbor_write_tstr(w, "i-1-enc1"); }
-static void text_empty(struct cv_writer *w) { cv_cbor_write_tstr(w, ""); }
-static void text_sha384(struct cv_writer *w) { cv_cbor_write_tstr(w, "SHA384"); }
-static void text_sha256(struct cv_writer *w) { cv_cbor_write_tstr(w, "SHA256"); }
-static void text_bad_utf8(struct cv_writer *w) { cv_write_raw(w, "\x61\xFF", 2); }
-static void text_chunked(struct cv_writer *w) { cv_write_raw(w, "\x7F\x61i\xFF", 4); }
-static void number_now(struct cv_writer *w) { cv_cbor_write_uint(w, UINT64_C(1800000000000)); }
-static void number_zero(struct cv_writer *w) { cv_cbor_write_uint(w, 0); }
-static void number_huge(struct cv_writer *w) { cv_cbor_write_uint(w, UINT64_MAX); }
-static void number_negative(struct cv_writer *w) { cv_cbor_write_int(w, -1); }
-static void number_float(struct cv_writer *w) { cv_write_raw(w, "\xFB\x42\x7A\x31\x8E\x5C\x00\x00\x00", 9); }
-static void null_value(struct cv_writer *w) { cv_cbor_write_null(w); }
-static void undefined_value(struct cv_writer *w) { cv_write_u8(w, 0xF7); }
+static void text_id(struct cv_writer *w)
+{
+    cv_cbor_write_tstr(w, "i-1-enc1");
+}
+static void text_empty(struct cv_writer *w)
+{
+    cv_cbor_write_tstr(w, "");
+}
+static void text_sha384(struct cv_writer *w)
+{
+    cv_cbor_write_tstr(w, "SHA384");
+}
+static void text_sha256(struct cv_writer *w)
+{
+    cv_cbor_write_tstr(w, "SHA256");
+}
+static void text_bad_utf8(struct cv_writer *w)
+{
+    cv_write_raw(w, "\x61\xFF", 2);
+}
+static void text_chunked(struct cv_writer *w)
+{
+    cv_write_raw(w, "\x7F\x61i\xFF", 4);
+}
+static void number_now(struct cv_writer *w)
+{
+    cv_cbor_write_uint(w, UINT64_C(1800000000000));
+}
+static void number_zero(struct cv_writer *w)
+{
+    cv_cbor_write_uint(w, 0);
+}
+static void number_huge(struct cv_writer *w)
+{
+    cv_cbor_write_uint(w, UINT64_MAX);
+}
+static void number_negative(struct cv_writer *w)
+{
+    cv_cbor_write_int(w, -1);
+}
+static void number_float(struct cv_writer *w)
+{
+    cv_write_raw(w, "\xFB\x42\x7A\x31\x8E\x5C\x00\x00\x00", 9);
+}
+static void null_value(struct cv_writer *w)
+{
+    cv_cbor_write_null(w);
+}
+static void undefined_value(struct cv_writer *w)
+{
+    cv_write_u8(w, 0xF7);
+}
 
 static void bytes_of(struct cv_writer *w, size_t n)
 {
     static const uint8_t zeros[2000];
     cv_cbor_write_bstr(w, CV_BYTES(zeros, n));
 }
-static void bytes_0(struct cv_writer *w) { bytes_of(w, 0); }
-static void bytes_1(struct cv_writer *w) { bytes_of(w, 1); }
-static void bytes_1024(struct cv_writer *w) { bytes_of(w, 1024); }
-static void bytes_1025(struct cv_writer *w) { bytes_of(w, 1025); }
-static void bytes_chunked(struct cv_writer *w) { cv_write_raw(w, "\x5F\x41i\xFF", 4); }
+static void bytes_0(struct cv_writer *w)
+{
+    bytes_of(w, 0);
+}
+static void bytes_1(struct cv_writer *w)
+{
+    bytes_of(w, 1);
+}
+static void bytes_1024(struct cv_writer *w)
+{
+    bytes_of(w, 1024);
+}
+static void bytes_1025(struct cv_writer *w)
+{
+    bytes_of(w, 1025);
+}
+static void bytes_chunked(struct cv_writer *w)
+{
+    cv_write_raw(w, "\x5F\x41i\xFF", 4);
+}
 
 static void bundle_of(struct cv_writer *w, unsigned count)
 {
@@ -51,12 +105,30 @@ static void bundle_of(struct cv_writer *w, unsigned count)
     for (unsigned i = 0; i < count; i++)
         bytes_1(w);
 }
-static void bundle_0(struct cv_writer *w) { bundle_of(w, 0); }
-static void bundle_1(struct cv_writer *w) { bundle_of(w, 1); }
-static void bundle_16(struct cv_writer *w) { bundle_of(w, 16); }
-static void bundle_17(struct cv_writer *w) { bundle_of(w, 17); }
-static void bundle_huge(struct cv_writer *w) { cv_cbor_write_array(w, UINT64_MAX); }
-static void bundle_indefinite(struct cv_writer *w) { cv_write_raw(w, "\x9F\x41i\xFF", 4); }
+static void bundle_0(struct cv_writer *w)
+{
+    bundle_of(w, 0);
+}
+static void bundle_1(struct cv_writer *w)
+{
+    bundle_of(w, 1);
+}
+static void bundle_16(struct cv_writer *w)
+{
+    bundle_of(w, 16);
+}
+static void bundle_17(struct cv_writer *w)
+{
+    bundle_of(w, 17);
+}
+static void bundle_huge(struct cv_writer *w)
+{
+    cv_cbor_write_array(w, UINT64_MAX);
+}
+static void bundle_indefinite(struct cv_writer *w)
+{
+    cv_write_raw(w, "\x9F\x41i\xFF", 4);
+}
 static void bundle_empty_cert(struct cv_writer *w)
 {
     cv_cbor_write_array(w, 2);
@@ -87,7 +159,10 @@ static void pcrs_indefinite(struct cv_writer *w)
     pcr(w, 0, 48);
     cv_write_u8(w, 0xFF);
 }
-static void pcrs_empty(struct cv_writer *w) { cv_cbor_write_map(w, 0); }
+static void pcrs_empty(struct cv_writer *w)
+{
+    cv_cbor_write_map(w, 0);
+}
 static void pcrs_33(struct cv_writer *w)
 {
     cv_cbor_write_map(w, 33);
@@ -123,8 +198,8 @@ static void pcrs_text_key(struct cv_writer *w)
 }
 
 static const struct entry good[] = {
-    {"module_id", text_id},    {"digest", text_sha384}, {"timestamp", number_now},
-    {"pcrs", pcrs_48},         {"certificate", bytes_1}, {"cabundle", bundle_1},
+    {"module_id", text_id},     {"digest", text_sha384},   {"timestamp", number_now},
+    {"pcrs", pcrs_48},          {"certificate", bytes_1},  {"cabundle", bundle_1},
     {"public_key", null_value}, {"user_data", null_value}, {"nonce", null_value},
 };
 #define GOOD (sizeof good / sizeof good[0])
@@ -188,16 +263,16 @@ static void build(struct doc *d, enum form form, const struct entry *replace, co
     wrap(d, cv_writer_view(&w));
 }
 
-static void expect_doc(const struct doc *d, bool strict, enum cv_attest_code code, const char *field,
-                       const char *what)
+static void expect_doc(const struct doc *d, bool strict, enum cv_attest_code code,
+                       const char *field, const char *what)
 {
     struct cv_attest_document out;
     struct cv_attest_error err;
 
     enum cv_attest_code got = cv_attest_parse_unverified(&out, d->bytes, d->n, strict, &err);
     if (got != code || strcmp(err.field, field) != 0 || err.code != code)
-        fail_msg("%s: got %s about '%s', expected %s about '%s'", what, cv_attest_code_name(got), err.field,
-                 cv_attest_code_name(code), field);
+        fail_msg("%s: got %s about '%s', expected %s about '%s'", what, cv_attest_code_name(got),
+                 err.field, cv_attest_code_name(code), field);
     if (code == CV_ATTEST_OK)
         assert_int_equal(out.timestamp_ms, UINT64_C(1800000000000));
     else
@@ -385,7 +460,9 @@ static void duplicates(void **state)
 /* Raw documents that are no attestation documents. */
 static void cose_rules(void **state)
 {
-#define SIG96 "\x58\x60" "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+#define SIG96  \
+    "\x58\x60" \
+    "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
     static const struct {
         const char *bytes;
         size_t n;
@@ -401,19 +478,28 @@ static void cose_rules(void **state)
         {RAW("\x84\xA0"), CV_ATTEST_ERR_COSE, "protected"},
         {RAW("\x84\x44\xA1\x01\x38"), CV_ATTEST_ERR_COSE, "protected"},
         {RAW("\x84\x40\xA0\x41\xA0" SIG96), CV_ATTEST_ERR_COSE, "protected"},
-        {RAW("\x84\x41\xA0\xA0\x41\xA0" SIG96), CV_ATTEST_ERR_ALGORITHM, "protected"},       /* none */
-        {RAW("\x84\x43\xA1\x01\x26\xA0\x41\xA0" SIG96), CV_ATTEST_ERR_ALGORITHM, "protected"}, /* ES256 */
+        {RAW("\x84\x41\xA0\xA0\x41\xA0" SIG96), CV_ATTEST_ERR_ALGORITHM, "protected"}, /* none */
+        {RAW("\x84\x43\xA1\x01\x26\xA0\x41\xA0" SIG96), CV_ATTEST_ERR_ALGORITHM,
+         "protected"}, /* ES256 */
         {RAW("\x84\x44\xA1\x01\x38\x23\xA0\x41\xA0" SIG96), CV_ATTEST_ERR_ALGORITHM, "protected"},
-        {RAW("\x84\x43\xA1\x01\x20\xA0\x41\xA0" SIG96), CV_ATTEST_ERR_ALGORITHM, "protected"}, /* QEMU: -1 */
-        {RAW("\x84\x48\xA1\x01\x65" "ES384\xA0\x41\xA0" SIG96), CV_ATTEST_ERR_ALGORITHM, "protected"},
-        {RAW("\x84\x47\xA2\x01\x38\x22\x01\x38\x22\xA0\x41\xA0" SIG96), CV_ATTEST_ERR_COSE, "protected"},
-        {RAW("\x84\x47\xA2\x01\x38\x22\x02\x81\x01\xA0\x41\xA0" SIG96), CV_ATTEST_ERR_COSE, "protected"},
+        {RAW("\x84\x43\xA1\x01\x20\xA0\x41\xA0" SIG96), CV_ATTEST_ERR_ALGORITHM,
+         "protected"}, /* QEMU: -1 */
+        {RAW("\x84\x48\xA1\x01\x65"
+             "ES384\xA0\x41\xA0" SIG96),
+         CV_ATTEST_ERR_ALGORITHM, "protected"},
+        {RAW("\x84\x47\xA2\x01\x38\x22\x01\x38\x22\xA0\x41\xA0" SIG96), CV_ATTEST_ERR_COSE,
+         "protected"},
+        {RAW("\x84\x47\xA2\x01\x38\x22\x02\x81\x01\xA0\x41\xA0" SIG96), CV_ATTEST_ERR_COSE,
+         "protected"},
         {RAW("\x84\x45\xA1\x01\x38\x22\x00\xA0\x41\xA0" SIG96), CV_ATTEST_ERR_COSE, "protected"},
-        {RAW("\x84\x44\xA1\x01\x38\x22\xA1\x04\x41\x31\x41\xA0" SIG96), CV_ATTEST_ERR_COSE, "unprotected"},
+        {RAW("\x84\x44\xA1\x01\x38\x22\xA1\x04\x41\x31\x41\xA0" SIG96), CV_ATTEST_ERR_COSE,
+         "unprotected"},
         {RAW("\x84\x44\xA1\x01\x38\x22\xF6\x41\xA0" SIG96), CV_ATTEST_ERR_COSE, "unprotected"},
-        {RAW("\x84\x44\xA1\x01\x38\x22\xA0\xF6" SIG96), CV_ATTEST_ERR_COSE, "payload"}, /* detached */
+        {RAW("\x84\x44\xA1\x01\x38\x22\xA0\xF6" SIG96), CV_ATTEST_ERR_COSE,
+         "payload"}, /* detached */
         {RAW("\x84\x44\xA1\x01\x38\x22\xA0\x40" SIG96), CV_ATTEST_ERR_SIZE, "payload"},
-        {RAW("\x84\x44\xA1\x01\x38\x22\xA0\x5B\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF"), CV_ATTEST_ERR_COSE, "payload"},
+        {RAW("\x84\x44\xA1\x01\x38\x22\xA0\x5B\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF"),
+         CV_ATTEST_ERR_COSE, "payload"},
         {RAW("\x84\x44\xA1\x01\x38\x22\xA0\x41\xA0\x40"), CV_ATTEST_ERR_COSE, "signature"},
         {RAW("\x84\x44\xA1\x01\x38\x22\xA0\x41\xA0"), CV_ATTEST_ERR_COSE, "signature"},
         {RAW("\x84\x44\xA1\x01\x38\x22\xA0\x41\xA0" SIG96 "\x00"), CV_ATTEST_ERR_COSE, ""},
@@ -445,7 +531,8 @@ static void sizes(void **state)
     expect_doc(&d, false, CV_ATTEST_ERR_SIZE, "payload", "payload too long");
     d.n = CV_ATTEST_MAX_DOCUMENT + 1;
     expect_doc(&d, false, CV_ATTEST_ERR_SIZE, "", "document too long");
-    assert_int_equal(cv_attest_parse_unverified(NULL, d.bytes, d.n, false, NULL), CV_ATTEST_ERR_ARGUMENT);
+    assert_int_equal(cv_attest_parse_unverified(NULL, d.bytes, d.n, false, NULL),
+                     CV_ATTEST_ERR_ARGUMENT);
 }
 
 static void try_variant(void *ctx, const uint8_t *p, size_t n, const char *what)
@@ -462,7 +549,8 @@ static void try_variant(void *ctx, const uint8_t *p, size_t n, const char *what)
         fail_msg("accepted %s", what);
     for (unsigned i = 0; i < CV_ATTEST_PCRS; i++) {
         assert_int_equal(out.pcr[i].p != NULL, out.pcr_mask >> i & 1);
-        assert_true(out.pcr[i].p == NULL || (out.pcr[i].p > p && out.pcr[i].p + out.pcr[i].n <= p + n));
+        assert_true(out.pcr[i].p == NULL ||
+                    (out.pcr[i].p > p && out.pcr[i].p + out.pcr[i].n <= p + n));
     }
 }
 
@@ -489,9 +577,11 @@ static void names_of_codes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(good_documents), cmocka_unit_test(field_rules), cmocka_unit_test(absent_fields),
-        cmocka_unit_test(unknown_fields), cmocka_unit_test(duplicates), cmocka_unit_test(cose_rules),
-        cmocka_unit_test(sizes),          cmocka_unit_test(mutations),  cmocka_unit_test(names_of_codes),
+        cmocka_unit_test(good_documents), cmocka_unit_test(field_rules),
+        cmocka_unit_test(absent_fields),  cmocka_unit_test(unknown_fields),
+        cmocka_unit_test(duplicates),     cmocka_unit_test(cose_rules),
+        cmocka_unit_test(sizes),          cmocka_unit_test(mutations),
+        cmocka_unit_test(names_of_codes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -38,7 +38,9 @@ static void write_lines(unsigned from, unsigned count)
     for (unsigned i = 0; i < count; i++) {
         char level[16];
         snprintf(level, sizeof level, "%u", from + i);
-        assert_int_equal(cv_audit_add(a, "sign", "level", level, "absent", NULL, "quoted", "a\"<b\n", NULL), CV_OK);
+        assert_int_equal(
+            cv_audit_add(a, "sign", "level", level, "absent", NULL, "quoted", "a\"<b\n", NULL),
+            CV_OK);
     }
     assert_int_equal(cv_audit_flush(a, NULL), CV_OK);
     cv_audit_close(a);
@@ -154,9 +156,9 @@ static void test_full_disk(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        WITH_FILE(test_chain_over_restarts), WITH_FILE(test_every_byte_altered),
+        WITH_FILE(test_chain_over_restarts),  WITH_FILE(test_every_byte_altered),
         WITH_FILE(test_missing_and_inserted), WITH_FILE(test_cut_end_is_refused),
-        WITH_FILE(test_one_writer),          WITH_FILE(test_full_disk),
+        WITH_FILE(test_one_writer),           WITH_FILE(test_full_disk),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -14,15 +14,38 @@ static char config_file[64], credentials_file[64], token_file[64];
 static struct cv_error err;
 
 static const char *const variables[] = {
-    "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN",
-    "AWS_CREDENTIAL_EXPIRATION", "AWS_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION",
-    "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_ROLE_ARN", "AWS_ROLE_SESSION_NAME", "AWS_ENDPOINT_URL",
-    "AWS_ENDPOINT_URL_STS", "AWS_ENDPOINT_URL_KMS", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
-    "AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_CONTAINER_AUTHORIZATION_TOKEN",
-    "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", "AWS_EC2_METADATA_SERVICE_ENDPOINT",
-    "AWS_METADATA_SERVICE_TIMEOUT", "AWS_METADATA_SERVICE_NUM_ATTEMPTS", "AWS_MAX_ATTEMPTS",
-    "AWS_USE_FIPS_ENDPOINT", "AWS_USE_DUALSTACK_ENDPOINT", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
-    "AWS_CA_BUNDLE", "http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_SECURITY_TOKEN",
+    "AWS_CREDENTIAL_EXPIRATION",
+    "AWS_PROFILE",
+    "AWS_REGION",
+    "AWS_DEFAULT_REGION",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_ROLE_ARN",
+    "AWS_ROLE_SESSION_NAME",
+    "AWS_ENDPOINT_URL",
+    "AWS_ENDPOINT_URL_STS",
+    "AWS_ENDPOINT_URL_KMS",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+    "AWS_EC2_METADATA_SERVICE_ENDPOINT",
+    "AWS_METADATA_SERVICE_TIMEOUT",
+    "AWS_METADATA_SERVICE_NUM_ATTEMPTS",
+    "AWS_MAX_ATTEMPTS",
+    "AWS_USE_FIPS_ENDPOINT",
+    "AWS_USE_DUALSTACK_ENDPOINT",
+    "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
+    "AWS_CA_BUNDLE",
+    "http_proxy",
+    "HTTP_PROXY",
+    "https_proxy",
+    "HTTPS_PROXY",
+    "all_proxy",
+    "ALL_PROXY",
 };
 
 static void put(const char *path, const char *text)
@@ -121,9 +144,10 @@ static void files_and_environment(void **state)
     struct cv_aws_credentials mine = CV_AWS_CREDENTIALS_INIT;
     (void)state;
     fails(NULL, "no AWS credentials");
-    put(credentials_file, "[default]\naws_access_key_id=FILE\naws_secret_access_key=s\n"
-                          "[other]\naws_access_key_id=OTHER\naws_secret_access_key=s\naws_session_token=t\n"
-                          "[half]\naws_access_key_id=X\n[none]\nregion=us-east-1\n");
+    put(credentials_file,
+        "[default]\naws_access_key_id=FILE\naws_secret_access_key=s\n"
+        "[other]\naws_access_key_id=OTHER\naws_secret_access_key=s\naws_session_token=t\n"
+        "[half]\naws_access_key_id=X\n[none]\nregion=us-east-1\n");
     gives(NULL, "FILE", "profile default");
     setenv("AWS_ACCESS_KEY_ID", "ENV", 1);
     fails(NULL, "AWS_SECRET_ACCESS_KEY");
@@ -131,7 +155,9 @@ static void files_and_environment(void **state)
     gives(NULL, "ENV", "environment");
     gives(&named, "OTHER", "profile other");
     fails(&absent, "profile absent is neither in");
-    assert_int_equal(cv_aws_credentials_set(&mine, CV_BYTES_LIT("MINE"), CV_BYTES_LIT("s"), CV_BYTES(NULL, 0), 0, "configuration", NULL), 0);
+    assert_int_equal(cv_aws_credentials_set(&mine, CV_BYTES_LIT("MINE"), CV_BYTES_LIT("s"),
+                                            CV_BYTES(NULL, 0), 0, "configuration", NULL),
+                     0);
     struct cv_aws_options explicit = {.credentials = &mine, .profile = "other"};
     gives(&explicit, "MINE", "configuration");
     cv_aws_credentials_free(&mine);
@@ -185,14 +211,19 @@ static void a_process_that_hangs_is_ended(void **state)
     cv_aws_config_free(&c);
 }
 
-#define STS(id) "<R><Credentials><AccessKeyId>" id "</AccessKeyId><SecretAccessKey>s/+</SecretAccessKey>" \
-                "<SessionToken>tok</SessionToken><Expiration>2099-01-01T00:00:00Z</Expiration></Credentials></R>"
+#define STS(id)                                                                               \
+    "<R><Credentials><AccessKeyId>" id "</AccessKeyId><SecretAccessKey>s/+</SecretAccessKey>" \
+    "<SessionToken>tok</SessionToken><Expiration>2099-01-01T00:00:00Z</Expiration></Credentials></R>"
 
 static void roles(void **state)
 {
     static const struct fake_step steps[] = {
-        {.status = 200, .body = STS("ASIA1")}, {.status = 200, .body = STS("ASIA2")}, {.status = 200, .body = STS("ASIA3")},
-        {.status = 403, .body = "<ErrorResponse><Error><Code>AccessDenied</Code><Message>not authorized to perform sts:AssumeRole</Message></Error><RequestId>r1</RequestId></ErrorResponse>"},
+        {.status = 200, .body = STS("ASIA1")},
+        {.status = 200, .body = STS("ASIA2")},
+        {.status = 200, .body = STS("ASIA3")},
+        {.status = 403,
+         .body =
+             "<ErrorResponse><Error><Code>AccessDenied</Code><Message>not authorized to perform sts:AssumeRole</Message></Error><RequestId>r1</RequestId></ErrorResponse>"},
         {.status = 200, .body = "<nothing/>"},
     };
     struct fake_http f;
@@ -219,21 +250,25 @@ static void roles(void **state)
     fails(NULL, "without AWS_ROLE_ARN");
     setenv("AWS_ROLE_ARN", "arn:aws:iam::1:role/w", 1);
     gives(NULL, "ASIA3", "web identity");
-    fails(NULL, "AssumeRoleWithWebIdentity: AccessDenied (HTTP 403, request id fake-id): not authorized");
+    fails(NULL,
+          "AssumeRoleWithWebIdentity: AccessDenied (HTTP 403, request id fake-id): not authorized");
     fails(NULL, "holds no credentials");
     setenv("AWS_WEB_IDENTITY_TOKEN_FILE", "/nonexistent/token", 1);
     fails(NULL, "web identity token file");
     unsetenv("AWS_WEB_IDENTITY_TOKEN_FILE");
     static const char *const bad[][2] = {
-        {"a", "circle"}, {"neither", "either source_profile or credential_source"}, {"mfa", "MFA"},
-        {"sso", "SSO is not supported"}, {"long", "900 to 43200"},
+        {"a", "circle"},          {"neither", "either source_profile or credential_source"},
+        {"mfa", "MFA"},           {"sso", "SSO is not supported"},
+        {"long", "900 to 43200"},
     };
     for (size_t i = 0; i < 5; i++) {
         setenv("AWS_PROFILE", bad[i][0], 1);
         fails(NULL, bad[i][1]);
     }
     fake_stop(&f);
-    assert_string_equal(f.body[0], "Action=AssumeRole&Version=2011-06-15&DurationSeconds=900&RoleArn=arn%3Aaws%3Aiam%3A%3A1%3Arole%2Fr&RoleSessionName=sess&ExternalId=e%2F1");
+    assert_string_equal(
+        f.body[0],
+        "Action=AssumeRole&Version=2011-06-15&DurationSeconds=900&RoleArn=arn%3Aaws%3Aiam%3A%3A1%3Arole%2Fr&RoleSessionName=sess&ExternalId=e%2F1");
     assert_non_null(strstr(f.authorization[0], "Credential=BASE/"));
     assert_non_null(strstr(f.authorization[0], "/eu-west-1/sts/"));
     assert_non_null(strstr(f.authorization[1], "Credential=ENV/"));
@@ -242,13 +277,16 @@ static void roles(void **state)
     fake_free(&f);
 }
 
-#define JSON(id, expires) "{\"Code\":\"Success\",\"AccessKeyId\":\"" id "\",\"SecretAccessKey\":\"s\",\"Token\":\"t\",\"Expiration\":\"" expires "\"}"
+#define JSON(id, expires)                         \
+    "{\"Code\":\"Success\",\"AccessKeyId\":\"" id \
+    "\",\"SecretAccessKey\":\"s\",\"Token\":\"t\",\"Expiration\":\"" expires "\"}"
 
 static void container(void **state)
 {
     static const struct fake_step steps[] = {
         {.status = 200, .body = JSON("CONT", "2099-01-01T00:00:00Z")},
-        {.status = 500}, {.status = 200, .body = JSON("CONT2", "2099-01-01T00:00:00Z")},
+        {.status = 500},
+        {.status = 200, .body = JSON("CONT2", "2099-01-01T00:00:00Z")},
         {.status = 403, .body = "{\"code\":\"x\"}"},
     };
     struct fake_http f;
@@ -279,13 +317,22 @@ static void container(void **state)
 static void imds(void **state)
 {
     static const struct fake_step steps[] = {
-        {.status = 200, .body = "TOKEN1"}, {.status = 200, .body = "my-role\n"}, {.status = 200, .body = JSON("IMDS", "2099-01-01T00:00:00Z")},
+        {.status = 200, .body = "TOKEN1"},
+        {.status = 200, .body = "my-role\n"},
+        {.status = 200, .body = JSON("IMDS", "2099-01-01T00:00:00Z")},
         /* the token expires: once more */
-        {.status = 200, .body = "TOKEN2"}, {.status = 401}, {.status = 200, .body = "TOKEN3"}, {.status = 404},
+        {.status = 200, .body = "TOKEN2"},
+        {.status = 401},
+        {.status = 200, .body = "TOKEN3"},
+        {.status = 404},
         {.status = 403},
-        {.status = 200, .body = "TOKEN4"}, {.status = 200, .body = "../evil"},
-        {.status = 200, .body = "TOKEN5"}, {.status = 200, .body = "r"}, {.status = 200, .body = "{\"Code\":\"AssumeRoleUnauthorizedAccess\"}"},
-        {.status = 200, .body = "TOKEN6"}, {.status = 200, .body = "{\"region\":\"ap-south-1\"}"},
+        {.status = 200, .body = "TOKEN4"},
+        {.status = 200, .body = "../evil"},
+        {.status = 200, .body = "TOKEN5"},
+        {.status = 200, .body = "r"},
+        {.status = 200, .body = "{\"Code\":\"AssumeRoleUnauthorizedAccess\"}"},
+        {.status = 200, .body = "TOKEN6"},
+        {.status = 200, .body = "{\"region\":\"ap-south-1\"}"},
     };
     struct fake_http f;
     char region[CV_AWS_REGION_MAX + 1];
@@ -315,11 +362,15 @@ static void renewal(void **state)
 {
     CV_AWS_CREDENTIALS_AUTO struct cv_aws_credentials out = CV_AWS_CREDENTIALS_INIT;
     char soon[CV_RFC3339_LEN], first[256], second[256];
-    struct fake_step steps[] = {{.status = 200, .body = first}, {.status = 403}, {.status = 403}, {.status = 200, .body = second}};
+    struct fake_step steps[] = {{.status = 200, .body = first},
+                                {.status = 403},
+                                {.status = 403},
+                                {.status = 200, .body = second}};
     struct fake_http f;
     (void)state;
     cv_rfc3339_format(soon, cv_unix_ms() + 2000);
-    snprintf(first, sizeof first, "{\"AccessKeyId\":\"ONE\",\"SecretAccessKey\":\"s\",\"Expiration\":\"%s\"}", soon);
+    snprintf(first, sizeof first,
+             "{\"AccessKeyId\":\"ONE\",\"SecretAccessKey\":\"s\",\"Expiration\":\"%s\"}", soon);
     snprintf(second, sizeof second, "{\"AccessKeyId\":\"TWO\",\"SecretAccessKey\":\"s\"}");
     assert_int_equal(fake_start(&f, steps, 4), 0);
     point("AWS_CONTAINER_CREDENTIALS_FULL_URI", &f, "/");
@@ -357,7 +408,8 @@ static void changed_files_are_read_again(void **state)
     cv_aws_config_free(&c);
 }
 
-static void endpoint(struct cv_aws_config *c, const char *service, const char *url, const char *host)
+static void endpoint(struct cv_aws_config *c, const char *service, const char *url,
+                     const char *host)
 {
     struct cv_aws_endpoint e;
     char got[CV_AWS_HOST_MAX];
@@ -370,8 +422,9 @@ static void regions_and_endpoints(void **state)
     char region[CV_AWS_REGION_MAX + 1];
     struct cv_aws_options o = {.region = "eu-north-1"};
     (void)state;
-    put(config_file, "[default]\nregion=eu-west-3\nservices=local\nendpoint_url=https://all.example\nmax_attempts=5\n"
-                     "[services local]\nkms =\n  endpoint_url = https://kms.example:8443\n");
+    put(config_file,
+        "[default]\nregion=eu-west-3\nservices=local\nendpoint_url=https://all.example\nmax_attempts=5\n"
+        "[services local]\nkms =\n  endpoint_url = https://kms.example:8443\n");
     struct cv_aws_config *c = load(NULL);
     assert_code(cv_aws_config_region(c, region, cv_deadline(1000), &err), 0, &err);
     assert_string_equal(region, "eu-west-3");
@@ -416,7 +469,9 @@ static void regions_and_endpoints(void **state)
 static void identity(void **state)
 {
     static const struct fake_step steps[] = {
-        {.status = 200, .body = "<GetCallerIdentityResponse><GetCallerIdentityResult><Arn>arn:aws:sts::1:assumed-role/r/s</Arn><UserId>AROA:s</UserId><Account>111122223333</Account></GetCallerIdentityResult></GetCallerIdentityResponse>"},
+        {.status = 200,
+         .body =
+             "<GetCallerIdentityResponse><GetCallerIdentityResult><Arn>arn:aws:sts::1:assumed-role/r/s</Arn><UserId>AROA:s</UserId><Account>111122223333</Account></GetCallerIdentityResult></GetCallerIdentityResponse>"},
         {.status = 200, .body = "<x/>"},
     };
     struct fake_http f;
@@ -434,7 +489,8 @@ static void identity(void **state)
     assert_string_equal(id.account, "111122223333");
     assert_string_equal(id.arn, "arn:aws:sts::1:assumed-role/r/s");
     assert_string_equal(id.user_id, "AROA:s");
-    assert_code(cv_sts_get_caller_identity(sts, &id, cv_deadline(3000), &err), CV_ERR_PROTOCOL, &err);
+    assert_code(cv_sts_get_caller_identity(sts, &id, cv_deadline(3000), &err), CV_ERR_PROTOCOL,
+                &err);
     cv_aws_client_free(&sts);
     cv_aws_config_free(&c);
     fake_stop(&f);

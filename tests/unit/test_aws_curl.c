@@ -50,7 +50,8 @@ struct fixture {
     struct cv_error err;
 };
 
-static void start(struct fixture *x, const struct fake_step *steps, size_t n, const char *san, long to)
+static void start(struct fixture *x, const struct fake_step *steps, size_t n, const char *san,
+                  long to)
 {
     struct pki_cert leaf = pki_make(&ca, "leaf", san, -1000, to);
     struct cv_buf chain, key;
@@ -58,7 +59,8 @@ static void start(struct fixture *x, const struct fake_step *steps, size_t n, co
     cv_error_clear(&x->err);
     pki_cert_pem(&chain, &leaf);
     pki_key_pem(&key, &leaf);
-    assert_int_equal(cv_tls_server_new_pem(&server_tls, cv_buf_view(&chain), cv_buf_view(&key), NULL), 0);
+    assert_int_equal(
+        cv_tls_server_new_pem(&server_tls, cv_buf_view(&chain), cv_buf_view(&key), NULL), 0);
     cv_buf_free(&chain);
     cv_buf_free(&key);
     pki_free(&leaf);
@@ -80,11 +82,12 @@ static void stop(struct fixture *x)
     cv_tls_free(&server_tls);
 }
 
-static int send_to(struct fixture *x, struct cv_aws_transport *t, const char *method, const char *target,
-                   const char *body, struct cv_http_message *m, int64_t ms)
+static int send_to(struct fixture *x, struct cv_aws_transport *t, const char *method,
+                   const char *target, const char *body, struct cv_http_message *m, int64_t ms)
 {
     char host[CV_AWS_HOST_MAX];
-    struct cv_http_header h[] = {{"Host", cv_aws_endpoint_host(host, &x->e)}, {"X-Amz-Target", "a.b"}, {"x-amz-date", ""}};
+    struct cv_http_header h[] = {
+        {"Host", cv_aws_endpoint_host(host, &x->e)}, {"X-Amz-Target", "a.b"}, {"x-amz-date", ""}};
     struct cv_http_request r = {method, target, h, 3, cv_bytes_str(body)};
     return t->ops->exchange(t, &x->e, &r, m, cv_deadline(ms), &x->err);
 }
@@ -92,8 +95,10 @@ static int send_to(struct fixture *x, struct cv_aws_transport *t, const char *me
 static void replies(void **state)
 {
     static const struct fake_step steps[] = {
-        {.status = 200, .body = "one"}, {.status = 400, .body = "two"}, {.status = 200, .body = "x"}, {.status = 200, .body = ""},
-        {.status = 200, .body = "one"}, {.status = 400, .body = "two"}, {.status = 200, .body = "x"}, {.status = 200, .body = ""},
+        {.status = 200, .body = "one"}, {.status = 400, .body = "two"},
+        {.status = 200, .body = "x"},   {.status = 200, .body = ""},
+        {.status = 200, .body = "one"}, {.status = 400, .body = "two"},
+        {.status = 200, .body = "x"},   {.status = 200, .body = ""},
     };
     struct fixture x;
     (void)state;

@@ -21,7 +21,8 @@ static void computed(void **state)
         {"kms", "us-isob-east-1", 0, "kms.us-isob-east-1.sc2s.sgov.gov"},
         {"dynamodb", "eu-central-1", 0, "dynamodb.eu-central-1.amazonaws.com"},
         {"s3", "eu-central-1", CV_AWS_DUALSTACK, "s3.dualstack.eu-central-1.amazonaws.com"},
-        {"s3", "eu-central-1", CV_AWS_DUALSTACK | CV_AWS_FIPS, "s3-fips.dualstack.eu-central-1.amazonaws.com"},
+        {"s3", "eu-central-1", CV_AWS_DUALSTACK | CV_AWS_FIPS,
+         "s3-fips.dualstack.eu-central-1.amazonaws.com"},
         {"s3", "cn-north-1", 0, "s3.cn-north-1.amazonaws.com.cn"},
         {"sts", "mx-central-1", 0, "sts.mx-central-1.amazonaws.com"},
     };
@@ -29,17 +30,20 @@ static void computed(void **state)
     for (size_t i = 0; i < sizeof t / sizeof *t; i++) {
         struct cv_aws_endpoint e;
         char host[CV_AWS_HOST_MAX];
-        assert_int_equal(cv_aws_endpoint_compute(&e, t[i].service, t[i].region, t[i].flags, NULL), 0);
+        assert_int_equal(cv_aws_endpoint_compute(&e, t[i].service, t[i].region, t[i].flags, NULL),
+                         0);
         assert_string_equal(cv_aws_endpoint_host(host, &e), t[i].host);
         assert_true(e.tls && e.port == 443 && !e.custom);
     }
-    static const char *const bad[] = {"", "US-EAST-1", "us.east", "us-east-1/", "-us", "us-", "us east", "a@b"};
+    static const char *const bad[] = {"",    "US-EAST-1", "us.east", "us-east-1/",
+                                      "-us", "us-",       "us east", "a@b"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         struct cv_aws_endpoint e;
         assert_int_equal(cv_aws_endpoint_compute(&e, "kms", bad[i], 0, NULL), CV_ERR_INVALID);
     }
     struct cv_aws_endpoint e;
-    assert_int_equal(cv_aws_endpoint_compute(&e, "kms", "us-iso-east-1", CV_AWS_DUALSTACK, NULL), CV_ERR_UNSUPPORTED);
+    assert_int_equal(cv_aws_endpoint_compute(&e, "kms", "us-iso-east-1", CV_AWS_DUALSTACK, NULL),
+                     CV_ERR_UNSUPPORTED);
     assert_string_equal(cv_aws_partition("us-gov-east-1"), "aws-us-gov");
 }
 
@@ -56,8 +60,21 @@ static void given(void **state)
         {"http://localhost:4566", "localhost:4566", "", 4566},
     };
     static const char *const bad[] = {
-        "", "kms.example", "ftp://x", "https://", "https://u:p@x", "https://x?y", "https://x/#y", "https://x/a b",
-        "https://x:0", "https://x:99999", "https://x/../y", "https://x//y", "https://x y", "https://::1", "https:///x",
+        "",
+        "kms.example",
+        "ftp://x",
+        "https://",
+        "https://u:p@x",
+        "https://x?y",
+        "https://x/#y",
+        "https://x/a b",
+        "https://x:0",
+        "https://x:99999",
+        "https://x/../y",
+        "https://x//y",
+        "https://x y",
+        "https://::1",
+        "https:///x",
     };
     (void)state;
     for (size_t i = 0; i < sizeof t / sizeof *t; i++) {

@@ -25,16 +25,33 @@ static void shapes(void **state)
         enum cv_aws_error_class class;
         int ours;
     } t[] = {
-        {400, "{\"__type\":\"AccessDeniedException\",\"Message\":\"no\"}", NULL, "AccessDeniedException", "no", CV_AWS_FINAL, CV_ERR_DENIED},
-        {400, "{\"__type\":\"InvalidCiphertextException\"}", NULL, "InvalidCiphertextException", "", CV_AWS_FINAL, CV_ERR_REMOTE},
-        {400, "{\"__type\":\"com.amazonaws.dynamodb.v20120810#ResourceNotFoundException\",\"message\":\"m\"}", NULL, "ResourceNotFoundException", "m", CV_AWS_FINAL, CV_ERR_NOT_FOUND},
-        {400, "{\"message\":\"slow\"}", "ThrottlingException:http://x", "ThrottlingException", "slow", CV_AWS_THROTTLE, CV_ERR_THROTTLED},
-        {500, "{\"__type\":\"KMSInternalException\"}", NULL, "KMSInternalException", "", CV_AWS_TRANSIENT, CV_ERR_REMOTE},
-        {400, "{\"__type\":\"ExpiredTokenException\"}", NULL, "ExpiredTokenException", "", CV_AWS_CREDENTIALS, CV_ERR_DENIED},
-        {400, "{\"__type\":\"InvalidSignatureException\",\"message\":\"Signature expired: 1 is now earlier than 2\"}", NULL, "InvalidSignatureException", "Signature expired: 1 is now earlier than 2", CV_AWS_CLOCK_SKEW, CV_ERR_DENIED},
-        {400, "{\"__type\":\"InvalidSignatureException\",\"message\":\"The request signature we calculated does not match\"}", NULL, "InvalidSignatureException", "The request signature we calculated does not match", CV_AWS_FINAL, CV_ERR_DENIED},
-        {403, "<?xml version=\"1.0\"?><Error><Code>AccessDenied</Code><Message>a &lt;b&gt; &amp;amp;</Message></Error>", NULL, "AccessDenied", "a <b> &amp;", CV_AWS_FINAL, CV_ERR_DENIED},
-        {403, "<ErrorResponse><Error><Type>Sender</Type><Code>InvalidClientTokenId</Code><Message>x</Message></Error></ErrorResponse>", NULL, "InvalidClientTokenId", "x", CV_AWS_CREDENTIALS, CV_ERR_DENIED},
+        {400, "{\"__type\":\"AccessDeniedException\",\"Message\":\"no\"}", NULL,
+         "AccessDeniedException", "no", CV_AWS_FINAL, CV_ERR_DENIED},
+        {400, "{\"__type\":\"InvalidCiphertextException\"}", NULL, "InvalidCiphertextException", "",
+         CV_AWS_FINAL, CV_ERR_REMOTE},
+        {400,
+         "{\"__type\":\"com.amazonaws.dynamodb.v20120810#ResourceNotFoundException\",\"message\":\"m\"}",
+         NULL, "ResourceNotFoundException", "m", CV_AWS_FINAL, CV_ERR_NOT_FOUND},
+        {400, "{\"message\":\"slow\"}", "ThrottlingException:http://x", "ThrottlingException",
+         "slow", CV_AWS_THROTTLE, CV_ERR_THROTTLED},
+        {500, "{\"__type\":\"KMSInternalException\"}", NULL, "KMSInternalException", "",
+         CV_AWS_TRANSIENT, CV_ERR_REMOTE},
+        {400, "{\"__type\":\"ExpiredTokenException\"}", NULL, "ExpiredTokenException", "",
+         CV_AWS_CREDENTIALS, CV_ERR_DENIED},
+        {400,
+         "{\"__type\":\"InvalidSignatureException\",\"message\":\"Signature expired: 1 is now earlier than 2\"}",
+         NULL, "InvalidSignatureException", "Signature expired: 1 is now earlier than 2",
+         CV_AWS_CLOCK_SKEW, CV_ERR_DENIED},
+        {400,
+         "{\"__type\":\"InvalidSignatureException\",\"message\":\"The request signature we calculated does not match\"}",
+         NULL, "InvalidSignatureException", "The request signature we calculated does not match",
+         CV_AWS_FINAL, CV_ERR_DENIED},
+        {403,
+         "<?xml version=\"1.0\"?><Error><Code>AccessDenied</Code><Message>a &lt;b&gt; &amp;amp;</Message></Error>",
+         NULL, "AccessDenied", "a <b> &amp;", CV_AWS_FINAL, CV_ERR_DENIED},
+        {403,
+         "<ErrorResponse><Error><Type>Sender</Type><Code>InvalidClientTokenId</Code><Message>x</Message></Error></ErrorResponse>",
+         NULL, "InvalidClientTokenId", "x", CV_AWS_CREDENTIALS, CV_ERR_DENIED},
         {503, "<html>down</html>", NULL, "", "<html>down</html>", CV_AWS_TRANSIENT, CV_ERR_REMOTE},
         {502, "", NULL, "", "", CV_AWS_TRANSIENT, CV_ERR_REMOTE},
         {404, "", NULL, "", "", CV_AWS_FINAL, CV_ERR_NOT_FOUND},
@@ -64,8 +81,13 @@ static void dates(void **state)
     assert_int_equal(cv_http_date_parse(&ms, "Sun, 06 Nov 1994 08:49:37 GMT"), 0);
     assert_true(ms == 784111777000);
     static const char *const bad[] = {
-        "", "Sun, 06 Nov 1994 08:49:37 UTC", "Sun, 06 Foo 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT",
-        "Sun, 06 Nov 1994 28:49:37 GMT", "Sun, 06 anF 1994 08:49:37 GMT", "Sun, 66 Nov 1994 08:49:37 GMT",
+        "",
+        "Sun, 06 Nov 1994 08:49:37 UTC",
+        "Sun, 06 Foo 1994 08:49:37 GMT",
+        "Sunday, 06-Nov-94 08:49:37 GMT",
+        "Sun, 06 Nov 1994 28:49:37 GMT",
+        "Sun, 06 anF 1994 08:49:37 GMT",
+        "Sun, 66 Nov 1994 08:49:37 GMT",
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         assert_int_equal(cv_http_date_parse(&ms, bad[i]), CV_ERR_INVALID);
@@ -110,7 +132,9 @@ static void backoff_and_bucket(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(shapes), cmocka_unit_test(dates), cmocka_unit_test(backoff_and_bucket),
+        cmocka_unit_test(shapes),
+        cmocka_unit_test(dates),
+        cmocka_unit_test(backoff_and_bucket),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

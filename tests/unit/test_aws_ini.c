@@ -34,35 +34,34 @@ static const char *get(const char *profile, const char *key)
 static void grammar(void **state)
 {
     (void)state;
-    add(CV_AWS_INI_CONFIG,
-        "\xef\xbb\xbf# a comment\n"
-        "; another\n"
-        "\n"
-        "[default]\r\n"
-        "Region = us-west-2 # trailing\r\n"
-        "output=json;kept\n"
-        "empty = ; nothing\n"
-        "[ profile  dev ] ; comment\n"
-        "aws_access_key_id=A=B\n"
-        "s3 =\n"
-        "  Addressing_Style = path\n"
-        "  # between\n"
-        "  use_accelerate_endpoint=true # no\n"
-        "region = eu-west-1\n"
-        "[profile \"with space\"]\n"
-        "region=a-1\n"
-        "[services local]\n"
-        "kms =\n"
-        "  endpoint_url = http://localhost:1 \n"
-        "dynamodb=\n"
-        "\tendpoint_url=http://localhost:2\n"
-        "[sso-session s]\n"
-        "x=y\n"
-        "[other]\n"
-        "garbage without sign\n"
-        "[profile long]\n"
-        "credential_process = one\n"
-        "  two"); /* no line feed at the end */
+    add(CV_AWS_INI_CONFIG, "\xef\xbb\xbf# a comment\n"
+                           "; another\n"
+                           "\n"
+                           "[default]\r\n"
+                           "Region = us-west-2 # trailing\r\n"
+                           "output=json;kept\n"
+                           "empty = ; nothing\n"
+                           "[ profile  dev ] ; comment\n"
+                           "aws_access_key_id=A=B\n"
+                           "s3 =\n"
+                           "  Addressing_Style = path\n"
+                           "  # between\n"
+                           "  use_accelerate_endpoint=true # no\n"
+                           "region = eu-west-1\n"
+                           "[profile \"with space\"]\n"
+                           "region=a-1\n"
+                           "[services local]\n"
+                           "kms =\n"
+                           "  endpoint_url = http://localhost:1 \n"
+                           "dynamodb=\n"
+                           "\tendpoint_url=http://localhost:2\n"
+                           "[sso-session s]\n"
+                           "x=y\n"
+                           "[other]\n"
+                           "garbage without sign\n"
+                           "[profile long]\n"
+                           "credential_process = one\n"
+                           "  two"); /* no line feed at the end */
     assert_string_equal(get("default", "region"), "us-west-2");
     assert_string_equal(get("default", "output"), "json;kept");
     assert_string_equal(get("default", "empty"), "(none)");
@@ -72,8 +71,10 @@ static void grammar(void **state)
     assert_string_equal(get("dev", "s3.use_accelerate_endpoint"), "true");
     assert_string_equal(get("with space", "region"), "a-1");
     assert_string_equal(get("long", "credential_process"), "one\ntwo");
-    assert_string_equal(cv_aws_ini_get(ini, CV_AWS_INI_SERVICES, "local", "kms.endpoint_url"), "http://localhost:1");
-    assert_string_equal(cv_aws_ini_get(ini, CV_AWS_INI_SERVICES, "local", "dynamodb.endpoint_url"), "http://localhost:2");
+    assert_string_equal(cv_aws_ini_get(ini, CV_AWS_INI_SERVICES, "local", "kms.endpoint_url"),
+                        "http://localhost:1");
+    assert_string_equal(cv_aws_ini_get(ini, CV_AWS_INI_SERVICES, "local", "dynamodb.endpoint_url"),
+                        "http://localhost:2");
     assert_false(cv_aws_ini_has(ini, CV_AWS_INI_PROFILE, "other"));
     assert_true(cv_aws_ini_has(ini, CV_AWS_INI_SSO, "s"));
 }
@@ -82,7 +83,8 @@ static void merging(void **state)
 {
     (void)state;
     add(CV_AWS_INI_CREDENTIALS, "[p]\naws_access_key_id = from-credentials\n[profile q]\nx=1\n");
-    add(CV_AWS_INI_CONFIG, "[profile p]\naws_access_key_id = from-config\nregion = r\n[profile p]\nregion = later\n[q]\nx=2\n");
+    add(CV_AWS_INI_CONFIG,
+        "[profile p]\naws_access_key_id = from-config\nregion = r\n[profile p]\nregion = later\n[q]\nx=2\n");
     assert_string_equal(get("p", "aws_access_key_id"), "from-credentials");
     assert_string_equal(get("p", "region"), "later");
     assert_false(cv_aws_ini_has(ini, CV_AWS_INI_PROFILE, "q"));
@@ -105,11 +107,15 @@ static void faults_name_the_line(void **state)
     };
     (void)state;
     for (size_t i = 0; i < sizeof t / sizeof *t; i++) {
-        assert_code(cv_aws_ini_add(ini, CV_AWS_INI_CONFIG, cv_bytes_str(t[i].text), "the file", &err), CV_ERR_CONFIG, &err);
+        assert_code(
+            cv_aws_ini_add(ini, CV_AWS_INI_CONFIG, cv_bytes_str(t[i].text), "the file", &err),
+            CV_ERR_CONFIG, &err);
         assert_says(&err, "the file");
         assert_says(&err, t[i].says);
     }
-    assert_code(cv_aws_ini_add(ini, CV_AWS_INI_CONFIG, CV_BYTES_LIT("[default]\na=b\0c\n"), "f", &err), CV_ERR_CONFIG, &err);
+    assert_code(
+        cv_aws_ini_add(ini, CV_AWS_INI_CONFIG, CV_BYTES_LIT("[default]\na=b\0c\n"), "f", &err),
+        CV_ERR_CONFIG, &err);
     assert_says(&err, "NUL");
 }
 

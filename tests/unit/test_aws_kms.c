@@ -7,7 +7,9 @@
 #include "unit/pki.h"
 
 #define ARN "arn:aws:kms:us-east-1:111122223333:key/771dfdac-e8e9-4f40-9747-f56d0911fce4"
-#define OK_ENCRYPT "{\"KeyId\":\"" ARN "\",\"CiphertextBlob\":\"AQID\",\"EncryptionAlgorithm\":\"SYMMETRIC_DEFAULT\"}"
+#define OK_ENCRYPT      \
+    "{\"KeyId\":\"" ARN \
+    "\",\"CiphertextBlob\":\"AQID\",\"EncryptionAlgorithm\":\"SYMMETRIC_DEFAULT\"}"
 #define OK_DECRYPT "{\"KeyId\":\"" ARN "\",\"Plaintext\":\"c2VjcmV0\"}"
 #define OK_ATTESTED "{\"KeyId\":\"" ARN "\",\"Plaintext\":null,\"CiphertextForRecipient\":\"Q01T\"}"
 
@@ -34,8 +36,15 @@ static int remove_ca(void **state)
 }
 
 /* Steps of a script. */
-#define OK {.status = 200, .body = OK_ENCRYPT}
-#define THROTTLE {.status = 400, .body = "{\"__type\":\"ThrottlingException\",\"message\":\"Rate exceeded\"}"}
+#define OK                                \
+    {                                     \
+        .status = 200, .body = OK_ENCRYPT \
+    }
+#define THROTTLE                                                                     \
+    {                                                                                \
+        .status = 400,                                                               \
+        .body = "{\"__type\":\"ThrottlingException\",\"message\":\"Rate exceeded\"}" \
+    }
 
 struct fixture {
     struct fake_http server;
@@ -55,12 +64,18 @@ static void start(struct fixture *f, const struct fake_step *steps, size_t n)
     assert_int_equal(fake_start(&f->server, steps, n), 0);
     assert_code(cv_aws_stream_new(&f->transport, &f->server.l.addr, ca_file, &f->err), 0, &f->err);
     assert_int_equal(cv_aws_credentials_set(&c, CV_BYTES_LIT("AKIDEXAMPLE"), CV_BYTES_LIT("secret"),
-                                            CV_BYTES_LIT("token"), 0, "test", NULL), 0);
+                                            CV_BYTES_LIT("token"), 0, "test", NULL),
+                     0);
     assert_int_equal(cv_aws_provider_static(&f->provider, &c, NULL), 0);
-    assert_int_equal(cv_aws_endpoint_parse(&e, "http://kms.us-east-1.amazonaws.com", true, NULL), 0);
+    assert_int_equal(cv_aws_endpoint_parse(&e, "http://kms.us-east-1.amazonaws.com", true, NULL),
+                     0);
     struct cv_kms_config config = {
-        .region = "us-east-1", .endpoint = &e, .transport = f->transport, .provider = f->provider,
-        .attempt_ms = 300, .retry_base_ms = 5,
+        .region = "us-east-1",
+        .endpoint = &e,
+        .transport = f->transport,
+        .provider = f->provider,
+        .attempt_ms = 300,
+        .retry_base_ms = 5,
     };
     assert_int_equal(cv_kms_new(&f->kms, &config, NULL), 0);
     cv_kms_result_init(&f->r);
@@ -78,7 +93,8 @@ static void stop(struct fixture *f)
 
 static int encrypt(struct fixture *f)
 {
-    return cv_kms_encrypt(f->kms, "alias/x", CV_BYTES_LIT("plain"), NULL, &f->r, cv_deadline(5000), &f->err);
+    return cv_kms_encrypt(f->kms, "alias/x", CV_BYTES_LIT("plain"), NULL, &f->r, cv_deadline(5000),
+                          &f->err);
 }
 
 static unsigned documents;
@@ -102,7 +118,8 @@ static const struct cv_kms_recipient recipient = {NULL, document, unwrap};
 static void the_request_is_what_kms_wants(void **state)
 {
     static const struct fake_step steps[] = {
-        {.status = 200, .body = OK_ENCRYPT}, {.status = 200, .body = OK_DECRYPT},
+        {.status = 200, .body = OK_ENCRYPT},
+        {.status = 200, .body = OK_DECRYPT},
         {.status = 200, .body = OK_ATTESTED},
     };
     struct cv_aws_param pairs[] = {{"purpose", "a\"b\\c"}, {"n", ""}};
@@ -111,24 +128,36 @@ static void the_request_is_what_kms_wants(void **state)
     (void)state;
     documents = 0;
     start(&f, steps, 3);
-    assert_code(cv_kms_encrypt(f.kms, "alias/x", CV_BYTES_LIT("plain"), &context, &f.r, cv_deadline(5000), &f.err), 0, &f.err);
+    assert_code(cv_kms_encrypt(f.kms, "alias/x", CV_BYTES_LIT("plain"), &context, &f.r,
+                               cv_deadline(5000), &f.err),
+                0, &f.err);
     assert_string_equal(f.r.key_id, ARN);
     assert_int_equal(f.r.ciphertext.n, 3);
     assert_string_equal(f.r.request_id, "fake-id");
-    assert_code(cv_kms_decrypt(f.kms, ARN, CV_BYTES_LIT("\1\2\3"), NULL, NULL, &f.r, cv_deadline(5000), &f.err), 0, &f.err);
+    assert_code(cv_kms_decrypt(f.kms, ARN, CV_BYTES_LIT("\1\2\3"), NULL, NULL, &f.r,
+                               cv_deadline(5000), &f.err),
+                0, &f.err);
     assert_int_equal(f.r.plaintext.n, 6);
     assert_memory_equal(f.r.plaintext.p, "secret", 6);
     assert_int_equal(f.r.ciphertext.n, 0);
-    assert_code(cv_kms_decrypt(f.kms, NULL, CV_BYTES_LIT("\1\2\3"), NULL, &recipient, &f.r, cv_deadline(5000), &f.err), 0, &f.err);
+    assert_code(cv_kms_decrypt(f.kms, NULL, CV_BYTES_LIT("\1\2\3"), NULL, &recipient, &f.r,
+                               cv_deadline(5000), &f.err),
+                0, &f.err);
     assert_memory_equal(f.r.plaintext.p, "opened!", 7);
     fake_stop(&f.server);
     assert_string_equal(f.server.amz_target[0], "TrentService.Encrypt");
     assert_string_equal(f.server.target[0], "/");
     assert_string_equal(f.server.token[0], "token");
-    assert_non_null(strstr(f.server.authorization[0], "/us-east-1/kms/aws4_request, SignedHeaders=content-type;host;x-amz-date;x-amz-security-token;x-amz-target,"));
-    assert_string_equal(f.server.body[0], "{\"KeyId\":\"alias/x\",\"Plaintext\":\"cGxhaW4=\",\"EncryptionContext\":{\"purpose\":\"a\\\"b\\\\c\",\"n\":\"\"}}");
+    assert_non_null(strstr(
+        f.server.authorization[0],
+        "/us-east-1/kms/aws4_request, SignedHeaders=content-type;host;x-amz-date;x-amz-security-token;x-amz-target,"));
+    assert_string_equal(
+        f.server.body[0],
+        "{\"KeyId\":\"alias/x\",\"Plaintext\":\"cGxhaW4=\",\"EncryptionContext\":{\"purpose\":\"a\\\"b\\\\c\",\"n\":\"\"}}");
     assert_string_equal(f.server.body[1], "{\"KeyId\":\"" ARN "\",\"CiphertextBlob\":\"AQID\"}");
-    assert_string_equal(f.server.body[2], "{\"CiphertextBlob\":\"AQID\",\"Recipient\":{\"KeyEncryptionAlgorithm\":\"RSAES_OAEP_SHA_256\",\"AttestationDocument\":\"ZG9jMQ==\"}}");
+    assert_string_equal(
+        f.server.body[2],
+        "{\"CiphertextBlob\":\"AQID\",\"Recipient\":{\"KeyEncryptionAlgorithm\":\"RSAES_OAEP_SHA_256\",\"AttestationDocument\":\"ZG9jMQ==\"}}");
     assert_int_equal(f.server.connections, 1); /* kept alive */
     stop(&f);
 }
@@ -136,14 +165,20 @@ static void the_request_is_what_kms_wants(void **state)
 static void generate_requests(void **state)
 {
     static const struct fake_step steps[] = {
-        {.status = 200, .body = "{\"KeyId\":\"" ARN "\",\"CiphertextBlob\":\"AQID\",\"Plaintext\":\"MDEyMzQ1Njc4OWFiY2RlZg==\"}"},
+        {.status = 200,
+         .body = "{\"KeyId\":\"" ARN
+                 "\",\"CiphertextBlob\":\"AQID\",\"Plaintext\":\"MDEyMzQ1Njc4OWFiY2RlZg==\"}"},
         {.status = 200, .body = "{\"Plaintext\":\"AAAA\"}"},
-        {.status = 200, .body = "{\"KeyMetadata\":{\"Arn\":\"" ARN "\",\"Enabled\":true,\"KeySpec\":\"SYMMETRIC_DEFAULT\"}}"},
+        {.status = 200,
+         .body = "{\"KeyMetadata\":{\"Arn\":\"" ARN
+                 "\",\"Enabled\":true,\"KeySpec\":\"SYMMETRIC_DEFAULT\"}}"},
     };
     struct fixture f;
     (void)state;
     start(&f, steps, 3);
-    assert_code(cv_kms_generate_data_key(f.kms, ARN, 16, NULL, NULL, &f.r, cv_deadline(5000), &f.err), 0, &f.err);
+    assert_code(
+        cv_kms_generate_data_key(f.kms, ARN, 16, NULL, NULL, &f.r, cv_deadline(5000), &f.err), 0,
+        &f.err);
     assert_int_equal(f.r.plaintext.n, 16);
     assert_int_equal(f.r.ciphertext.n, 3);
     assert_code(cv_kms_generate_random(f.kms, 3, NULL, &f.r, cv_deadline(5000), &f.err), 0, &f.err);
@@ -173,8 +208,12 @@ static void retries(void **state)
         {{{.mode = FAKE_CLOSE}, OK}, 2},
         {{{.mode = FAKE_STALL}, OK}, 2},
         {{{.mode = FAKE_RAW, .body = "HTTP/1.1 20"}, OK}, 2},
-        {{{.status = 400, .body = "{\"__type\":\"InvalidSignatureException\",\"message\":\"Signature expired: a is now earlier than b\"}",
-           .header = {"Date", "Sun, 06 Nov 2033 08:49:37 GMT"}}, OK}, 2},
+        {{{.status = 400,
+           .body =
+               "{\"__type\":\"InvalidSignatureException\",\"message\":\"Signature expired: a is now earlier than b\"}",
+           .header = {"Date", "Sun, 06 Nov 2033 08:49:37 GMT"}},
+          OK},
+         2},
     };
     (void)state;
     for (size_t i = 0; i < sizeof t / sizeof *t; i++) {
@@ -198,20 +237,39 @@ static void final_errors(void **state)
         int code;
         const char *says;
     } t[] = {
-        {{.status = 400, .body = "{\"__type\":\"AccessDeniedException\",\"Message\":\"not authorized to perform kms:Encrypt\"}"}, CV_ERR_DENIED, "KMS Encrypt: AccessDeniedException (HTTP 400, request id fake-id): not authorized"},
-        {{.status = 400, .body = "{\"__type\":\"NotFoundException\"}"}, CV_ERR_NOT_FOUND, "NotFoundException"},
-        {{.status = 400, .body = "{\"__type\":\"ValidationException\"}"}, CV_ERR_REMOTE, "ValidationException"},
-        {{.status = 400, .body = "{\"__type\":\"UnrecognizedClientException\"}"}, CV_ERR_DENIED, "UnrecognizedClientException"},
+        {{.status = 400,
+          .body =
+              "{\"__type\":\"AccessDeniedException\",\"Message\":\"not authorized to perform kms:Encrypt\"}"},
+         CV_ERR_DENIED,
+         "KMS Encrypt: AccessDeniedException (HTTP 400, request id fake-id): not authorized"},
+        {{.status = 400, .body = "{\"__type\":\"NotFoundException\"}"},
+         CV_ERR_NOT_FOUND,
+         "NotFoundException"},
+        {{.status = 400, .body = "{\"__type\":\"ValidationException\"}"},
+         CV_ERR_REMOTE,
+         "ValidationException"},
+        {{.status = 400, .body = "{\"__type\":\"UnrecognizedClientException\"}"},
+         CV_ERR_DENIED,
+         "UnrecognizedClientException"},
         {{.status = 403, .body = "<html>proxy says no</html>"}, CV_ERR_DENIED, "proxy says no"},
         {{.status = 302, .body = ""}, CV_ERR_REMOTE, "HTTP 302"},
-        {{.mode = FAKE_RAW, .body = "SSH-2.0-OpenSSH_9\r\n\r\n\r\n"}, CV_ERR_PROTOCOL, "malformed HTTP"},
+        {{.mode = FAKE_RAW, .body = "SSH-2.0-OpenSSH_9\r\n\r\n\r\n"},
+         CV_ERR_PROTOCOL,
+         "malformed HTTP"},
         {{.status = 200, .body = "not json"}, CV_ERR_PROTOCOL, "no JSON object"},
         {{.status = 200, .body = "[]"}, CV_ERR_PROTOCOL, "no JSON object"},
         {{.status = 200, .body = "{\"CiphertextBlob\":\"AQID\"}"}, CV_ERR_PROTOCOL, "no KeyId"},
-        {{.status = 200, .body = "{\"KeyId\":7,\"CiphertextBlob\":\"AQID\"}"}, CV_ERR_PROTOCOL, "no KeyId"},
+        {{.status = 200, .body = "{\"KeyId\":7,\"CiphertextBlob\":\"AQID\"}"},
+         CV_ERR_PROTOCOL,
+         "no KeyId"},
         {{.status = 200, .body = "{\"KeyId\":\"" ARN "\"}"}, CV_ERR_PROTOCOL, "no CiphertextBlob"},
-        {{.status = 200, .body = "{\"KeyId\":\"" ARN "\",\"CiphertextBlob\":\"AQI\"}"}, CV_ERR_PROTOCOL, "no CiphertextBlob"},
-        {{.status = 200, .body = "{\"KeyId\":\"" ARN "\",\"KeyId\":\"x\",\"CiphertextBlob\":\"AQID\"}"}, CV_ERR_PROTOCOL, "no JSON object"},
+        {{.status = 200, .body = "{\"KeyId\":\"" ARN "\",\"CiphertextBlob\":\"AQI\"}"},
+         CV_ERR_PROTOCOL,
+         "no CiphertextBlob"},
+        {{.status = 200,
+          .body = "{\"KeyId\":\"" ARN "\",\"KeyId\":\"x\",\"CiphertextBlob\":\"AQID\"}"},
+         CV_ERR_PROTOCOL,
+         "no JSON object"},
         {{.status = 200, .body = ""}, CV_ERR_PROTOCOL, "no JSON object"},
     };
     (void)state;
@@ -236,20 +294,29 @@ static void attested_replies(void **state)
         int code;
         const char *says;
     } t[] = {
-        {"{\"KeyId\":\"" ARN "\",\"Plaintext\":\"c2VjcmV0\"}", CV_ERR_PROTOCOL, "Plaintext although a Recipient"},
-        {"{\"KeyId\":\"" ARN "\",\"Plaintext\":\"c2VjcmV0\",\"CiphertextForRecipient\":\"Q01T\"}", CV_ERR_PROTOCOL, "Plaintext although a Recipient"},
-        {"{\"KeyId\":\"" ARN "\",\"Plaintext\":[1],\"CiphertextForRecipient\":\"Q01T\"}", CV_ERR_PROTOCOL, "Plaintext although a Recipient"},
+        {"{\"KeyId\":\"" ARN "\",\"Plaintext\":\"c2VjcmV0\"}", CV_ERR_PROTOCOL,
+         "Plaintext although a Recipient"},
+        {"{\"KeyId\":\"" ARN "\",\"Plaintext\":\"c2VjcmV0\",\"CiphertextForRecipient\":\"Q01T\"}",
+         CV_ERR_PROTOCOL, "Plaintext although a Recipient"},
+        {"{\"KeyId\":\"" ARN "\",\"Plaintext\":[1],\"CiphertextForRecipient\":\"Q01T\"}",
+         CV_ERR_PROTOCOL, "Plaintext although a Recipient"},
         {"{\"KeyId\":\"" ARN "\"}", CV_ERR_PROTOCOL, "no CiphertextForRecipient"},
-        {"{\"KeyId\":\"" ARN "\",\"CiphertextForRecipient\":\"\"}", CV_ERR_PROTOCOL, "no CiphertextForRecipient"},
-        {"{\"KeyId\":\"" ARN "\",\"CiphertextForRecipient\":\"!!!!\"}", CV_ERR_PROTOCOL, "no CiphertextForRecipient"},
-        {"{\"KeyId\":\"" ARN "\",\"CiphertextForRecipient\":\"AAAA\"}", CV_ERR_CRYPTO, "opening CiphertextForRecipient"},
+        {"{\"KeyId\":\"" ARN "\",\"CiphertextForRecipient\":\"\"}", CV_ERR_PROTOCOL,
+         "no CiphertextForRecipient"},
+        {"{\"KeyId\":\"" ARN "\",\"CiphertextForRecipient\":\"!!!!\"}", CV_ERR_PROTOCOL,
+         "no CiphertextForRecipient"},
+        {"{\"KeyId\":\"" ARN "\",\"CiphertextForRecipient\":\"AAAA\"}", CV_ERR_CRYPTO,
+         "opening CiphertextForRecipient"},
     };
     (void)state;
     for (size_t i = 0; i < sizeof t / sizeof *t; i++) {
-        struct fake_step steps[2] = {{.status = 200, .body = t[i].body}, {.status = 200, .body = OK_ATTESTED}};
+        struct fake_step steps[2] = {{.status = 200, .body = t[i].body},
+                                     {.status = 200, .body = OK_ATTESTED}};
         struct fixture f;
         start(&f, steps, 2);
-        assert_code(cv_kms_decrypt(f.kms, NULL, CV_BYTES_LIT("x"), NULL, &recipient, &f.r, cv_deadline(5000), &f.err), t[i].code, &f.err);
+        assert_code(cv_kms_decrypt(f.kms, NULL, CV_BYTES_LIT("x"), NULL, &recipient, &f.r,
+                                   cv_deadline(5000), &f.err),
+                    t[i].code, &f.err);
         assert_says(&f.err, t[i].says);
         assert_int_equal(f.r.plaintext.n, 0);
         assert_null(f.r.plaintext.p);
@@ -257,10 +324,15 @@ static void attested_replies(void **state)
         stop(&f);
     }
     /* A wrong length of a data key. */
-    struct fake_step step = {.status = 200, .body = "{\"KeyId\":\"" ARN "\",\"CiphertextBlob\":\"AQID\",\"CiphertextForRecipient\":\"Q01T\"}"};
+    struct fake_step step = {
+        .status = 200,
+        .body = "{\"KeyId\":\"" ARN
+                "\",\"CiphertextBlob\":\"AQID\",\"CiphertextForRecipient\":\"Q01T\"}"};
     struct fixture f;
     start(&f, &step, 1);
-    assert_code(cv_kms_generate_data_key(f.kms, ARN, 32, NULL, &recipient, &f.r, cv_deadline(5000), &f.err), CV_ERR_PROTOCOL, &f.err);
+    assert_code(
+        cv_kms_generate_data_key(f.kms, ARN, 32, NULL, &recipient, &f.r, cv_deadline(5000), &f.err),
+        CV_ERR_PROTOCOL, &f.err);
     assert_says(&f.err, "wrong length");
     assert_int_equal(f.r.plaintext.n, 0);
     stop(&f);
@@ -269,13 +341,17 @@ static void attested_replies(void **state)
 static void a_fresh_document_for_each_attempt(void **state)
 {
     static const struct fake_step steps[] = {
-        {.status = 500}, {.status = 400, .body = "{\"__type\":\"ThrottlingException\"}"}, {.status = 200, .body = OK_ATTESTED},
+        {.status = 500},
+        {.status = 400, .body = "{\"__type\":\"ThrottlingException\"}"},
+        {.status = 200, .body = OK_ATTESTED},
     };
     struct fixture f;
     (void)state;
     documents = 0;
     start(&f, steps, 3);
-    assert_code(cv_kms_decrypt(f.kms, NULL, CV_BYTES_LIT("x"), NULL, &recipient, &f.r, cv_deadline(5000), &f.err), 0, &f.err);
+    assert_code(cv_kms_decrypt(f.kms, NULL, CV_BYTES_LIT("x"), NULL, &recipient, &f.r,
+                               cv_deadline(5000), &f.err),
+                0, &f.err);
     fake_stop(&f.server);
     assert_non_null(strstr(f.server.body[0], "ZG9jMQ=="));
     assert_non_null(strstr(f.server.body[1], "ZG9jMg=="));
@@ -286,7 +362,8 @@ static void a_fresh_document_for_each_attempt(void **state)
 static void gives_up(void **state)
 {
     static const struct fake_step steps[] = {THROTTLE, THROTTLE, THROTTLE, THROTTLE};
-    static const struct fake_step stall[] = {{.mode = FAKE_STALL}, {.mode = FAKE_STALL}, {.mode = FAKE_STALL}};
+    static const struct fake_step stall[] = {
+        {.mode = FAKE_STALL}, {.mode = FAKE_STALL}, {.mode = FAKE_STALL}};
     struct fixture f;
     (void)state;
     start(&f, steps, 4);
@@ -298,7 +375,8 @@ static void gives_up(void **state)
     /* The caller's deadline ends it, whatever the attempts' own. */
     start(&f, stall, 3);
     int64_t t = cv_now_ms();
-    assert_code(cv_kms_encrypt(f.kms, "k", CV_BYTES_LIT("p"), NULL, &f.r, cv_deadline(100), &f.err), CV_ERR_TIMEOUT, &f.err);
+    assert_code(cv_kms_encrypt(f.kms, "k", CV_BYTES_LIT("p"), NULL, &f.r, cv_deadline(100), &f.err),
+                CV_ERR_TIMEOUT, &f.err);
     assert_in_range(cv_now_ms() - t, 90, 2000);
     assert_int_equal(f.r.aws.status, 0);
     stop(&f);
@@ -307,7 +385,8 @@ static void gives_up(void **state)
 static void an_idle_connection_that_was_closed_is_replaced(void **state)
 {
     static const struct fake_step steps[] = {
-        {.status = 200, .body = OK_ENCRYPT, .mode = FAKE_IDLE}, {.status = 200, .body = OK_ENCRYPT, .mode = FAKE_IDLE},
+        {.status = 200, .body = OK_ENCRYPT, .mode = FAKE_IDLE},
+        {.status = 200, .body = OK_ENCRYPT, .mode = FAKE_IDLE},
     };
     struct fixture f;
     struct cv_aws_stats stats;
@@ -323,7 +402,10 @@ static void an_idle_connection_that_was_closed_is_replaced(void **state)
 
 static void expired_credentials_are_renewed_once(void **state)
 {
-    static const struct fake_step expired = {.status = 400, .body = "{\"__type\":\"ExpiredTokenException\",\"message\":\"The security token included in the request is expired\"}"};
+    static const struct fake_step expired = {
+        .status = 400,
+        .body =
+            "{\"__type\":\"ExpiredTokenException\",\"message\":\"The security token included in the request is expired\"}"};
     const struct fake_step steps[] = {expired, expired, expired};
     struct fixture f;
     (void)state;
@@ -343,13 +425,19 @@ static void nothing_unlawful_is_sent(void **state)
     (void)state;
     start(&f, NULL, 0);
     int64_t d = cv_deadline(1000);
-    assert_int_equal(cv_kms_encrypt(f.kms, "", CV_BYTES_LIT("p"), NULL, &f.r, d, NULL), CV_ERR_INVALID);
-    assert_int_equal(cv_kms_encrypt(f.kms, "k", CV_BYTES(NULL, 0), NULL, &f.r, d, NULL), CV_ERR_INVALID);
-    assert_int_equal(cv_kms_encrypt(f.kms, "k", CV_BYTES(big, 4097), NULL, &f.r, d, NULL), CV_ERR_INVALID);
-    assert_int_equal(cv_kms_decrypt(f.kms, NULL, CV_BYTES(big, 6145), NULL, NULL, &f.r, d, NULL), CV_ERR_INVALID);
+    assert_int_equal(cv_kms_encrypt(f.kms, "", CV_BYTES_LIT("p"), NULL, &f.r, d, NULL),
+                     CV_ERR_INVALID);
+    assert_int_equal(cv_kms_encrypt(f.kms, "k", CV_BYTES(NULL, 0), NULL, &f.r, d, NULL),
+                     CV_ERR_INVALID);
+    assert_int_equal(cv_kms_encrypt(f.kms, "k", CV_BYTES(big, 4097), NULL, &f.r, d, NULL),
+                     CV_ERR_INVALID);
+    assert_int_equal(cv_kms_decrypt(f.kms, NULL, CV_BYTES(big, 6145), NULL, NULL, &f.r, d, NULL),
+                     CV_ERR_INVALID);
     assert_int_equal(cv_kms_generate_random(f.kms, 1025, NULL, &f.r, d, NULL), CV_ERR_INVALID);
-    assert_int_equal(cv_kms_encrypt(f.kms, "k", CV_BYTES_LIT("p"), &c2, &f.r, d, NULL), CV_ERR_INVALID);
-    assert_int_equal(cv_kms_encrypt(f.kms, "k", CV_BYTES_LIT("p"), &cb, &f.r, d, NULL), CV_ERR_INVALID);
+    assert_int_equal(cv_kms_encrypt(f.kms, "k", CV_BYTES_LIT("p"), &c2, &f.r, d, NULL),
+                     CV_ERR_INVALID);
+    assert_int_equal(cv_kms_encrypt(f.kms, "k", CV_BYTES_LIT("p"), &cb, &f.r, d, NULL),
+                     CV_ERR_INVALID);
     assert_int_equal(f.server.connections, 0);
     stop(&f);
 }
@@ -379,7 +467,12 @@ static void names_of_keys(void **state)
     assert_string_equal(region, "us-east-1");
     assert_int_equal(cv_kms_arn_region(region, "arn:aws-us-gov:kms:us-gov-west-1:1:key/x"), 0);
     assert_string_equal(region, "us-gov-west-1");
-    static const char *const bad[] = {"", "x", "arn:aws:s3:us-east-1:1:key/x", "arn:aws:kms:", "arn:aws:kms::1:key/x", "arn:aws:kms:A/B:1:key/x"};
+    static const char *const bad[] = {"",
+                                      "x",
+                                      "arn:aws:s3:us-east-1:1:key/x",
+                                      "arn:aws:kms:",
+                                      "arn:aws:kms::1:key/x",
+                                      "arn:aws:kms:A/B:1:key/x"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         assert_int_equal(cv_kms_arn_region(region, bad[i]), CV_ERR_INVALID);
 }

@@ -20,9 +20,23 @@ static void addresses(void **state)
         {"s3://abc/\xe2\x82\xac", "abc", "\xe2\x82\xac", ""},
     };
     static const char *const bad[] = {
-        "", "s3:", "s3://", "s3://abc", "s3://abc/", "s3://ab/k", "s3:///k", "S3://abc/k", "https://abc/k",
-        "s3://ABC/k", "s3://-abc/k", "s3://abc-/k", "s3://a..b/k", "s3://a_b/k", "s3://abc/?versionId=x",
-        "s3://abc/k?versionId=", "s3://aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa/k",
+        "",
+        "s3:",
+        "s3://",
+        "s3://abc",
+        "s3://abc/",
+        "s3://ab/k",
+        "s3:///k",
+        "S3://abc/k",
+        "https://abc/k",
+        "s3://ABC/k",
+        "s3://-abc/k",
+        "s3://abc-/k",
+        "s3://a..b/k",
+        "s3://a_b/k",
+        "s3://abc/?versionId=x",
+        "s3://abc/k?versionId=",
+        "s3://aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa/k",
     };
     (void)state;
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
@@ -53,8 +67,9 @@ static void addresses(void **state)
 /* A transport that notes where a request would have gone. */
 static char host[300], target[2100];
 
-static int note(struct cv_aws_transport *t, const struct cv_aws_endpoint *e, const struct cv_http_request *r,
-                struct cv_http_message *m, int64_t deadline, struct cv_error *err)
+static int note(struct cv_aws_transport *t, const struct cv_aws_endpoint *e,
+                const struct cv_http_request *r, struct cv_http_message *m, int64_t deadline,
+                struct cv_error *err)
 {
     (void)t, (void)m, (void)deadline;
     snprintf(host, sizeof host, "%s", e->host);
@@ -65,7 +80,8 @@ static int note(struct cv_aws_transport *t, const struct cv_aws_endpoint *e, con
     return cv_error_set(err, CV_ERR_DENIED, "noted");
 }
 
-static void goes_to(const char *region, const char *endpoint, const char *uri, const char *where, const char *what)
+static void goes_to(const char *region, const char *endpoint, const char *uri, const char *where,
+                    const char *what)
 {
     static const struct cv_aws_transport_ops ops = {note, NULL};
     struct cv_aws_transport t = {&ops};
@@ -92,12 +108,14 @@ static void virtual_hosts_and_paths(void **state)
     (void)state;
     goes_to("eu-west-1", NULL, "s3://abc/a b/c", "abc.s3.eu-west-1.amazonaws.com", "/a%20b/c");
     goes_to("eu-west-1", NULL, "s3://a.b.c/k", "s3.eu-west-1.amazonaws.com", "/a.b.c/k");
-    goes_to("cn-north-1", NULL, "s3://abc/k?versionId=x+/", "abc.s3.cn-north-1.amazonaws.com.cn", "/k?versionId=x%2B%2F");
+    goes_to("cn-north-1", NULL, "s3://abc/k?versionId=x+/", "abc.s3.cn-north-1.amazonaws.com.cn",
+            "/k?versionId=x%2B%2F");
     goes_to("eu-west-1", "https://s3.example/base", "s3://abc/./k", "s3.example", "/base/abc/./k");
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(addresses), cmocka_unit_test(virtual_hosts_and_paths)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(addresses),
+                                       cmocka_unit_test(virtual_hosts_and_paths)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -29,7 +29,8 @@ static void signs(const struct cv_sigv4_request *r, const char *service, const c
     struct cv_error err;
     cv_error_clear(&err);
     cv_buf_init(&out, 4096);
-    assert_code(cv_sigv4_sign(&out, &creds, "us-east-1", service, "20150830T123600Z", r, &err), 0, &err);
+    assert_code(cv_sigv4_sign(&out, &creds, "us-east-1", service, "20150830T123600Z", r, &err), 0,
+                &err);
     if (strstr((char *)out.p, signature) == NULL)
         fail_msg("%s does not hold %s", (char *)out.p, signature);
     cv_buf_free(&out);
@@ -43,9 +44,10 @@ static void published_vectors(void **state)
     struct cv_aws_param q[] = {{"Param2", "value2"}, {"Param1", "value1"}};
     struct cv_sigv4_request r = {.method = "GET", .path = "/", .headers = h, .nheaders = 1};
     (void)state;
-    signs(&r, "service", "Credential=AKIDEXAMPLE/20150830/us-east-1/service/aws4_request, "
-                         "SignedHeaders=host;x-amz-date, "
-                         "Signature=5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31");
+    signs(&r, "service",
+          "Credential=AKIDEXAMPLE/20150830/us-east-1/service/aws4_request, "
+          "SignedHeaders=host;x-amz-date, "
+          "Signature=5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31");
     r.method = "POST";
     signs(&r, "service", "5da7c1a2acd57cee7505fc6676e4e544621c30862966e37dddb68e92efbe5d6b");
     r.method = "GET";
@@ -80,7 +82,8 @@ static void unlawful(void **state)
     struct cv_buf out;
     (void)state;
     cv_buf_init(&out, 4096);
-    assert_int_equal(cv_sigv4_sign(&out, &creds, "r", "s", "20150830T123600Z", &r, NULL), CV_ERR_INVALID);
+    assert_int_equal(cv_sigv4_sign(&out, &creds, "r", "s", "20150830T123600Z", &r, NULL),
+                     CV_ERR_INVALID);
     r.nheaders = 1;
     assert_int_equal(cv_sigv4_sign(&out, &creds, "r", "s", "20150830", &r, NULL), CV_ERR_INTERNAL);
     cv_buf_free(&out);
@@ -97,7 +100,12 @@ static void signer_and_checker_agree(void **state)
         const char *service = services[i / 4];
         struct cv_http_header h[] = {{"Host", "h.example"}, {"X-Amz-Meta-A", "  two   spaces "}};
         struct cv_sigv4_request r = {
-            .method = "PUT", .path = paths[i % 4], .query = q, .nquery = 3, .headers = h, .nheaders = 2,
+            .method = "PUT",
+            .path = paths[i % 4],
+            .query = q,
+            .nquery = 3,
+            .headers = h,
+            .nheaders = 2,
             .body = CV_BYTES_LIT("body"),
         };
         struct cv_buf auth, tgt;
@@ -106,7 +114,8 @@ static void signer_and_checker_agree(void **state)
         cv_buf_init(&auth, 4096);
         cv_buf_init(&tgt, 4096);
         cv_http_message_init(&m, 100);
-        assert_int_equal(cv_sigv4_sign(&auth, &creds, "eu-west-1", service, "20261129T062512Z", &r, NULL), 0);
+        assert_int_equal(
+            cv_sigv4_sign(&auth, &creds, "eu-west-1", service, "20261129T062512Z", &r, NULL), 0);
         assert_int_equal(cv_aws_encode_target(&tgt, r.path, q, 3), 0);
         m.method = "PUT";
         m.target = (char *)tgt.p;
@@ -115,16 +124,23 @@ static void signer_and_checker_agree(void **state)
         m.headers[2] = (struct cv_http_header){"x-amz-date", "20261129T062512Z"};
         m.nheaders = 3;
         assert_int_equal(cv_buf_append_str(&m.body, "body"), 0);
-        assert_int_equal(cv_sigv4_expected(hex, cv_secret_view(&creds.secret_access_key), "eu-west-1", service,
-                                           "20261129T062512Z", "host;x-amz-date;x-amz-meta-a", &m, NULL), 0);
+        assert_int_equal(cv_sigv4_expected(hex, cv_secret_view(&creds.secret_access_key),
+                                           "eu-west-1", service, "20261129T062512Z",
+                                           "host;x-amz-date;x-amz-meta-a", &m, NULL),
+                         0);
         assert_non_null(strstr((char *)auth.p, hex));
-        assert_int_equal(cv_sigv4_expected(hex, cv_secret_view(&creds.secret_access_key), "eu-west-1", service,
-                                           "20261129T062512Z", "x-amz-date", &m, NULL), CV_ERR_INVALID);
-        m.headers[3] = (struct cv_http_header){"x-amz-content-sha256",
+        assert_int_equal(cv_sigv4_expected(hex, cv_secret_view(&creds.secret_access_key),
+                                           "eu-west-1", service, "20261129T062512Z", "x-amz-date",
+                                           &m, NULL),
+                         CV_ERR_INVALID);
+        m.headers[3] = (struct cv_http_header){
+            "x-amz-content-sha256",
             "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"};
         m.nheaders = 4;
-        assert_int_equal(cv_sigv4_expected(hex, cv_secret_view(&creds.secret_access_key), "eu-west-1", service,
-                                           "20261129T062512Z", "host", &m, NULL), CV_ERR_CRYPTO);
+        assert_int_equal(cv_sigv4_expected(hex, cv_secret_view(&creds.secret_access_key),
+                                           "eu-west-1", service, "20261129T062512Z", "host", &m,
+                                           NULL),
+                         CV_ERR_CRYPTO);
         cv_buf_free(&auth);
         cv_buf_free(&tgt);
         cv_http_message_free(&m);
@@ -137,10 +153,18 @@ static void credentials(void **state)
     struct cv_error err;
     (void)state;
     cv_error_clear(&err);
-    assert_code(cv_aws_credentials_set(&c, CV_BYTES_LIT(""), CV_BYTES_LIT("s"), CV_BYTES(NULL, 0), 0, "x", &err), CV_ERR_INVALID, &err);
-    assert_code(cv_aws_credentials_set(&c, CV_BYTES_LIT("a/b"), CV_BYTES_LIT("s"), CV_BYTES(NULL, 0), 0, "x", &err), CV_ERR_INVALID, &err);
-    assert_code(cv_aws_credentials_set(&c, CV_BYTES_LIT("a"), CV_BYTES_LIT("s\n"), CV_BYTES(NULL, 0), 0, "x", &err), CV_ERR_INVALID, &err);
-    assert_code(cv_aws_credentials_set(&c, CV_BYTES_LIT("a"), CV_BYTES_LIT("s"), CV_BYTES_LIT("t\r\nX: y"), 0, "x", &err), CV_ERR_INVALID, &err);
+    assert_code(cv_aws_credentials_set(&c, CV_BYTES_LIT(""), CV_BYTES_LIT("s"), CV_BYTES(NULL, 0),
+                                       0, "x", &err),
+                CV_ERR_INVALID, &err);
+    assert_code(cv_aws_credentials_set(&c, CV_BYTES_LIT("a/b"), CV_BYTES_LIT("s"),
+                                       CV_BYTES(NULL, 0), 0, "x", &err),
+                CV_ERR_INVALID, &err);
+    assert_code(cv_aws_credentials_set(&c, CV_BYTES_LIT("a"), CV_BYTES_LIT("s\n"),
+                                       CV_BYTES(NULL, 0), 0, "x", &err),
+                CV_ERR_INVALID, &err);
+    assert_code(cv_aws_credentials_set(&c, CV_BYTES_LIT("a"), CV_BYTES_LIT("s"),
+                                       CV_BYTES_LIT("t\r\nX: y"), 0, "x", &err),
+                CV_ERR_INVALID, &err);
     unsetenv("AWS_SESSION_TOKEN");
     unsetenv("AWS_SECURITY_TOKEN");
     unsetenv("AWS_CREDENTIAL_EXPIRATION");
@@ -167,10 +191,8 @@ static void credentials(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(published_vectors),
-        cmocka_unit_test(targets),
-        cmocka_unit_test(unlawful),
-        cmocka_unit_test(signer_and_checker_agree),
+        cmocka_unit_test(published_vectors), cmocka_unit_test(targets),
+        cmocka_unit_test(unlawful),          cmocka_unit_test(signer_and_checker_agree),
         cmocka_unit_test(credentials),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -120,8 +120,9 @@ static void test_depth(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_good), cmocka_unit_test(test_json_faults), cmocka_unit_test(test_types),
-        cmocka_unit_test(test_hex_faults), cmocka_unit_test(test_depth),
+        cmocka_unit_test(test_good),  cmocka_unit_test(test_json_faults),
+        cmocka_unit_test(test_types), cmocka_unit_test(test_hex_faults),
+        cmocka_unit_test(test_depth),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

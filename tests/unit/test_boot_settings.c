@@ -11,33 +11,32 @@
 #define KEY "arn:aws:kms:eu-west-1:123456789012:key/11111111-2222-3333-4444-555555555555"
 #define TAIL "minimum_version=0\nparent_cid=3\nboot_deadline_ms=120000\nallow_debug=off\n"
 
-static const char full[] =
-    "format=1\n"
-    "arg=/app/server\n"
-    "arg=--motto=two\\nlines \\\\ and \\x01 \xc3\xa9\n"
-    "env=PATH=/usr/bin\n"
-    "env=EMPTY=\n"
-    "user=app:app\n"
-    "workdir=/app\n"
-    "hostname=app-1\n"
-    "stop_signal=SIGQUIT\n"
-    "port=8080\n"
-    "port=443:8443\n"
-    "egress=api.example.org:443\n"
-    "source=s3 s3://bucket/a/key\n"
-    "allow_env=DB_*\n"
-    "allow_env=PATH\n"
-    "allow_path=/etc/app/*\n"
-    "source=local secrets.enc\n"
-    "allow_path=/run/secret\n"
-    "untrusted_env=LOG_LEVEL\n"
-    "cmk=" KEY "\n"
-    "region=eu-west-1\n"
-    "context=app=server\n"
-    "minimum_version=7\n"
-    "parent_cid=3\n"
-    "boot_deadline_ms=90000\n"
-    "allow_debug=on\n";
+static const char full[] = "format=1\n"
+                           "arg=/app/server\n"
+                           "arg=--motto=two\\nlines \\\\ and \\x01 \xc3\xa9\n"
+                           "env=PATH=/usr/bin\n"
+                           "env=EMPTY=\n"
+                           "user=app:app\n"
+                           "workdir=/app\n"
+                           "hostname=app-1\n"
+                           "stop_signal=SIGQUIT\n"
+                           "port=8080\n"
+                           "port=443:8443\n"
+                           "egress=api.example.org:443\n"
+                           "source=s3 s3://bucket/a/key\n"
+                           "allow_env=DB_*\n"
+                           "allow_env=PATH\n"
+                           "allow_path=/etc/app/*\n"
+                           "source=local secrets.enc\n"
+                           "allow_path=/run/secret\n"
+                           "untrusted_env=LOG_LEVEL\n"
+                           "cmk=" KEY "\n"
+                           "region=eu-west-1\n"
+                           "context=app=server\n"
+                           "minimum_version=7\n"
+                           "parent_cid=3\n"
+                           "boot_deadline_ms=90000\n"
+                           "allow_debug=on\n";
 
 static struct cv_error err;
 
@@ -67,25 +66,44 @@ static void test_refusals(void **state)
 {
     (void)state;
     static const char *const texts[] = {
-        "", "format=2\n" TAIL, "format=1", "format=1\nunknown=1\n", "format=1\narg=a",
-        "format=1\nenv=A=1\narg=late\n" TAIL, "format=1\nuser=a\nuser=b\n" TAIL,
-        "format=1\nenv=NOVALUE\n" TAIL, "format=1\narg=\\q\n" TAIL, "format=1\narg=\\x41\n" TAIL,
-        "format=1\narg=\\x0a\n" TAIL, "format=1\narg=\\x0\n", "format=1\narg=\\\n" TAIL,
-        "format=1\narg=tab\there\n" TAIL, "format=1\nallow_env=A\n" TAIL,
-        "format=1\nport=0\n" TAIL, "format=1\nport=65536\n" TAIL, "format=1\nport=80:\n" TAIL,
-        "format=1\negress=host\n" TAIL, "format=1\negress=:80\n" TAIL,
+        "",
+        "format=2\n" TAIL,
+        "format=1",
+        "format=1\nunknown=1\n",
+        "format=1\narg=a",
+        "format=1\nenv=A=1\narg=late\n" TAIL,
+        "format=1\nuser=a\nuser=b\n" TAIL,
+        "format=1\nenv=NOVALUE\n" TAIL,
+        "format=1\narg=\\q\n" TAIL,
+        "format=1\narg=\\x41\n" TAIL,
+        "format=1\narg=\\x0a\n" TAIL,
+        "format=1\narg=\\x0\n",
+        "format=1\narg=\\\n" TAIL,
+        "format=1\narg=tab\there\n" TAIL,
+        "format=1\nallow_env=A\n" TAIL,
+        "format=1\nport=0\n" TAIL,
+        "format=1\nport=65536\n" TAIL,
+        "format=1\nport=80:\n" TAIL,
+        "format=1\negress=host\n" TAIL,
+        "format=1\negress=:80\n" TAIL,
         "format=1\negress=a b:80\n" TAIL,
         "format=1\nsource=http x\ncmk=" KEY "\n" TAIL,
         "format=1\nsource=s3 s3://b/k\nallow_env=A\ncmk=" KEY "\n" TAIL, /* bucket too short */
-        "format=1\nsource=s3 s3://bucket/k\ncmk=" KEY "\n" TAIL,        /* no allow list */
-        "format=1\nsource=s3 s3://bucket/k\nallow_env=A\n" TAIL,        /* no key */
+        "format=1\nsource=s3 s3://bucket/k\ncmk=" KEY "\n" TAIL,         /* no allow list */
+        "format=1\nsource=s3 s3://bucket/k\nallow_env=A\n" TAIL,         /* no key */
         "format=1\nsource=s3 s3://bucket/k\nallow_path=/a/../b\ncmk=" KEY "\n" TAIL,
         "format=1\nsource=s3 s3://bucket/k\nallow_path=/a\nallow_env=A\ncmk=" KEY "\n" TAIL,
-        "format=1\ncmk=alias/x\n" TAIL, "format=1\ncmk=" KEY "\nregion=us-east-1\n" TAIL,
-        "format=1\nworkdir=app\n" TAIL, "format=1\nhostname=a_b\n" TAIL,
-        "format=1\nminimum_version=07\n", "format=1\nminimum_version=-1\n",
-        "format=1\nminimum_version=18446744073709551616\n", "format=1\nallow_debug=yes\n",
-        "format=1\nparent_cid=1\n", "format=1\nboot_deadline_ms=0\n", "format=1\narg=\xff\n" TAIL,
+        "format=1\ncmk=alias/x\n" TAIL,
+        "format=1\ncmk=" KEY "\nregion=us-east-1\n" TAIL,
+        "format=1\nworkdir=app\n" TAIL,
+        "format=1\nhostname=a_b\n" TAIL,
+        "format=1\nminimum_version=07\n",
+        "format=1\nminimum_version=-1\n",
+        "format=1\nminimum_version=18446744073709551616\n",
+        "format=1\nallow_debug=yes\n",
+        "format=1\nparent_cid=1\n",
+        "format=1\nboot_deadline_ms=0\n",
+        "format=1\narg=\xff\n" TAIL,
     };
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         struct cv_boot_settings s;
@@ -133,12 +151,23 @@ static void test_names(void **state)
         const char *name;
         bool listed, any;
     } cases[] = {
-        {"APP_X", true, true},   {"APP_", true, true},      {"APPX", false, true},
-        {"PATH", true, false},   {"LD_PRELOAD", false, false}, {"LD_LIBRARY_PATH", false, false},
-        {"PYTHONPATH", false, false}, {"NODE_OPTIONS", false, false}, {"BASH_ENV", false, false},
-        {"OTHER", false, true},  {"A B", false, false},     {"", false, false},
-        {"1A", false, false},    {"A=B", false, false},     {"PERL5OPT", false, false},
-        {"JAVA_TOOL_OPTIONS", false, false}, {"GLIBC_TUNABLES", false, false},
+        {"APP_X", true, true},
+        {"APP_", true, true},
+        {"APPX", false, true},
+        {"PATH", true, false},
+        {"LD_PRELOAD", false, false},
+        {"LD_LIBRARY_PATH", false, false},
+        {"PYTHONPATH", false, false},
+        {"NODE_OPTIONS", false, false},
+        {"BASH_ENV", false, false},
+        {"OTHER", false, true},
+        {"A B", false, false},
+        {"", false, false},
+        {"1A", false, false},
+        {"A=B", false, false},
+        {"PERL5OPT", false, false},
+        {"JAVA_TOOL_OPTIONS", false, false},
+        {"GLIBC_TUNABLES", false, false},
     };
     struct cv_boot_settings s;
     cv_boot_init(&s);
@@ -165,11 +194,21 @@ static void test_paths(void **state)
         const char *path;
         bool listed, any;
     } cases[] = {
-        {"/etc/app/x", true, true},     {"/etc/app/a/b", true, true}, {"/etc/app", false, true},
-        {"/etc/apple", false, true},    {"/run/one", true, true},     {"/run/one/two", false, true},
-        {"/etc/app/../x", false, false}, {"/etc/app//x", false, false}, {"etc/app/x", false, false},
-        {"/etc/app/.", false, false},   {"/", false, false},          {"/dev/null", false, false},
-        {"/proc/self/mem", false, false}, {"/sys", false, false},     {"/etc/app/x/", false, false},
+        {"/etc/app/x", true, true},
+        {"/etc/app/a/b", true, true},
+        {"/etc/app", false, true},
+        {"/etc/apple", false, true},
+        {"/run/one", true, true},
+        {"/run/one/two", false, true},
+        {"/etc/app/../x", false, false},
+        {"/etc/app//x", false, false},
+        {"etc/app/x", false, false},
+        {"/etc/app/.", false, false},
+        {"/", false, false},
+        {"/dev/null", false, false},
+        {"/proc/self/mem", false, false},
+        {"/sys", false, false},
+        {"/etc/app/x/", false, false},
     };
     struct cv_boot_settings s;
     cv_boot_init(&s);
@@ -191,9 +230,12 @@ static void test_paths(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip), cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_every_truncation), cmocka_unit_test(test_env_set),
-        cmocka_unit_test(test_names), cmocka_unit_test(test_paths),
+        cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_every_truncation),
+        cmocka_unit_test(test_env_set),
+        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_paths),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

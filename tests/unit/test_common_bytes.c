@@ -9,7 +9,8 @@
 #include "common/writer.h"
 #include "unit/cv_test.h"
 
-static void views(void **state) {
+static void views(void **state)
+{
     (void)state;
     assert_true(cv_bytes_equal(cv_bytes_str("abc"), CV_BYTES_LIT("abc")));
     assert_false(cv_bytes_equal(cv_bytes_str("abc"), CV_BYTES_LIT("abd")));
@@ -26,7 +27,8 @@ static void views(void **state) {
     cv_wipe(NULL, 0);
 }
 
-static void buffer_grows_to_its_limit(void **state) {
+static void buffer_grows_to_its_limit(void **state)
+{
     (void)state;
     struct cv_buf b;
     cv_buf_init(&b, 300);
@@ -62,7 +64,8 @@ static void buffer_grows_to_its_limit(void **state) {
     cv_buf_free(&b);
 }
 
-static void buffer_printf_and_reserve(void **state) {
+static void buffer_printf_and_reserve(void **state)
+{
     (void)state;
     CV_CLEANUP(cv_buf_free) struct cv_buf b;
     cv_buf_init(&b, 10);
@@ -82,7 +85,8 @@ static void buffer_printf_and_reserve(void **state) {
 }
 
 /* A caller that writes past what it reserved is stopped, not believed. */
-static void buffer_misuse_aborts(void **state) {
+static void buffer_misuse_aborts(void **state)
+{
     (void)state;
     for (int which = 0; which < 3; which++) {
         pid_t pid = fork();
@@ -105,10 +109,11 @@ static void buffer_misuse_aborts(void **state) {
     }
 }
 
-static void reader_reads_and_sticks(void **state) {
+static void reader_reads_and_sticks(void **state)
+{
     (void)state;
-    static const uint8_t in[] = {1, 2, 3, 0xff, 0xff, 0xff, 0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0,
-                                 9, 8, 7, 6, 5, 4, 3, 2, 'a', 'b', 'c'};
+    static const uint8_t in[] = {1, 2, 3, 0xff, 0xff, 0xff, 0xfe, 0x80, 0, 0, 0,   0,   0,
+                                 0, 0, 9, 8,    7,    6,    5,    4,    3, 2, 'a', 'b', 'c'};
     struct cv_reader r;
     cv_reader_init(&r, CV_BYTES(in, sizeof(in)));
     assert_int_equal(cv_peek_u8(&r), 1);
@@ -146,7 +151,8 @@ static void reader_reads_and_sticks(void **state) {
     assert_int_equal(cv_reader_end(&r), CV_ERR_TRUNCATED);
 }
 
-static void reader_takes_no_partial_value(void **state) {
+static void reader_takes_no_partial_value(void **state)
+{
     (void)state;
     struct cv_reader r;
     cv_reader_init(&r, CV_BYTES_LIT("\1\2\3"));
@@ -162,7 +168,8 @@ static void reader_takes_no_partial_value(void **state) {
     assert_int_equal(cv_reader_end(&r), CV_ERR_LIMIT);
 }
 
-static void writer_writes_and_sticks(void **state) {
+static void writer_writes_and_sticks(void **state)
+{
     (void)state;
     uint8_t out[20];
     memset(out, 'Z', sizeof(out));
@@ -196,16 +203,42 @@ static void writer_writes_and_sticks(void **state) {
     assert_null(cv_write_room(&w, SIZE_MAX));
 }
 
-static void utf8(void **state) {
+static void utf8(void **state)
+{
     (void)state;
-    static const char *const good[] = {
-        "", "ascii", "\x7f", "\xc2\x80", "\xdf\xbf", "\xe0\xa0\x80", "\xed\x9f\xbf",
-        "\xee\x80\x80", "\xef\xbf\xbf", "\xf0\x90\x80\x80", "\xf4\x8f\xbf\xbf", "a\xc3\xa9z"};
-    static const char *const bad[] = {
-        "\x80", "\xbf", "\xc0\x80", "\xc1\xbf", "\xc2", "\xc2\x41", "\xc2\xc0", "\xe0\x9f\xbf",
-        "\xe0\xa0", "\xe0\xa0\x41", "\xed\xa0\x80", "\xed\xbf\xbf", "\xf0\x8f\xbf\xbf",
-        "\xf0\x90\x80", "\xf0\x90\x80\x41", "\xf0\x90\x41\x80", "\xf4\x90\x80\x80",
-        "\xf5\x80\x80\x80", "\xff", "\xfe", "ok\xff"};
+    static const char *const good[] = {"",
+                                       "ascii",
+                                       "\x7f",
+                                       "\xc2\x80",
+                                       "\xdf\xbf",
+                                       "\xe0\xa0\x80",
+                                       "\xed\x9f\xbf",
+                                       "\xee\x80\x80",
+                                       "\xef\xbf\xbf",
+                                       "\xf0\x90\x80\x80",
+                                       "\xf4\x8f\xbf\xbf",
+                                       "a\xc3\xa9z"};
+    static const char *const bad[] = {"\x80",
+                                      "\xbf",
+                                      "\xc0\x80",
+                                      "\xc1\xbf",
+                                      "\xc2",
+                                      "\xc2\x41",
+                                      "\xc2\xc0",
+                                      "\xe0\x9f\xbf",
+                                      "\xe0\xa0",
+                                      "\xe0\xa0\x41",
+                                      "\xed\xa0\x80",
+                                      "\xed\xbf\xbf",
+                                      "\xf0\x8f\xbf\xbf",
+                                      "\xf0\x90\x80",
+                                      "\xf0\x90\x80\x41",
+                                      "\xf0\x90\x41\x80",
+                                      "\xf4\x90\x80\x80",
+                                      "\xf5\x80\x80\x80",
+                                      "\xff",
+                                      "\xfe",
+                                      "ok\xff"};
     for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
         assert_true(cv_utf8_valid(cv_bytes_str(good[i])));
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
@@ -226,7 +259,8 @@ static void utf8(void **state) {
     }
 }
 
-int main(void) {
+int main(void)
+{
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(views),
         cmocka_unit_test(buffer_grows_to_its_limit),

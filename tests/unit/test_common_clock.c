@@ -5,7 +5,8 @@
 #include "common/clock.h"
 #include "unit/cv_test.h"
 
-static void deadlines(void **state) {
+static void deadlines(void **state)
+{
     (void)state;
     int64_t a = cv_now_ms(), b = cv_now_us() / 1000;
     assert_true(b >= a && b - a < 5000);
@@ -18,11 +19,13 @@ static void deadlines(void **state) {
     assert_true(cv_deadline(INT64_MAX) == CV_NO_DEADLINE);
 }
 
-static void on_alarm(int sig) {
+static void on_alarm(int sig)
+{
     (void)sig;
 }
 
-static void sleep_goes_on_after_signals(void **state) {
+static void sleep_goes_on_after_signals(void **state)
+{
     (void)state;
     struct sigaction sa = {.sa_handler = on_alarm}; /* without SA_RESTART */
     struct itimerval every = {{0, 5000}, {0, 5000}}, off = {{0, 0}, {0, 0}};
@@ -37,7 +40,8 @@ static void sleep_goes_on_after_signals(void **state) {
     cv_sleep_ms(-1);
 }
 
-static void formats(void **state) {
+static void formats(void **state)
+{
     (void)state;
     char text[CV_RFC3339_LEN], amz[17];
     cv_rfc3339_format(text, INT64_C(1795933512345));
@@ -52,7 +56,8 @@ static void formats(void **state) {
     assert_memory_equal(text, "0000-01-01T00:00:00", 19);
 }
 
-static void parses(void **state) {
+static void parses(void **state)
+{
     (void)state;
     static const struct {
         const char *text;
@@ -69,15 +74,32 @@ static void parses(void **state) {
         {"2016-12-31T23:59:60Z", INT64_C(1483228799000)},
         {"1969-12-31T23:59:59.999Z", -1},
     };
-    static const char *const bad[] = {
-        "", "2026", "2026-11-29", "2026-11-29T06:25:12", "2026-11-29 06:25:12Z",
-        "2026-13-01T00:00:00Z", "2026-00-01T00:00:00Z", "2026-11-31T00:00:00Z",
-        "2026-02-29T00:00:00Z", "2026-11-00T00:00:00Z", "2026-11-32T00:00:00Z",
-        "2026-11-29T24:00:00Z", "2026-11-29T00:60:00Z", "2026-11-29T00:00:61Z",
-        "2026-11-29T06:25:12.Z", "2026-11-29T06:25:12Z ", "2026-11-29T06:25:12ZZ",
-        "2026-11-29T06:25:12+0200", "2026-11-29T06:25:12+24:00", "2026-11-29T06:25:12+02:60",
-        "2026-11-29T06:25:12+02", "26-11-29T06:25:12Z", "2026-1-29T06:25:12Z",
-        "+026-11-29T06:25:12Z", "2026-11-29T06:25:1 Z", "2026/11/29T06:25:12Z"};
+    static const char *const bad[] = {"",
+                                      "2026",
+                                      "2026-11-29",
+                                      "2026-11-29T06:25:12",
+                                      "2026-11-29 06:25:12Z",
+                                      "2026-13-01T00:00:00Z",
+                                      "2026-00-01T00:00:00Z",
+                                      "2026-11-31T00:00:00Z",
+                                      "2026-02-29T00:00:00Z",
+                                      "2026-11-00T00:00:00Z",
+                                      "2026-11-32T00:00:00Z",
+                                      "2026-11-29T24:00:00Z",
+                                      "2026-11-29T00:60:00Z",
+                                      "2026-11-29T00:00:61Z",
+                                      "2026-11-29T06:25:12.Z",
+                                      "2026-11-29T06:25:12Z ",
+                                      "2026-11-29T06:25:12ZZ",
+                                      "2026-11-29T06:25:12+0200",
+                                      "2026-11-29T06:25:12+24:00",
+                                      "2026-11-29T06:25:12+02:60",
+                                      "2026-11-29T06:25:12+02",
+                                      "26-11-29T06:25:12Z",
+                                      "2026-1-29T06:25:12Z",
+                                      "+026-11-29T06:25:12Z",
+                                      "2026-11-29T06:25:1 Z",
+                                      "2026/11/29T06:25:12Z"};
     int64_t ms = 0;
     for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
         if (cv_rfc3339_parse(&ms, good[i].text) != 0 || ms != good[i].ms)
@@ -95,7 +117,8 @@ static void parses(void **state) {
     }
 }
 
-int main(void) {
+int main(void)
+{
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(deadlines),
         cmocka_unit_test(sleep_goes_on_after_signals),

@@ -3,7 +3,8 @@
 
 #include "unit/cv_test.h"
 
-static void chain_reads_outermost_first(void **state) {
+static void chain_reads_outermost_first(void **state)
+{
     (void)state;
     struct cv_error err;
     char text[256];
@@ -23,7 +24,8 @@ static void chain_reads_outermost_first(void **state) {
     assert_string_equal(cv_error_format(text, sizeof(text), &err), "after access denied");
 }
 
-static void no_error_object_is_fine(void **state) {
+static void no_error_object_is_fine(void **state)
+{
     (void)state;
     char text[8];
     cv_error_clear(NULL);
@@ -34,7 +36,8 @@ static void no_error_object_is_fine(void **state) {
     assert_string_equal(cv_error_top(NULL), "");
 }
 
-static void wrap_of_an_empty_chain_is_internal(void **state) {
+static void wrap_of_an_empty_chain_is_internal(void **state)
+{
     (void)state;
     struct cv_error err;
     cv_error_clear(&err);
@@ -42,14 +45,16 @@ static void wrap_of_an_empty_chain_is_internal(void **state) {
     assert_string_equal(cv_error_top(&err), "doing it");
 }
 
-static void errno_is_told(void **state) {
+static void errno_is_told(void **state)
+{
     (void)state;
     struct cv_error err;
     assert_int_equal(cv_error_errno(&err, CV_ERR_IO, ENOSPC, "cannot write %s", "f"), CV_ERR_IO);
     assert_string_equal(cv_error_top(&err), "cannot write f: No space left on device");
 }
 
-static void deep_chains_merge_outwards(void **state) {
+static void deep_chains_merge_outwards(void **state)
+{
     (void)state;
     struct cv_error err;
     char text[1024];
@@ -61,7 +66,8 @@ static void deep_chains_merge_outwards(void **state) {
                         "10: 9: 8: 7: 6: 5: 4: 3: 2: 1: 0");
 }
 
-static void long_texts_are_cut_and_say_so(void **state) {
+static void long_texts_are_cut_and_say_so(void **state)
+{
     (void)state;
     struct cv_error err;
     char big[2 * CV_ERROR_TEXT];
@@ -81,7 +87,8 @@ static void long_texts_are_cut_and_say_so(void **state) {
     assert_string_equal(cv_error_format(out, sizeof(out), &err), "012345678");
 }
 
-static void every_code_has_a_name(void **state) {
+static void every_code_has_a_name(void **state)
+{
     (void)state;
     for (int code = CV_ERR_INTERNAL; code <= CV_OK; code++) {
         assert_string_not_equal(cv_strerror(code), "unknown error");
@@ -92,15 +99,15 @@ static void every_code_has_a_name(void **state) {
     assert_string_equal(cv_strerror(-100), "unknown error");
 }
 
-static void quoting(void **state) {
+static void quoting(void **state)
+{
     (void)state;
     char out[16];
     assert_string_equal(cv_error_quote(out, sizeof(out), "abc", 3), "abc");
     assert_string_equal(cv_error_quote(out, sizeof(out), "", 0), "");
     assert_string_equal(cv_error_quote(out, sizeof(out), "a\n\0\xff", 4), "a\\x0a\\x00\\xff");
     assert_string_equal(cv_error_quote(out, sizeof(out), "\\x", 2), "\\x5cx");
-    assert_string_equal(cv_error_quote(out, sizeof(out), "123456789012345", 15),
-                        "123456789012345");
+    assert_string_equal(cv_error_quote(out, sizeof(out), "123456789012345", 15), "123456789012345");
     assert_string_equal(cv_error_quote(out, sizeof(out), "1234567890123456", 16),
                         "123456789012...");
     assert_string_equal(cv_error_quote(out, 1, "abc", 3), "");
@@ -113,7 +120,8 @@ static void quoting(void **state) {
     }
 }
 
-int main(void) {
+int main(void)
+{
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(chain_reads_outermost_first),
         cmocka_unit_test(no_error_object_is_fine),

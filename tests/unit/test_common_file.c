@@ -22,10 +22,10 @@ static char path[128];
 
 /* What the wrapped calls do. */
 static struct {
-    bool eintr;       /* every other call is interrupted */
-    size_t at_most;   /* bytes moved by one read or write, 0 = all */
+    bool eintr;     /* every other call is interrupted */
+    size_t at_most; /* bytes moved by one read or write, 0 = all */
     int fsync_errno, rename_errno, close_errno, write_errno;
-    int fsync_skip;   /* this many succeed first */
+    int fsync_skip; /* this many succeed first */
     bool no_renameat2;
     unsigned calls, fsyncs;
 } fault;
@@ -43,14 +43,16 @@ int __wrap_close(int fd);
 int __wrap_rename(const char *from, const char *to);
 int __wrap_renameat2(int a, const char *from, int b, const char *to, unsigned flags);
 
-static bool interrupted(void) {
+static bool interrupted(void)
+{
     if (!fault.eintr || fault.calls++ % 2 != 0)
         return false;
     errno = EINTR;
     return true;
 }
 
-ssize_t __wrap_write(int fd, const void *p, size_t n) {
+ssize_t __wrap_write(int fd, const void *p, size_t n)
+{
     if (interrupted())
         return -1;
     if (fault.write_errno != 0) {
@@ -60,13 +62,15 @@ ssize_t __wrap_write(int fd, const void *p, size_t n) {
     return __real_write(fd, p, fault.at_most != 0 && n > fault.at_most ? fault.at_most : n);
 }
 
-ssize_t __wrap_read(int fd, void *p, size_t n) {
+ssize_t __wrap_read(int fd, void *p, size_t n)
+{
     if (interrupted())
         return -1;
     return __real_read(fd, p, fault.at_most != 0 && n > fault.at_most ? fault.at_most : n);
 }
 
-int __wrap_fsync(int fd) {
+int __wrap_fsync(int fd)
+{
     fault.fsyncs++;
     if (fault.fsync_errno != 0 && fault.fsync_skip-- <= 0) {
         errno = fault.fsync_errno;
@@ -75,7 +79,8 @@ int __wrap_fsync(int fd) {
     return __real_fsync(fd);
 }
 
-int __wrap_close(int fd) {
+int __wrap_close(int fd)
+{
     int rc = __real_close(fd);
     if (fault.close_errno != 0) {
         errno = fault.close_errno;
@@ -84,7 +89,8 @@ int __wrap_close(int fd) {
     return rc;
 }
 
-int __wrap_rename(const char *from, const char *to) {
+int __wrap_rename(const char *from, const char *to)
+{
     if (fault.rename_errno != 0) {
         errno = fault.rename_errno;
         return -1;
@@ -92,7 +98,8 @@ int __wrap_rename(const char *from, const char *to) {
     return __real_rename(from, to);
 }
 
-int __wrap_renameat2(int a, const char *from, int b, const char *to, unsigned flags) {
+int __wrap_renameat2(int a, const char *from, int b, const char *to, unsigned flags)
+{
     if (fault.no_renameat2) {
         errno = EINVAL;
         return -1;
@@ -100,7 +107,8 @@ int __wrap_renameat2(int a, const char *from, int b, const char *to, unsigned fl
     return __real_renameat2(a, from, b, to, flags);
 }
 
-static int setup(void **state) {
+static int setup(void **state)
+{
     (void)state;
     memset(&fault, 0, sizeof(fault));
     strcpy(dir, "/tmp/cv_file_XXXXXX");
@@ -110,7 +118,8 @@ static int setup(void **state) {
     return 0;
 }
 
-static int teardown(void **state) {
+static int teardown(void **state)
+{
     (void)state;
     memset(&fault, 0, sizeof(fault));
     char command[128];
@@ -119,7 +128,8 @@ static int teardown(void **state) {
 }
 
 /* Names in the directory that are not dots. */
-static size_t count_files(void) {
+static size_t count_files(void)
+{
     DIR *d = opendir(dir);
     assert_non_null(d);
     size_t n = 0;
@@ -129,7 +139,8 @@ static size_t count_files(void) {
     return n;
 }
 
-static void assert_content(const char *file, const char *want) {
+static void assert_content(const char *file, const char *want)
+{
     CV_CLEANUP(cv_buf_free) struct cv_buf b;
     struct cv_error err;
     cv_buf_init(&b, 1 << 20);
@@ -137,7 +148,8 @@ static void assert_content(const char *file, const char *want) {
     assert_true(cv_bytes_equal_str(cv_buf_view(&b), want));
 }
 
-static void replaces_and_creates(void **state) {
+static void replaces_and_creates(void **state)
+{
     (void)state;
     struct cv_error err;
     struct stat st;
@@ -165,7 +177,8 @@ static void replaces_and_creates(void **state) {
     assert_code(cv_file_replace(dir, CV_BYTES_LIT("x"), 0600, &err), CV_ERR_IO, &err);
 }
 
-static void creates_without_renameat2(void **state) {
+static void creates_without_renameat2(void **state)
+{
     (void)state;
     struct cv_error err;
     fault.no_renameat2 = true;
@@ -175,7 +188,8 @@ static void creates_without_renameat2(void **state) {
     assert_int_equal(count_files(), 1);
 }
 
-static void interrupted_and_short_calls_go_on(void **state) {
+static void interrupted_and_short_calls_go_on(void **state)
+{
     (void)state;
     struct cv_error err;
     char big[10001];
@@ -192,7 +206,8 @@ static void interrupted_and_short_calls_go_on(void **state) {
 }
 
 /* After a failure the old file stands and no temporary file is left. */
-static void assert_fails_cleanly(const char *says) {
+static void assert_fails_cleanly(const char *says)
+{
     struct cv_error err;
     assert_code(cv_file_replace(path, CV_BYTES_LIT("new"), 0600, &err), CV_ERR_IO, &err);
     assert_says(&err, says);
@@ -201,7 +216,8 @@ static void assert_fails_cleanly(const char *says) {
     assert_int_equal(count_files(), 1);
 }
 
-static void failing_disks(void **state) {
+static void failing_disks(void **state)
+{
     (void)state;
     struct cv_error err;
     assert_code(cv_file_replace(path, CV_BYTES_LIT("old"), 0600, &err), 0, &err);
@@ -222,7 +238,8 @@ static void failing_disks(void **state) {
     assert_int_equal(count_files(), 1);
 }
 
-static void file_size_limit(void **state) {
+static void file_size_limit(void **state)
+{
     (void)state;
     struct cv_error err;
     assert_code(cv_file_replace(path, CV_BYTES_LIT("old"), 0600, &err), 0, &err);
@@ -243,7 +260,8 @@ static void file_size_limit(void **state) {
 }
 
 /* On a file system of 64 KiB, in a mount namespace of its own. */
-static void on_a_full_disk(void) {
+static void on_a_full_disk(void)
+{
     struct cv_error err;
     if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
         mount("none", dir, "tmpfs", 0, "size=64k") != 0)
@@ -268,7 +286,8 @@ static void on_a_full_disk(void) {
     _exit(42);
 }
 
-static void full_disk(void **state) {
+static void full_disk(void **state)
+{
     (void)state;
     pid_t pid = fork();
     assert_true(pid >= 0);
@@ -284,7 +303,8 @@ static void full_disk(void **state) {
     assert_int_equal(WEXITSTATUS(status), 42);
 }
 
-static void reads_are_bounded(void **state) {
+static void reads_are_bounded(void **state)
+{
     (void)state;
     struct cv_error err;
     CV_CLEANUP(cv_buf_free) struct cv_buf b;
@@ -308,7 +328,8 @@ static void reads_are_bounded(void **state) {
     assert_code(cv_file_read(&b, path, NULL), CV_ERR_LIMIT, &err);
 }
 
-static void pipes_are_read_to_their_end(void **state) {
+static void pipes_are_read_to_their_end(void **state)
+{
     (void)state;
     struct cv_error err;
     int fds[2];
@@ -343,7 +364,8 @@ static void pipes_are_read_to_their_end(void **state) {
     assert_int_equal(cv_fd_write_all(fds[0], buf, 1), CV_ERR_IO);
 }
 
-static void links_are_followed_when_ours(void **state) {
+static void links_are_followed_when_ours(void **state)
+{
     (void)state;
     struct cv_error err;
     struct stat st;
@@ -367,7 +389,8 @@ static void links_are_followed_when_ours(void **state) {
     assert_code(cv_file_replace(link_path, CV_BYTES_LIT("c"), 0600, &err), CV_ERR_NOT_FOUND, &err);
 }
 
-static void root_keeps_the_owner(void **state) {
+static void root_keeps_the_owner(void **state)
+{
     (void)state;
     if (geteuid() != 0)
         return;
@@ -391,7 +414,8 @@ static void root_keeps_the_owner(void **state) {
     assert_int_equal(close(fd), 0);
 }
 
-static void locks_exclude(void **state) {
+static void locks_exclude(void **state)
+{
     (void)state;
     struct cv_error err;
     int a, b;
@@ -423,7 +447,8 @@ static void locks_exclude(void **state) {
     assert_code(cv_file_lock(&a, dir, 0, &err), CV_ERR_IO, &err);
 }
 
-static void directories(void **state) {
+static void directories(void **state)
+{
     (void)state;
     struct cv_error err;
     struct stat st;
@@ -443,7 +468,8 @@ static void directories(void **state) {
     assert_code(cv_dir_sync("/nonexistent", &err), CV_ERR_NOT_FOUND, &err);
 }
 
-static void path_joining(void **state) {
+static void path_joining(void **state)
+{
     (void)state;
     char out[16];
     assert_int_equal(cv_path_join(out, sizeof(out), "/a", "b"), 0);
@@ -460,12 +486,22 @@ static void path_joining(void **state) {
 
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
-int main(void) {
+int main(void)
+{
     const struct CMUnitTest tests[] = {
-        T(replaces_and_creates), T(creates_without_renameat2),
-        T(interrupted_and_short_calls_go_on), T(failing_disks), T(file_size_limit), T(full_disk),
-        T(reads_are_bounded), T(pipes_are_read_to_their_end), T(links_are_followed_when_ours),
-        T(root_keeps_the_owner), T(locks_exclude), T(directories), T(path_joining),
+        T(replaces_and_creates),
+        T(creates_without_renameat2),
+        T(interrupted_and_short_calls_go_on),
+        T(failing_disks),
+        T(file_size_limit),
+        T(full_disk),
+        T(reads_are_bounded),
+        T(pipes_are_read_to_their_end),
+        T(links_are_followed_when_ours),
+        T(root_keeps_the_owner),
+        T(locks_exclude),
+        T(directories),
+        T(path_joining),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

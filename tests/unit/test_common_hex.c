@@ -4,7 +4,8 @@
 #include "common/hex.h"
 #include "unit/cv_test.h"
 
-static void hex(void **state) {
+static void hex(void **state)
+{
     (void)state;
     char text[2 * 256 + 1];
     uint8_t all[256], back[256];
@@ -22,8 +23,8 @@ static void hex(void **state) {
     assert_int_equal(cv_hex_decode(back, 2, &n, CV_BYTES_LIT("AbcD")), 0);
     assert_memory_equal(back, "\xab\xcd", 2);
     assert_int_equal(cv_hex_decode(back, 0, &n, CV_BYTES_LIT("")), 0);
-    static const char *const bad[] = {"a", "abc", "0g", "g0", " 0", "0x", "00 ", "-1", "0:", "0/",
-                                      "@0", "`0", "0\n"};
+    static const char *const bad[] = {"a",  "abc", "0g", "g0", " 0", "0x", "00 ",
+                                      "-1", "0:",  "0/", "@0", "`0", "0\n"};
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
         assert_int_equal(cv_hex_decode(back, sizeof(back), &n, cv_bytes_str(bad[i])),
                          CV_ERR_INVALID);
@@ -32,11 +33,16 @@ static void hex(void **state) {
 }
 
 /* RFC 4648 section 10. */
-static void base64_vectors(void **state) {
+static void base64_vectors(void **state)
+{
     (void)state;
-    static const char *const v[][2] = {{"", ""},          {"f", "Zg=="},     {"fo", "Zm8="},
-                                       {"foo", "Zm9v"},   {"foob", "Zm9vYg=="},
-                                       {"fooba", "Zm9vYmE="}, {"foobar", "Zm9vYmFy"}};
+    static const char *const v[][2] = {{"", ""},
+                                       {"f", "Zg=="},
+                                       {"fo", "Zm8="},
+                                       {"foo", "Zm9v"},
+                                       {"foob", "Zm9vYg=="},
+                                       {"fooba", "Zm9vYmE="},
+                                       {"foobar", "Zm9vYmFy"}};
     for (size_t i = 0; i < sizeof(v) / sizeof(v[0]); i++) {
         char text[16];
         uint8_t back[8];
@@ -55,13 +61,15 @@ static void base64_vectors(void **state) {
     }
 }
 
-static void base64_is_strict(void **state) {
+static void base64_is_strict(void **state)
+{
     (void)state;
     uint8_t back[16];
     size_t n = 9;
     static const char *const bad[] = {
-        "Z", "Zg", "Zg=", "Zg===", "Zm9vYg", "Zh==", "Zm9=", "=", "====", "Z===", "Zm=v",
-        "Zm9v\n", "Zm 9", " Zm9", "Zm9v=", "Zm-v", "Zm_v", "Zg==Zg==", "Zm9vZg=a", "Zm9\xff"};
+        "Z",     "Zg",   "Zg=",  "Zg===",    "Zm9vYg",   "Zh==",   "Zm9=",
+        "=",     "====", "Z===", "Zm=v",     "Zm9v\n",   "Zm 9",   " Zm9",
+        "Zm9v=", "Zm-v", "Zm_v", "Zg==Zg==", "Zm9vZg=a", "Zm9\xff"};
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         if (cv_base64_decode(back, sizeof(back), &n, cv_bytes_str(bad[i])) != CV_ERR_INVALID)
             fail_msg("\"%s\" was accepted", bad[i]);
@@ -73,7 +81,8 @@ static void base64_is_strict(void **state) {
     assert_memory_equal(back, "\xfb\xff\xbf", 3);
 }
 
-static void base64_round_trips(void **state) {
+static void base64_round_trips(void **state)
+{
     (void)state;
     uint8_t in[100], back[100];
     for (size_t len = 0; len <= sizeof(in); len++) {
@@ -94,7 +103,8 @@ static void base64_round_trips(void **state) {
     }
 }
 
-int main(void) {
+int main(void)
+{
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(hex),
         cmocka_unit_test(base64_vectors),

@@ -13,7 +13,8 @@
 static char captured[65536];
 static size_t captured_n, lines;
 
-static void capture(void *ctx, const char *line, size_t n) {
+static void capture(void *ctx, const char *line, size_t n)
+{
     assert_ptr_equal(ctx, &lines);
     assert_true(n < sizeof(captured));
     memcpy(captured, line, n);
@@ -22,14 +23,16 @@ static void capture(void *ctx, const char *line, size_t n) {
     lines++;
 }
 
-static int setup(void **state) {
+static int setup(void **state)
+{
     (void)state;
     cv_log_sink(capture, &lines);
     lines = captured_n = 0;
     return unsetenv("JOURNAL_STREAM");
 }
 
-static int teardown(void **state) {
+static int teardown(void **state)
+{
     (void)state;
     cv_log_sink(NULL, NULL);
     cv_log_setup(CV_LOG_INFO, false);
@@ -37,13 +40,15 @@ static int teardown(void **state) {
 }
 
 /* What follows the time in a line of text. */
-static const char *after_time(void) {
+static const char *after_time(void)
+{
     assert_int_equal(captured[24], ' ');
     assert_int_equal(captured[23], 'Z');
     return captured + 25;
 }
 
-static void text_lines(void **state) {
+static void text_lines(void **state)
+{
     (void)state;
     cv_log_setup(CV_LOG_INFO, false);
     cv_log(CV_LOG_INFO, "key imported", "vault", "nitro", "n", cv_logf("%d", 3), NULL);
@@ -56,7 +61,8 @@ static void text_lines(void **state) {
                         "warn odd a=\"two words\" b=\"\" c=\"\" d=\"k=v\" e=\"q\\\"\\\\\"\n");
 }
 
-static void no_line_can_be_forged(void **state) {
+static void no_line_can_be_forged(void **state)
+{
     (void)state;
     cv_log_setup(CV_LOG_INFO, false);
     cv_log(CV_LOG_INFO, "got", "v", "x\nerror fake\r\x1b[31m\x7f\xc2\x85\xff\xc3\xa9", NULL);
@@ -66,7 +72,8 @@ static void no_line_can_be_forged(void **state) {
     assert_string_equal(after_time(), "info message\\nwith a break n=%s%n\n");
 }
 
-static void json_lines(void **state) {
+static void json_lines(void **state)
+{
     (void)state;
     cv_log_setup(CV_LOG_DEBUG, true);
     cv_log(CV_LOG_DEBUG, "he said \"hi\"", "a", "1\n\t\xff", "b", NULL, NULL);
@@ -75,7 +82,8 @@ static void json_lines(void **state) {
                                            "\"a\":\"1\\n\\u0009\\\\xff\",\"b\":\"\"}\n");
 }
 
-static void levels(void **state) {
+static void levels(void **state)
+{
     (void)state;
     cv_log_setup(CV_LOG_WARN, false);
     assert_true(cv_log_enabled(CV_LOG_ERROR));
@@ -95,7 +103,8 @@ static void levels(void **state) {
     assert_int_equal(cv_log_level_parse(&level, ""), CV_ERR_INVALID);
 }
 
-static void journal_priority(void **state) {
+static void journal_priority(void **state)
+{
     (void)state;
     cv_log_setup(CV_LOG_TRACE, false);
     struct stat st;
@@ -116,7 +125,8 @@ static void journal_priority(void **state) {
     assert_string_equal(captured, "<7>t\n");
 }
 
-static void errors_are_a_field(void **state) {
+static void errors_are_a_field(void **state)
+{
     (void)state;
     cv_log_setup(CV_LOG_INFO, false);
     struct cv_error err;
@@ -127,7 +137,8 @@ static void errors_are_a_field(void **state) {
 }
 
 /* Whatever is too long is cut, and the line stays whole. */
-static void long_values(void **state) {
+static void long_values(void **state)
+{
     (void)state;
     char *big = malloc(100001);
     assert_non_null(big);
@@ -155,7 +166,8 @@ static void long_values(void **state) {
     free(big);
 }
 
-static void one_line_one_write(void **state) {
+static void one_line_one_write(void **state)
+{
     (void)state;
     cv_log_sink(NULL, NULL);
     cv_log_setup(CV_LOG_INFO, false);
@@ -180,7 +192,8 @@ static void one_line_one_write(void **state) {
     close(saved);
 }
 
-static void ring_holds_eight(void **state) {
+static void ring_holds_eight(void **state)
+{
     (void)state;
     const char *v[8];
     for (int i = 0; i < 8; i++)
@@ -195,19 +208,22 @@ static void ring_holds_eight(void **state) {
 
 static size_t whole;
 
-static void count_whole(void *ctx, const char *line, size_t n) {
+static void count_whole(void *ctx, const char *line, size_t n)
+{
     (void)ctx;
     if (n > 30 && line[n - 1] == '\n' && memcmp(line + 24, " info line k=v\n", 15) == 0)
         whole++;
 }
 
-static void *write_lines(void *arg) {
+static void *write_lines(void *arg)
+{
     for (int i = 0; i < 500; i++)
         cv_log(CV_LOG_INFO, "line", "k", cv_logf("%s", "v"), NULL);
     return arg;
 }
 
-static void threads_do_not_mix_lines(void **state) {
+static void threads_do_not_mix_lines(void **state)
+{
     (void)state;
     pthread_t threads[4];
     cv_log_setup(CV_LOG_INFO, false);
@@ -220,7 +236,8 @@ static void threads_do_not_mix_lines(void **state) {
     assert_int_equal(whole, 2000);
 }
 
-int main(void) {
+int main(void)
+{
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(text_lines, setup, teardown),
         cmocka_unit_test_setup_teardown(no_line_can_be_forged, setup, teardown),

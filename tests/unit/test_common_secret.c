@@ -29,7 +29,8 @@
 #endif
 
 /* The VmFlags and the locked kB of the mapping that holds P. */
-static bool mapping_of(const void *p, char flags[static 256], long *locked_kb) {
+static bool mapping_of(const void *p, char flags[static 256], long *locked_kb)
+{
     FILE *f = fopen("/proc/self/smaps", "re");
     assert_non_null(f);
     char line[512];
@@ -50,7 +51,8 @@ static bool mapping_of(const void *p, char flags[static 256], long *locked_kb) {
     return found;
 }
 
-static void pages_are_locked_and_stay_out_of_dumps(void **state) {
+static void pages_are_locked_and_stay_out_of_dumps(void **state)
+{
     (void)state;
     CV_SECRET_AUTO struct cv_secret s = CV_SECRET_INIT;
     assert_int_equal(cv_secret_alloc(&s, 32), 0);
@@ -72,7 +74,8 @@ static void pages_are_locked_and_stay_out_of_dumps(void **state) {
     assert_true(locked >= 4);
 }
 
-static void copies_moves_shrinks(void **state) {
+static void copies_moves_shrinks(void **state)
+{
     (void)state;
     struct cv_secret a = CV_SECRET_INIT, b = CV_SECRET_INIT;
     assert_int_equal(cv_secret_copy(&a, "0123456789", 10), 0);
@@ -102,7 +105,8 @@ static void copies_moves_shrinks(void **state) {
     assert_int_equal(cv_secret_alloc(&a, SIZE_MAX / 2), CV_ERR_NOMEM);
 }
 
-static void every_size_is_zeroed_aligned_and_writable(void **state) {
+static void every_size_is_zeroed_aligned_and_writable(void **state)
+{
     (void)state;
     for (size_t n = 1; n < 9000; n += n < 70 ? 1 : 997) {
         CV_SECRET_AUTO struct cv_secret s = CV_SECRET_INIT;
@@ -115,7 +119,8 @@ static void every_size_is_zeroed_aligned_and_writable(void **state) {
 }
 
 /* Runs FN in a child; gives its wait status. */
-static int in_child(void (*fn)(void)) {
+static int in_child(void (*fn)(void))
+{
     pid_t pid = fork();
     assert_true(pid >= 0);
     if (pid == 0) {
@@ -129,7 +134,8 @@ static int in_child(void (*fn)(void)) {
     return status;
 }
 
-static void overrun(void) {
+static void overrun(void)
+{
     struct cv_secret s = CV_SECRET_INIT;
     if (cv_secret_alloc(&s, 32) != 0)
         _exit(9);
@@ -137,7 +143,8 @@ static void overrun(void) {
     p[32] = 1; /* 32 is a multiple of 16: the guard page begins here */
 }
 
-static void underrun(void) {
+static void underrun(void)
+{
     struct cv_secret s = CV_SECRET_INIT;
     if (cv_secret_alloc(&s, 32) != 0)
         _exit(9);
@@ -147,14 +154,16 @@ static void underrun(void) {
     cv_secret_free(&s);
 }
 
-static void grown_by_hand(void) {
+static void grown_by_hand(void)
+{
     struct cv_secret s = CV_SECRET_INIT;
     if (cv_secret_alloc(&s, 32) != 0)
         _exit(9);
     cv_secret_shrink(&s, 33);
 }
 
-static void writing_past_it_ends_the_process(void **state) {
+static void writing_past_it_ends_the_process(void **state)
+{
     (void)state;
     int status = in_child(overrun);
     /* A sanitizer turns the fault into an exit of its own. */
@@ -168,12 +177,14 @@ static void writing_past_it_ends_the_process(void **state) {
 
 static struct cv_secret parents_secret = CV_SECRET_INIT;
 
-static void touch_parents_secret(void) {
+static void touch_parents_secret(void)
+{
     volatile uint8_t *p = parents_secret.p;
     (void)p[0];
 }
 
-static void forks_do_not_have_it(void **state) {
+static void forks_do_not_have_it(void **state)
+{
     (void)state;
     assert_int_equal(cv_secret_copy(&parents_secret, "key", 3), 0);
     int status = in_child(touch_parents_secret);
@@ -184,14 +195,16 @@ static void forks_do_not_have_it(void **state) {
 
 static size_t warnings;
 
-static void count_warnings(void *ctx, const char *line, size_t n) {
+static void count_warnings(void *ctx, const char *line, size_t n)
+{
     (void)ctx;
     if (memmem(line, n, "RLIMIT_MEMLOCK", 14) != NULL)
         warnings++;
 }
 
 /* Nothing may be locked: root's CAP_IPC_LOCK is given up with the user id. */
-static void without_locked_memory(void) {
+static void without_locked_memory(void)
+{
     struct rlimit none = {0, 0};
     struct cv_secret s = CV_SECRET_INIT, t = CV_SECRET_INIT;
     if (setrlimit(RLIMIT_MEMLOCK, &none) != 0 || (geteuid() == 0 && setuid(65534) != 0))
@@ -209,7 +222,8 @@ static void without_locked_memory(void) {
     _exit(42);
 }
 
-static void lock_policy(void **state) {
+static void lock_policy(void **state)
+{
     (void)state;
     if (SANITIZED)
         return;
@@ -218,7 +232,8 @@ static void lock_policy(void **state) {
     assert_int_equal(WEXITSTATUS(status), 42);
 }
 
-static void harden(void) {
+static void harden(void)
+{
     struct rlimit core;
     cv_process_harden();
     if (getrlimit(RLIMIT_CORE, &core) != 0 || core.rlim_cur != 0 || core.rlim_max != 0)
@@ -228,14 +243,16 @@ static void harden(void) {
     _exit(prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) == 0 ? 42 : 43);
 }
 
-static void process_is_hardened(void **state) {
+static void process_is_hardened(void **state)
+{
     (void)state;
     int status = in_child(harden);
     assert_true(WIFEXITED(status));
     assert_int_equal(WEXITSTATUS(status), STAYS_DUMPABLE ? 43 : 42);
 }
 
-static void random_bytes(void **state) {
+static void random_bytes(void **state)
+{
     (void)state;
     uint8_t a[1000] = {0}, b[1000] = {0};
     cv_random(a, sizeof(a));
@@ -248,7 +265,8 @@ static void random_bytes(void **state) {
     cv_random(NULL, 0);
 }
 
-int main(void) {
+int main(void)
+{
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pages_are_locked_and_stay_out_of_dumps),
         cmocka_unit_test(copies_moves_shrinks),

@@ -63,8 +63,8 @@ static void bad(const char *text, unsigned line, const char *part)
 static void clear_environment(void)
 {
     static const char *const names[] = {
-        "ENCLAVE_CID", "ENCLAVE_PORT", "ENCRYPTION_KEY_ID", "PROXY_LOCAL_PORT",
-        "PROXY_REMOTE_ADDRESS", "AWS_REGION", "AWS_DEFAULT_REGION", "CV_TEST"};
+        "ENCLAVE_CID",          "ENCLAVE_PORT", "ENCRYPTION_KEY_ID",  "PROXY_LOCAL_PORT",
+        "PROXY_REMOTE_ADDRESS", "AWS_REGION",   "AWS_DEFAULT_REGION", "CV_TEST"};
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         (void)unsetenv(names[i]);
     }
@@ -159,8 +159,8 @@ static void test_environment(void **state)
     (void)setenv("ENCLAVE_CID", "many", 1);
     bad("vaults: {n: {driver: nitro}}\n", 1, "ENCLAVE_CID: many is no whole number");
     clear_environment();
-    bad("vaults: {n: {driver: nitro, config: {enclave_cid: 4294967296, encryption_key_id: k}}}\n", 1,
-        "enclave_cid");
+    bad("vaults: {n: {driver: nitro, config: {enclave_cid: 4294967296, encryption_key_id: k}}}\n",
+        1, "enclave_cid");
     bad("vaults:\n  n:\n    driver: nitro\n    config:\n      enclave_cid: 3\n", 5,
         "missing encryption key id");
     c = good("base_dir: /a$CV_TEST/b\n" NITRO);
@@ -194,8 +194,9 @@ static void test_nitro_fields(void **state)
     assert_string_equal(v->credentials.access_key_id, "AK");
     assert_int_equal(v->credentials.secret_access_key.n, 3); /* its dollar is its own */
     cv_config_free(&c);
-    c = good("vaults: {n: {driver: nitro, config: {encryption_key_id: k, storage: {driver: dynamodb, "
-             "config: {region: r, table: t}}}}}\n");
+    c = good(
+        "vaults: {n: {driver: nitro, config: {encryption_key_id: k, storage: {driver: dynamodb, "
+        "config: {region: r, table: t}}}}}\n");
     assert_int_equal(c->vaults[0].storage, CV_CONFIG_STORAGE_AWS);
     assert_string_equal(c->vaults[0].storage_table, "t");
     cv_config_free(&c);
@@ -203,7 +204,8 @@ static void test_nitro_fields(void **state)
         "enclave_address");
     bad("vaults: {n: {driver: nitro, config: {encryption_key_id: k, enclave_address: nonsense}}}\n",
         1, "nonsense");
-    bad("vaults: {n: {driver: nitro, config: {encryption_key_id: k, sealed_version: 3}}}\n", 1, "1 to 2");
+    bad("vaults: {n: {driver: nitro, config: {encryption_key_id: k, sealed_version: 3}}}\n", 1,
+        "1 to 2");
     bad("vaults: {n: {driver: nitro, config: {encryption_key_id: k, proxy_remote_address: host}}}\n",
         1, "proxy_remote_address");
     bad("vaults: {n: {driver: nitro, config: {encryption_key_id: k, storage: {driver: fil}}}}\n", 1,
@@ -224,11 +226,13 @@ static void test_server(void **state)
     assert_string_equal(c->address.host, "::1");
     assert_string_equal(c->utility_address.host, "127.0.0.1");
     cv_config_free(&c);
-    c = good("server:\n  authorized_keys: edpkvGfYw3LyB1UcCahKQk4rF2tvbMUk8GFiTuMjL75uGXrpvKXhjn\n");
+    c = good(
+        "server:\n  authorized_keys: edpkvGfYw3LyB1UcCahKQk4rF2tvbMUk8GFiTuMjL75uGXrpvKXhjn\n");
     assert_int_equal(c->authorized_keys.count, 1);
     cv_config_free(&c);
-    c = good("server:\n  authorized_keys:\n  - edpkvGfYw3LyB1UcCahKQk4rF2tvbMUk8GFiTuMjL75uGXrpvKXhjn\n"
-             "  - [edpkurPsQ8eUApnLUJ9ZPDvu98E8VNj4KtJa1aZr16Cr5ow5VHKnz4]\n");
+    c = good(
+        "server:\n  authorized_keys:\n  - edpkvGfYw3LyB1UcCahKQk4rF2tvbMUk8GFiTuMjL75uGXrpvKXhjn\n"
+        "  - [edpkurPsQ8eUApnLUJ9ZPDvu98E8VNj4KtJa1aZr16Cr5ow5VHKnz4]\n");
     assert_int_equal(c->authorized_keys.count, 2);
     cv_config_free(&c);
     bad("server: {address: xxxx}\n", 1, "xxxx is no address");
@@ -237,13 +241,15 @@ static void test_server(void **state)
     bad("server: {authorized_keys: [edpkX]}\n", 1, "edpkX is not a public key");
     bad("server: []\n", 1, "");
 #define USER "{password: 'Aa1!aaaaaaaaaaaa', secret: 'Aa1!aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa'"
-    c = good("server: {jwt: {users: {bob: " USER ", jwt_exp: 5}}}}\ntezos: {" PKH ": {jwt_users: [bob]}}");
+    c = good("server: {jwt: {users: {bob: " USER ", jwt_exp: 5}}}}\ntezos: {" PKH
+             ": {jwt_users: [bob]}}");
     assert_int_equal(c->jwt_user_count, 1);
     assert_int_equal(c->jwt_users[0].now.expiry_minutes, 5);
     assert_int_equal(report.warnings.count, 0);
     cv_config_free(&c);
-    c = good("server: {jwt: {users: {bob: " USER ", old_cred_exp: '2026-01-02 03:04:05', new_data: "
-             "{password: 'Bb1!aaaaaaaaaaaa', secret: 'Bb1!aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa'}}}}}\n");
+    c = good(
+        "server: {jwt: {users: {bob: " USER ", old_cred_exp: '2026-01-02 03:04:05', new_data: "
+        "{password: 'Bb1!aaaaaaaaaaaa', secret: 'Bb1!aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa'}}}}}\n");
     assert_true(c->jwt_users[0].rotating);
     assert_int_equal(c->jwt_users[0].old_expiry_ms, 1767323045000);
     cv_config_free(&c);
@@ -252,7 +258,8 @@ static void test_server(void **state)
     bad("server: {jwt: {users: {bob: " USER ", new_data: " USER "}}}}}\n", 1, "is the old one");
     bad("server: {jwt: {users: {bob: " USER ", old_cred_exp: tomorrow}}}}\n", 1, "2026-01-31");
     bad("server: {authorized_keys: edpkurPsQ8eUApnLUJ9ZPDvu98E8VNj4KtJa1aZr16Cr5ow5VHKnz4, jwt: "
-        "{users: {bob: " USER "}}}}\n", 1, "cannot use both JWT and static authorized keys");
+        "{users: {bob: " USER "}}}}\n",
+        1, "cannot use both JWT and static authorized keys");
 }
 
 static bool allows(const struct cv_config_key *k, enum cv_request_kind r)
@@ -290,9 +297,10 @@ static void test_tezos(void **state)
     assert_false(c->keys[0].default_policy);
     assert_int_equal(c->keys[0].requests, 0);
     cv_config_free(&c);
-    c = good("tezos:\n  " PKH ":\n    log_payloads: true\n    allow:\n      block:\n      endorsement:\n"
-             "      generic: [transaction, 'ballot:yay']\n    allowed_chains: [NetXdQprcVkpaWU]\n"
-             "    limits: {max_fee: 1000, destinations: [" PKH "]}\n    allow_other_source: true\n");
+    c = good(
+        "tezos:\n  " PKH ":\n    log_payloads: true\n    allow:\n      block:\n      endorsement:\n"
+        "      generic: [transaction, 'ballot:yay']\n    allowed_chains: [NetXdQprcVkpaWU]\n"
+        "    limits: {max_fee: 1000, destinations: [" PKH "]}\n    allow_other_source: true\n");
     struct cv_config_key *k = &c->keys[0];
     assert_true(k->log_payloads && k->allow_other_source);
     assert_true(allows(k, CV_REQUEST_BLOCK) && allows(k, CV_REQUEST_ATTESTATION));
@@ -304,7 +312,8 @@ static void test_tezos(void **state)
     assert_true(k->limits.has_max_fee && k->limits.max_fee == 1000 && !k->limits.has_max_amount);
     assert_int_equal(k->allowed_chains.count, 1);
     cv_config_free(&c);
-    c = good("tezos: {" PKH ": {allowed_operations: [block, endorsement], allowed_kinds: [reveal]}}\n");
+    c = good("tezos: {" PKH
+             ": {allowed_operations: [block, endorsement], allowed_kinds: [reveal]}}\n");
     assert_true(allows(&c->keys[0], CV_REQUEST_ATTESTATION));
     assert_false(allows(&c->keys[0], CV_REQUEST_PREATTESTATION));
     assert_true(allows_operation(&c->keys[0], "reveal"));
@@ -346,8 +355,10 @@ static void test_everything_at_once(void **state)
 {
     (void)state;
     clear_environment();
-    struct cv_config *c = load("base_dir: ''\nservr: 1\nserver: {address: x}\nvaults: {a: , b: {driver: c}}\n"
-                               "watermark: {driver: fil}\ntezos: {x: }\n", NULL, false);
+    struct cv_config *c =
+        load("base_dir: ''\nservr: 1\nserver: {address: x}\nvaults: {a: , b: {driver: c}}\n"
+             "watermark: {driver: fil}\ntezos: {x: }\n",
+             NULL, false);
     assert_null(c);
     assert_true(report.errors.count >= 7);
     assert_true(told(&report.errors, "servr"));
@@ -408,11 +419,11 @@ static void test_truncations(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_documented_file), cmocka_unit_test(test_defaults),
-        cmocka_unit_test(test_environment),     cmocka_unit_test(test_nitro_fields),
-        cmocka_unit_test(test_server),          cmocka_unit_test(test_tezos),
+        cmocka_unit_test(test_documented_file),  cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_environment),      cmocka_unit_test(test_nitro_fields),
+        cmocka_unit_test(test_server),           cmocka_unit_test(test_tezos),
         cmocka_unit_test(test_known_rejections), cmocka_unit_test(test_everything_at_once),
-        cmocka_unit_test(test_lenient),         cmocka_unit_test(test_rest),
+        cmocka_unit_test(test_lenient),          cmocka_unit_test(test_rest),
         cmocka_unit_test(test_truncations),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,7 +7,8 @@
 #include "crypto/init.h"
 
 /* Test cases 14 (no AAD) and 16 (AAD) of "The Galois/Counter Mode". */
-static void vectors(void **state) {
+static void vectors(void **state)
+{
     (void)state;
     uint8_t key[32] = {0}, iv[12] = {0}, in[64] = {0}, out[80], back[64], aad[20];
     assert_int_equal(cv_aead_seal(out, key, iv, CV_BYTES(NULL, 0), CV_BYTES(in, 16)), 0);
@@ -23,9 +24,10 @@ static void vectors(void **state) {
              "1c3c0c95956809532fcf0e2449a6b525b16aedf5aa0de657ba637b39");
     from_hex(aad, 20, "feedfacedeadbeeffeedfacedeadbeefabaddad2");
     assert_int_equal(cv_aead_seal(out, key, iv, CV_BYTES(aad, 20), CV_BYTES(in, 60)), 0);
-    assert_hex(out, 76,
-               "522dc1f099567d07f47f37a32a84427d643a8cdcbfe5c0c97598a2bd2555d1aa"
-               "8cb08e48590dbb3da7b08b1056828838c5f61e6393ba7a0abcc9f66276fc6ece0f4e1768cddf8853bb2d551b");
+    assert_hex(
+        out, 76,
+        "522dc1f099567d07f47f37a32a84427d643a8cdcbfe5c0c97598a2bd2555d1aa"
+        "8cb08e48590dbb3da7b08b1056828838c5f61e6393ba7a0abcc9f66276fc6ece0f4e1768cddf8853bb2d551b");
     assert_int_equal(cv_aead_open(back, key, iv, CV_BYTES(aad, 20), CV_BYTES(out, 76)), 0);
     assert_memory_equal(back, in, 60);
 
@@ -57,12 +59,14 @@ static void vectors(void **state) {
                      CV_ERR_LIMIT);
 }
 
-static int setup(void **state) {
+static int setup(void **state)
+{
     (void)state;
     return cv_crypto_init();
 }
 
-int main(void) {
+int main(void)
+{
     const struct CMUnitTest tests[] = {cmocka_unit_test(vectors)};
     return cmocka_run_group_tests(tests, setup, NULL);
 }

@@ -5,7 +5,8 @@
 
 #include "crypto/base58.h"
 
-static void known(void **state) {
+static void known(void **state)
+{
     (void)state;
     static const struct {
         const char *hex, *text;
@@ -30,7 +31,8 @@ static void known(void **state) {
     }
 }
 
-static void lengths(void **state) {
+static void lengths(void **state)
+{
     (void)state;
     uint8_t payload[CV_BASE58_PAYLOAD_MAX + 1], back[CV_BASE58_PAYLOAD_MAX];
     char text[CV_BASE58_TEXT_MAX], cut[CV_BASE58_TEXT_MAX];
@@ -63,7 +65,8 @@ static void lengths(void **state) {
 }
 
 /* Any single wrong character is noticed. */
-static void refused(void **state) {
+static void refused(void **state)
+{
     (void)state;
     static const char good[] = "tz1Ke2h7sDdakHJQh8WX4Z372du1KChsksyU";
     uint8_t out[CV_BASE58_PAYLOAD_MAX];
@@ -94,7 +97,8 @@ static void refused(void **state) {
     }
 }
 
-int main(void) {
+int main(void)
+{
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(known),
         cmocka_unit_test(lengths),

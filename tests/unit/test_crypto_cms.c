@@ -12,14 +12,16 @@
 
 static struct cv_rsa *rsa;
 
-static const char *vector(const char *name) {
+static const char *vector(const char *name)
+{
     static char path[512];
     const char *dir = getenv("CV_VECTORS");
     snprintf(path, sizeof(path), "%s/cms/%s", dir != NULL ? dir : "tests/vectors", name);
     return path;
 }
 
-static int setup(void **state) {
+static int setup(void **state)
+{
     (void)state;
     CV_CLEANUP(cv_buf_free) struct cv_buf der;
     cv_buf_init(&der, 8192);
@@ -28,7 +30,8 @@ static int setup(void **state) {
     return cv_rsa_from_pkcs8(&rsa, cv_buf_view(&der));
 }
 
-static int teardown(void **state) {
+static int teardown(void **state)
+{
     (void)state;
     cv_rsa_free(rsa);
     return 0;
@@ -41,7 +44,8 @@ struct one {
 };
 
 /* The next line of the file, or false at its end. */
-static bool next_case(FILE *f, struct one *c) {
+static bool next_case(FILE *f, struct one *c)
+{
     static char line[32768], plain[8200], cms[16400];
     if (fgets(line, sizeof(line), f) == NULL)
         return false;
@@ -51,7 +55,8 @@ static bool next_case(FILE *f, struct one *c) {
     return true;
 }
 
-static void cases(void **state) {
+static void cases(void **state)
+{
     (void)state;
     static struct one c;
     unsigned count = 0;
@@ -62,9 +67,9 @@ static void cases(void **state) {
         struct cv_error err;
         cv_error_clear(&err);
         int rc = cv_cms_unwrap(&out, rsa, CV_BYTES(c.cms, c.cms_len), &err);
-        int want = strcmp(c.result, "ok") == 0         ? 0
+        int want = strcmp(c.result, "ok") == 0       ? 0
                    : strcmp(c.result, "crypto") == 0 ? CV_ERR_CRYPTO
-                                                       : CV_ERR_PROTOCOL;
+                                                     : CV_ERR_PROTOCOL;
         if (rc != want)
             fail_msg("%s: %d instead of %d (%s)", c.name, rc, want, cv_error_top(&err));
         if (want == 0) {
@@ -75,8 +80,7 @@ static void cases(void **state) {
             assert_int_equal(err.code, want);
         }
         if (want == CV_ERR_CRYPTO) /* one sentence for all of them */
-            assert_string_equal(cv_error_top(&err),
-                                "the CMS envelope does not open with this key");
+            assert_string_equal(cv_error_top(&err), "the CMS envelope does not open with this key");
     }
     fclose(f);
     assert_in_range(count, 45, 1000);
@@ -85,7 +89,8 @@ static void cases(void **state) {
 /* Every truncation, and every flipped bit of the short envelopes, is refused
  * or leaves no trace of memory damage (run under the sanitizers too). A flip
  * in IV or ciphertext may go unnoticed: CMS has no integrity. */
-static void damage(void **state) {
+static void damage(void **state)
+{
     (void)state;
     static struct one c;
     FILE *f = fopen(vector("cases.txt"), "re");
@@ -108,7 +113,8 @@ static void damage(void **state) {
                      CV_ERR_PROTOCOL);
 }
 
-static void keys(void **state) {
+static void keys(void **state)
+{
     (void)state;
     struct cv_rsa *fresh = NULL, *bad = NULL;
     /* SubjectPublicKeyInfo of RFC 8017: rsaEncryption, NULL, BIT STRING */
@@ -133,7 +139,8 @@ static void keys(void **state) {
     cv_rsa_free(NULL);
 }
 
-int main(void) {
+int main(void)
+{
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(cases),
         cmocka_unit_test(damage),

@@ -8,7 +8,8 @@
 #include "crypto/hkdf.h"
 #include "crypto/sha.h"
 
-static void blake2b(void **state) {
+static void blake2b(void **state)
+{
     (void)state;
     uint8_t out[64];
     /* RFC 7693 appendix A; the shorter ones by Python's hashlib. */
@@ -24,7 +25,8 @@ static void blake2b(void **state) {
     assert_hex(out, 20, "384264f676f39536840523f284921cdc68b6846b");
 }
 
-static void sha2(void **state) {
+static void sha2(void **state)
+{
     (void)state;
     uint8_t out[64];
     cv_sha256(out, CV_BYTES_LIT("abc"));
@@ -42,7 +44,8 @@ static void sha2(void **state) {
 }
 
 /* In pieces of every size the result is the same as at once. */
-static void pieces(void **state) {
+static void pieces(void **state)
+{
     (void)state;
     uint8_t data[300], once[48], parts[48];
     for (size_t i = 0; i < sizeof(data); i++)
@@ -66,7 +69,8 @@ static void pieces(void **state) {
     }
 }
 
-static void hmac(void **state) {
+static void hmac(void **state)
+{
     (void)state;
     uint8_t out[32], key[131];
     cv_hmac_sha256(out, CV_BYTES_LIT("Jefe"), CV_BYTES_LIT("what do ya want for nothing?"));
@@ -77,7 +81,8 @@ static void hmac(void **state) {
     assert_hex(out, 32, "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
 }
 
-static void hkdf(void **state) {
+static void hkdf(void **state)
+{
     (void)state;
     uint8_t ikm[80], salt[80], info[80], out[82];
     memset(ikm, 0x0b, 22);
@@ -86,41 +91,44 @@ static void hkdf(void **state) {
     for (uint8_t i = 0; i < 10; i++)
         info[i] = (uint8_t)(0xf0 + i);
     /* RFC 5869 A.1 and A.3 */
-    assert_int_equal(cv_hkdf_sha256(out, 42, CV_BYTES(ikm, 22), CV_BYTES(salt, 13),
-                                    CV_BYTES(info, 10)),
-                     0);
-    assert_hex(out, 42,
-               "3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf34007208d5b887185865");
+    assert_int_equal(
+        cv_hkdf_sha256(out, 42, CV_BYTES(ikm, 22), CV_BYTES(salt, 13), CV_BYTES(info, 10)), 0);
+    assert_hex(
+        out, 42,
+        "3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf34007208d5b887185865");
     assert_int_equal(
         cv_hkdf_sha256(out, 42, CV_BYTES(ikm, 22), CV_BYTES(NULL, 0), CV_BYTES(NULL, 0)), 0);
-    assert_hex(out, 42,
-               "8da4e775a563c18f715f802a063c5a31b8a11f5c5ee1879ec3454e5f3c738d2d9d201395faa4b61a96c8");
+    assert_hex(
+        out, 42,
+        "8da4e775a563c18f715f802a063c5a31b8a11f5c5ee1879ec3454e5f3c738d2d9d201395faa4b61a96c8");
     /* The same inputs under SHA-512, by Python's hmac. */
-    assert_int_equal(cv_hkdf_sha512(out, 82, CV_BYTES(ikm, 22), CV_BYTES(salt, 13),
-                                    CV_BYTES(info, 10)),
-                     0);
-    assert_hex(out, 82,
-               "832390086cda71fb47625bb5ceb168e4c8e26a1a16ed34d9fc7fe92c1481579338da362cb8d9f925d7cb"
-               "cce0dff7098769cf15959867d571c1715450cb530137be3fb62f3cf32b84feba8f1eb1b563e20d97");
+    assert_int_equal(
+        cv_hkdf_sha512(out, 82, CV_BYTES(ikm, 22), CV_BYTES(salt, 13), CV_BYTES(info, 10)), 0);
+    assert_hex(
+        out, 82,
+        "832390086cda71fb47625bb5ceb168e4c8e26a1a16ed34d9fc7fe92c1481579338da362cb8d9f925d7cb"
+        "cce0dff7098769cf15959867d571c1715450cb530137be3fb62f3cf32b84feba8f1eb1b563e20d97");
     assert_int_equal(
         cv_hkdf_sha512(out, 42, CV_BYTES(ikm, 22), CV_BYTES(NULL, 0), CV_BYTES(NULL, 0)), 0);
-    assert_hex(out, 42,
-               "f5fa02b18298a72a8c23898a8703472c6eb179dc204c03425c970e3b164bf90fff22d04836d0e2343bac");
+    assert_hex(
+        out, 42,
+        "f5fa02b18298a72a8c23898a8703472c6eb179dc204c03425c970e3b164bf90fff22d04836d0e2343bac");
     /* RFC 5869 A.2 */
     for (uint8_t i = 0; i < 80; i++) {
         ikm[i] = i;
         salt[i] = (uint8_t)(0x60 + i);
         info[i] = (uint8_t)(0xb0 + i);
     }
-    assert_int_equal(cv_hkdf_sha256(out, 82, CV_BYTES(ikm, 80), CV_BYTES(salt, 80),
-                                    CV_BYTES(info, 80)),
-                     0);
-    assert_hex(out, 82,
-               "b11e398dc80327a1c8e7f78c596a49344f012eda2d4efad8a050cc4c19afa97c59045a99cac7827271cb"
-               "41c65e590e09da3275600c2f09b8367793a9aca3db71cc30c58179ec3e87c14c01d5c1f3434f1d87");
+    assert_int_equal(
+        cv_hkdf_sha256(out, 82, CV_BYTES(ikm, 80), CV_BYTES(salt, 80), CV_BYTES(info, 80)), 0);
+    assert_hex(
+        out, 82,
+        "b11e398dc80327a1c8e7f78c596a49344f012eda2d4efad8a050cc4c19afa97c59045a99cac7827271cb"
+        "41c65e590e09da3275600c2f09b8367793a9aca3db71cc30c58179ec3e87c14c01d5c1f3434f1d87");
 }
 
-static void hkdf_limit(void **state) {
+static void hkdf_limit(void **state)
+{
     (void)state;
     static uint8_t out[255 * 64 + 1];
     struct cv_bytes none = CV_BYTES(NULL, 0);
@@ -131,7 +139,8 @@ static void hkdf_limit(void **state) {
                      CV_ERR_LIMIT);
 }
 
-int main(void) {
+int main(void)
+{
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(blake2b), cmocka_unit_test(sha2), cmocka_unit_test(pieces),
         cmocka_unit_test(hmac),    cmocka_unit_test(hkdf), cmocka_unit_test(hkdf_limit),

@@ -18,7 +18,8 @@
 #define ENC "1afa08d3dec047a643885163f1180476fa7ddb54c6a8029ea33f95796bf2ac4a"
 #define PK_RECIPIENT "4310ee97d88cc1f088a5576c77ab0cf5c3ac797f3d95139c6c84b5429c59662a"
 #define SK_RECIPIENT "8057991eef8f1f1af18f4a9491d16a1ce333f695d4db8e38da75975c4478e0fb"
-#define CIPHER "1c5250d8034ec2b784ba2cfd69dbdb8af406cfe3ff938e131f0def8c8b60b4db21993c62ce81883d2dd1b51a28"
+#define CIPHER \
+    "1c5250d8034ec2b784ba2cfd69dbdb8af406cfe3ff938e131f0def8c8b60b4db21993c62ce81883d2dd1b51a28"
 
 struct hex {
     uint8_t p[64];
@@ -48,13 +49,15 @@ static int failing(void *ctx, void *out, size_t n)
 
 static void rfc_vector(void **state)
 {
-    struct hex ephemeral = from(SK_EPHEMERAL), pk = from(PK_RECIPIENT), sk = from(SK_RECIPIENT), info = from(INFO),
-               aad = from(AAD), plain = from(PLAIN), enc = from(ENC), cipher = from(CIPHER);
+    struct hex ephemeral = from(SK_EPHEMERAL), pk = from(PK_RECIPIENT), sk = from(SK_RECIPIENT),
+               info = from(INFO), aad = from(AAD), plain = from(PLAIN), enc = from(ENC),
+               cipher = from(CIPHER);
     const struct cv_random_source source = {fixed, ephemeral.p};
     uint8_t got_enc[32], out[64], got_pk[32], got_sk[32];
 
     (void)state;
-    assert_int_equal(cv_hpke_seal(got_enc, out, pk.p, VIEW(info), VIEW(aad), VIEW(plain), &source), 0);
+    assert_int_equal(cv_hpke_seal(got_enc, out, pk.p, VIEW(info), VIEW(aad), VIEW(plain), &source),
+                     0);
     assert_memory_equal(got_enc, enc.p, 32);
     assert_int_equal(cipher.n, plain.n + CV_HPKE_TAG_LEN);
     assert_memory_equal(out, cipher.p, cipher.n);
@@ -67,7 +70,8 @@ static void rfc_vector(void **state)
 
 static void changes_are_found(void **state)
 {
-    struct hex sk = from(SK_RECIPIENT), info = from(INFO), aad = from(AAD), enc = from(ENC), cipher = from(CIPHER);
+    struct hex sk = from(SK_RECIPIENT), info = from(INFO), aad = from(AAD), enc = from(ENC),
+               cipher = from(CIPHER);
     struct hex *const parts[] = {&sk, &info, &aad, &enc, &cipher};
     uint8_t out[64], zeros[64] = {0};
 
@@ -75,7 +79,8 @@ static void changes_are_found(void **state)
     for (size_t part = 0; part < 5; part++) {
         for (size_t bit = 0; bit < 8 * parts[part]->n; bit++) {
             /* X25519 leaves out five bits of a scalar, and one of a point. */
-            bool ignored = (part == 0 && (bit < 3 || bit == 254 || bit == 255)) || (part == 3 && bit == 255);
+            bool ignored =
+                (part == 0 && (bit < 3 || bit == 254 || bit == 255)) || (part == 3 && bit == 255);
             parts[part]->p[bit / 8] ^= (uint8_t)(1U << bit % 8);
             memset(out, 0xAA, sizeof out);
             int rc = cv_hpke_open(out, sk.p, enc.p, VIEW(info), VIEW(aad), VIEW(cipher));
@@ -87,8 +92,9 @@ static void changes_are_found(void **state)
         }
     }
     for (size_t n = 0; n < cipher.n; n++)
-        assert_int_equal(cv_hpke_open(out, sk.p, enc.p, VIEW(info), VIEW(aad), CV_BYTES(cipher.p, n)),
-                         n < CV_HPKE_TAG_LEN ? CV_ERR_TRUNCATED : CV_ERR_CRYPTO);
+        assert_int_equal(
+            cv_hpke_open(out, sk.p, enc.p, VIEW(info), VIEW(aad), CV_BYTES(cipher.p, n)),
+            n < CV_HPKE_TAG_LEN ? CV_ERR_TRUNCATED : CV_ERR_CRYPTO);
 }
 
 static void round_trips(void **state)
@@ -99,10 +105,16 @@ static void round_trips(void **state)
     assert_int_equal(cv_hpke_keypair(sk, pk, NULL), 0);
     for (size_t n = 0; n <= sizeof in; n += 50) {
         memset(in, (int)n, sizeof in);
-        assert_int_equal(cv_hpke_seal(enc, sealed, pk, CV_BYTES(NULL, 0), CV_BYTES(NULL, 0), CV_BYTES(in, n), NULL), 0);
-        assert_int_equal(cv_hpke_open(out, sk, enc, CV_BYTES(NULL, 0), CV_BYTES(NULL, 0), CV_BYTES(sealed, n + 16)), 0);
+        assert_int_equal(cv_hpke_seal(enc, sealed, pk, CV_BYTES(NULL, 0), CV_BYTES(NULL, 0),
+                                      CV_BYTES(in, n), NULL),
+                         0);
+        assert_int_equal(cv_hpke_open(out, sk, enc, CV_BYTES(NULL, 0), CV_BYTES(NULL, 0),
+                                      CV_BYTES(sealed, n + 16)),
+                         0);
         assert_memory_equal(out, in, n);
-        assert_int_equal(cv_hpke_seal(other, sealed, pk, CV_BYTES(NULL, 0), CV_BYTES(NULL, 0), CV_BYTES(in, n), NULL), 0);
+        assert_int_equal(cv_hpke_seal(other, sealed, pk, CV_BYTES(NULL, 0), CV_BYTES(NULL, 0),
+                                      CV_BYTES(in, n), NULL),
+                         0);
         assert_memory_not_equal(enc, other, 32);
     }
 }
@@ -116,11 +128,21 @@ static void refusals(void **state)
     (void)state;
     assert_int_equal(cv_hpke_keypair(sk, pk, &broken), CV_ERR_IO);
     assert_int_equal(cv_hpke_keypair(sk, pk, NULL), 0);
-    assert_int_equal(cv_hpke_seal(enc, out, zero, CV_BYTES(NULL, 0), CV_BYTES(NULL, 0), CV_BYTES(NULL, 0), NULL), CV_ERR_INVALID);
-    assert_int_equal(cv_hpke_seal(enc, out, one, CV_BYTES(NULL, 0), CV_BYTES(NULL, 0), CV_BYTES(NULL, 0), NULL), CV_ERR_INVALID);
-    assert_int_equal(cv_hpke_seal(enc, out, pk, CV_BYTES(NULL, 0), CV_BYTES(NULL, 0), CV_BYTES(large, sizeof large), NULL), CV_ERR_LIMIT);
-    assert_int_equal(cv_hpke_open(out, sk, zero, CV_BYTES(NULL, 0), CV_BYTES(NULL, 0), CV_BYTES(large, 32)), CV_ERR_CRYPTO);
-    assert_int_equal(cv_hpke_open(out, sk, pk, CV_BYTES(NULL, 0), CV_BYTES(NULL, 0), CV_BYTES(large, sizeof large)), CV_ERR_LIMIT);
+    assert_int_equal(
+        cv_hpke_seal(enc, out, zero, CV_BYTES(NULL, 0), CV_BYTES(NULL, 0), CV_BYTES(NULL, 0), NULL),
+        CV_ERR_INVALID);
+    assert_int_equal(
+        cv_hpke_seal(enc, out, one, CV_BYTES(NULL, 0), CV_BYTES(NULL, 0), CV_BYTES(NULL, 0), NULL),
+        CV_ERR_INVALID);
+    assert_int_equal(cv_hpke_seal(enc, out, pk, CV_BYTES(NULL, 0), CV_BYTES(NULL, 0),
+                                  CV_BYTES(large, sizeof large), NULL),
+                     CV_ERR_LIMIT);
+    assert_int_equal(
+        cv_hpke_open(out, sk, zero, CV_BYTES(NULL, 0), CV_BYTES(NULL, 0), CV_BYTES(large, 32)),
+        CV_ERR_CRYPTO);
+    assert_int_equal(cv_hpke_open(out, sk, pk, CV_BYTES(NULL, 0), CV_BYTES(NULL, 0),
+                                  CV_BYTES(large, sizeof large)),
+                     CV_ERR_LIMIT);
 }
 
 int main(void)

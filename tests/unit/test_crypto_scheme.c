@@ -15,7 +15,8 @@ static const char SECP256K1_ORDER[] =
     "fffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141";
 static const char BLS_ORDER[] = "73eda753299d7d483339d80809a1d80553bda402fffe5bfeffffffff00000001";
 
-static void key_from_hex(struct cv_signing_key *key, enum cv_scheme scheme, const char *hex) {
+static void key_from_hex(struct cv_signing_key *key, enum cv_scheme scheme, const char *hex)
+{
     uint8_t secret[32];
     assert_int_equal(from_hex(secret, sizeof(secret), hex), 32);
     assert_int_equal(cv_signing_key_init(key, scheme, secret), 0);
@@ -23,7 +24,8 @@ static void key_from_hex(struct cv_signing_key *key, enum cv_scheme scheme, cons
 
 /* RFC 8032 section 7.1. The scheme signs what it is given; that this is a
  * digest is the business of cv_sign(). */
-static void rfc8032(void **state) {
+static void rfc8032(void **state)
+{
     (void)state;
     static const struct {
         const char *seed, *public_key, *message, *sig;
@@ -56,7 +58,8 @@ static void rfc8032(void **state) {
 
 /* RFC 6979 appendix A.2.5 (P-256, SHA-256), and the well-known vectors for
  * secp256k1, whose s is in the lower half. */
-static void rfc6979(void **state) {
+static void rfc6979(void **state)
+{
     (void)state;
     static const struct {
         enum cv_scheme scheme;
@@ -87,8 +90,8 @@ static void rfc6979(void **state) {
         key_from_hex(&key, cases[i].scheme, cases[i].key);
         assert_hex(key.public_key.p, 33, cases[i].public_key);
         cv_sha256(digest, cv_bytes_str(cases[i].message));
-        assert_int_equal(
-            cv_sign_digest(&key, CV_SIGN_VERSION_2, CV_BYTES(NULL, 0), digest, &sig), 0);
+        assert_int_equal(cv_sign_digest(&key, CV_SIGN_VERSION_2, CV_BYTES(NULL, 0), digest, &sig),
+                         0);
         assert_hex(sig.p, 64, cases[i].sig);
         cv_signing_key_free(&key);
     }
@@ -96,7 +99,8 @@ static void rfc6979(void **state) {
 
 /* After a rejected candidate the generator goes on as section 3.2 step h.3
  * says: candidates computed by an independent script. */
-static void rfc6979_reject(void **state) {
+static void rfc6979_reject(void **state)
+{
     (void)state;
     struct cv_rfc6979 g;
     uint8_t key[32], digest[32], nonce[32];
@@ -120,8 +124,7 @@ static void rfc6979_reject(void **state) {
 static const struct {
     const char *key, *message, *public_key, *v2, *v1, *pop;
 } bls_cases[] = {
-    {"263dbd792f5b1be47ed85f8938c0f29586af0d3ac7b977f21c278fe1462040e3",
-     "",
+    {"263dbd792f5b1be47ed85f8938c0f29586af0d3ac7b977f21c278fe1462040e3", "",
      "a491d1b0ecd9bb917989f0e74f0dea0422eac4a873e5e2644f368dffb9a6e20fd6e10c1b77654d067c0618f6e5a7f79a",
      "b6b4caa2a4bfa3612b79437d0e549aba52551d434315717635f823337431c0e068d47cf616a40a47b81b489e9c733817"
      "06355724af3542ae49b16c6341b120b7d664369f9816b3cedce7cc9c4707f514e2865ba2131211de29e09a6e42f686da",
@@ -139,8 +142,7 @@ static const struct {
      "0021a716a4244bf5207f7b9a2e251b0016206d6ba27220aa6eb0da9288833672a3b5c7e07f0293db21f2d01b283fa1bf",
      "abd367bf7fe788f30632c5d7e92a9958da6164eea2f0cc2d4678a1bcc281f1bede7fc92f5624c84718da7c203f8f69cc"
      "016b555c691666c80d48dbebdbb5985eff6618683e563660d926ab2e336376e011717f4d35754ba8cac2b33e0ab21f9a"},
-    {"73eda753299d7d483339d80809a1d80553bda402fffe5bfeffffffff00000000",
-     "636c617669676572",
+    {"73eda753299d7d483339d80809a1d80553bda402fffe5bfeffffffff00000000", "636c617669676572",
      "b7f1d3a73197d7942695638c4fa9ac0fc3688c4f9774b905a14e3a3f171bac586c55e83ff97a1aeffb3af00adb22c6bb",
      "abfc65f2aa14107add0c608e3901efa3666d4fb6dfa831cd352d4c8b2c70f2f2bd9d122483a38221060bffbd4559748b"
      "14cae3ebc01b94218e9987c093fe0803d75a640b3826e3fdfd381b33f47cb6a2a4ef566bf921f40050043cc6bf1f9a0c",
@@ -150,7 +152,8 @@ static const struct {
      "061cb27011ab44a7db8536719245c857a562e1ac7e5dc2a10ee926ab14146da8af21a5879cc3047cbdb46e7ab3f1852d"},
 };
 
-static void bls(void **state) {
+static void bls(void **state)
+{
     (void)state;
     for (size_t i = 0; i < sizeof(bls_cases) / sizeof(bls_cases[0]); i++) {
         struct cv_signing_key key;
@@ -179,7 +182,8 @@ static void bls(void **state) {
     }
 }
 
-static void bls_bad_public_keys(void **state) {
+static void bls_bad_public_keys(void **state)
+{
     (void)state;
     struct cv_public_key key;
     uint8_t in[48];
@@ -199,7 +203,8 @@ static void bls_bad_public_keys(void **state) {
     }
 }
 
-static void bad_public_keys(void **state) {
+static void bad_public_keys(void **state)
+{
     (void)state;
     struct cv_public_key key;
     uint8_t in[65] = {0};
@@ -230,7 +235,8 @@ static void bad_public_keys(void **state) {
     }
 }
 
-static void add(uint8_t n[32], int v) {
+static void add(uint8_t n[32], int v)
+{
     for (int i = 31; i >= 0 && v != 0; i--) {
         v += n[i];
         n[i] = (uint8_t)v;
@@ -238,7 +244,8 @@ static void add(uint8_t n[32], int v) {
     }
 }
 
-static void ranges(void **state) {
+static void ranges(void **state)
+{
     (void)state;
     static const struct {
         enum cv_scheme scheme;
@@ -277,7 +284,8 @@ struct script {
     size_t count, used;
 };
 
-static int scripted(void *ctx, void *out, size_t n) {
+static int scripted(void *ctx, void *out, size_t n)
+{
     struct script *s = ctx;
     assert_int_equal(n, 32);
     if (s->used == s->count)
@@ -286,7 +294,8 @@ static int scripted(void *ctx, void *out, size_t n) {
     return 0;
 }
 
-static void generation(void **state) {
+static void generation(void **state)
+{
     (void)state;
     uint8_t draws[3][32], key[32];
     for (int s = CV_SCHEME_SECP256K1; s <= CV_SCHEME_P256; s++) {
@@ -329,7 +338,8 @@ static void generation(void **state) {
 
 /* For each scheme: sign, verify, determinism, and that no flipped bit of
  * signature, message or public key verifies. */
-static void round_trip(void **state) {
+static void round_trip(void **state)
+{
     (void)state;
     static const uint8_t message[] = "\x03 a message of some length";
     struct cv_bytes in = CV_BYTES(message, sizeof(message));
@@ -384,7 +394,8 @@ static void round_trip(void **state) {
 }
 
 /* s of secp256k1 is never in the upper half, s of P-256 comes as it comes. */
-static void halves(void **state) {
+static void halves(void **state)
+{
     (void)state;
     unsigned high = 0;
     for (int s = CV_SCHEME_SECP256K1; s <= CV_SCHEME_P256; s++) {
@@ -406,7 +417,8 @@ static void halves(void **state) {
     assert_in_range(high, 50, 150);
 }
 
-static void names(void **state) {
+static void names(void **state)
+{
     (void)state;
     static const char *const rpc[] = {"Ed25519", "Secp256k1", "NistP256", "Bls"};
     static const char *const cli[] = {"ed25519", "secp256k1", "p256", "bls"};
@@ -428,18 +440,25 @@ static void names(void **state) {
     assert_int_equal(cv_scheme_parse(&got, ""), CV_ERR_NOT_FOUND);
 }
 
-static int setup(void **state) {
+static int setup(void **state)
+{
     (void)state;
     return cv_crypto_init();
 }
 
-int main(void) {
+int main(void)
+{
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(rfc8032),         cmocka_unit_test(rfc6979),
-        cmocka_unit_test(rfc6979_reject),  cmocka_unit_test(bls),
-        cmocka_unit_test(bls_bad_public_keys), cmocka_unit_test(bad_public_keys),
-        cmocka_unit_test(ranges),          cmocka_unit_test(generation),
-        cmocka_unit_test(round_trip),      cmocka_unit_test(halves),
+        cmocka_unit_test(rfc8032),
+        cmocka_unit_test(rfc6979),
+        cmocka_unit_test(rfc6979_reject),
+        cmocka_unit_test(bls),
+        cmocka_unit_test(bls_bad_public_keys),
+        cmocka_unit_test(bad_public_keys),
+        cmocka_unit_test(ranges),
+        cmocka_unit_test(generation),
+        cmocka_unit_test(round_trip),
+        cmocka_unit_test(halves),
         cmocka_unit_test(names),
     };
     return cmocka_run_group_tests(tests, setup, NULL);

@@ -27,7 +27,7 @@ static void test_known_answers(void **state)
     assert_true(json_object_size(answers) >= 12);
     const char *name;
     json_t *want;
-    json_object_foreach(answers, name, want) {
+    json_object_foreach (answers, name, want) {
         struct cv_buf image;
         char file[128];
         snprintf(file, sizeof file, "eif/%s.eif", name);
@@ -237,12 +237,12 @@ static void test_describe(void **state)
     assert_true(good);
     const char *issuer, *alg, *before, *name, *commit, *kernel;
     int signed_, crc, check;
-    assert_int_equal(
-        json_unpack(json, "{s:b, s:b, s:b, s:s, s:{s:{s:s}, s:s, s:s}, s:{s:s, s:s}}", "IsSigned",
-                    &signed_, "CheckCRC", &crc, "SignatureCheck", &check, "ImageName", &name,
-                    "SigningCertificate", "IssuerName", "commonName", &issuer, "Algorithm", &alg,
-                    "NotBefore", &before, "Metadata", "commit", &commit, "KernelVersion", &kernel),
-        0);
+    assert_int_equal(json_unpack(json, "{s:b, s:b, s:b, s:s, s:{s:{s:s}, s:s, s:s}, s:{s:s, s:s}}",
+                                 "IsSigned", &signed_, "CheckCRC", &crc, "SignatureCheck", &check,
+                                 "ImageName", &name, "SigningCertificate", "IssuerName",
+                                 "commonName", &issuer, "Algorithm", &alg, "NotBefore", &before,
+                                 "Metadata", "commit", &commit, "KernelVersion", &kernel),
+                     0);
     assert_true(signed_ && crc && check);
     assert_string_equal(issuer, "image signing");
     assert_string_equal(alg, "ecdsa-with-SHA256");

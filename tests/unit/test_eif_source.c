@@ -25,8 +25,8 @@ static int open_bytes(struct cv_source *s, struct cv_source_options *o, const vo
     assert_true(fd >= 0);
     assert_int_equal(cv_fd_write_all(fd, p, n), 0);
     snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-    *o = (struct cv_source_options){.path = path, .arch = "amd64", .spool_dir = "/tmp",
-                                    .max_bytes = 1u << 20};
+    *o = (struct cv_source_options){
+        .path = path, .arch = "amd64", .spool_dir = "/tmp", .max_bytes = 1u << 20};
     int rc = cv_source_open(s, o, &err);
     close(fd);
     return rc;
@@ -63,8 +63,8 @@ static void try_one(void *ctx, const uint8_t *p, size_t n, const char *what)
 static void test_truncations(void **state)
 {
     (void)state;
-    static const char *const names[] = {"plain.tar", "plain.tgz", "gsparse.tar", "psparse.tar",
-                                        "gnu.tar", "docker.tar", "oci.tar"};
+    static const char *const names[] = {"plain.tar", "plain.tgz",  "gsparse.tar", "psparse.tar",
+                                        "gnu.tar",   "docker.tar", "oci.tar"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         struct cv_buf raw;
         struct seen seen = {0, 0};
@@ -196,7 +196,8 @@ static void test_cpio(void **state)
     assert_int_equal(cv_cpio_end(&c, &err), 0);
     static const char want[] = "07070100000001000081A0000000000000000000000001000000000000000500"
                                "00000000000000000000000000000000000002"
-                               "00000000a\0" "12345\0\0\0";
+                               "00000000a\0"
+                               "12345\0\0\0";
     assert_int_equal(out.n, 512);
     assert_memory_equal(out.p, want, sizeof want - 1);
     assert_memory_equal(out.p + sizeof want - 1, "070701", 6);
@@ -212,9 +213,12 @@ static void test_cpio(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_truncations), cmocka_unit_test(test_bit_flips),
-        cmocka_unit_test(test_layers),      cmocka_unit_test(test_links),
-        cmocka_unit_test(test_hard_links_share_and_outlive), cmocka_unit_test(test_cpio),
+        cmocka_unit_test(test_truncations),
+        cmocka_unit_test(test_bit_flips),
+        cmocka_unit_test(test_layers),
+        cmocka_unit_test(test_links),
+        cmocka_unit_test(test_hard_links_share_and_outlive),
+        cmocka_unit_test(test_cpio),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

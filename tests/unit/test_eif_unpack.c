@@ -140,7 +140,8 @@ static void test_all_kinds(void **state)
 /* Each of these would write, or change a mode, outside. */
 static void test_nothing_leaves(void **state)
 {
-    static const char *const names[] = {"../out", "/tmp/out", "a/../../out", "..", "./x", "a//b", "a/", ""};
+    static const char *const names[] = {"../out", "/tmp/out", "a/../../out", "..",
+                                        "./x",    "a//b",     "a/",          ""};
     struct cv_unpack_count n;
     struct archive a;
     struct stat st, before;
@@ -153,8 +154,10 @@ static void test_nothing_leaves(void **state)
         assert_int_equal(cv_cpio_entry(&a.cpio, &e, NULL), 0);
         size_t len = strlen(names[i]);
         cv_buf_reset(&a.bytes);
-        assert_int_equal(cv_buf_printf(&a.bytes, "070701%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08zx%08x",
-                                       1, S_IFREG | 0644, 0, 0, 1, 0, 0, 0, 0, 0, 0, len + 1, 0), 0);
+        assert_int_equal(
+            cv_buf_printf(&a.bytes, "070701%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08zx%08x",
+                          1, S_IFREG | 0644, 0, 0, 1, 0, 0, 0, 0, 0, 0, len + 1, 0),
+            0);
         assert_int_equal(cv_buf_append(&a.bytes, names[i], len + 1), 0);
         while (a.bytes.n % 4 != 0)
             assert_int_equal(cv_buf_append_u8(&a.bytes, 0), 0);

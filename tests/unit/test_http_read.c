@@ -222,7 +222,8 @@ static void unasked_bytes_end_the_connection(void **state)
 {
     struct fixture f;
     (void)state;
-    start(&f, CV_BYTES_LIT("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\nHTTP/1.1 200 OK\r\n\r\n"), 0, 10);
+    start(&f, CV_BYTES_LIT("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\nHTTP/1.1 200 OK\r\n\r\n"),
+          0, 10);
     assert_code(response(&f), 0, &f.err);
     assert_false(f.m.keep_alive);
     stop(&f);
@@ -255,7 +256,10 @@ static void expectation(void **state)
 {
     struct fixture f;
     (void)state;
-    start(&f, CV_BYTES_LIT("PUT /k HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\nx"), 1, 10);
+    start(&f,
+          CV_BYTES_LIT(
+              "PUT /k HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\nx"),
+          1, 10);
     assert_code(cv_http_read_request(&f.c, &f.m, 0, &f.err), 0, &f.err);
     assert_memory_equal(f.s.out.p, "HTTP/1.1 100 Continue\r\n\r\n", 25);
     stop(&f);

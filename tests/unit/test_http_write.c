@@ -29,17 +29,25 @@ static void requests(void **state)
     assert_string_equal(text, "GET /x?y HTTP/1.1\r\nHost: h\r\nX-A: b c\r\n\r\n");
     r.method = "POST";
     assert_int_equal(send_request(text, sizeof text, &r), 0);
-    assert_string_equal(text, "POST /x?y HTTP/1.1\r\nHost: h\r\nX-A: b c\r\nContent-Length: 0\r\n\r\n");
+    assert_string_equal(text,
+                        "POST /x?y HTTP/1.1\r\nHost: h\r\nX-A: b c\r\nContent-Length: 0\r\n\r\n");
     r.body = CV_BYTES_LIT("{}");
     assert_int_equal(send_request(text, sizeof text, &r), 0);
-    assert_string_equal(text, "POST /x?y HTTP/1.1\r\nHost: h\r\nX-A: b c\r\nContent-Length: 2\r\n\r\n{}");
+    assert_string_equal(text,
+                        "POST /x?y HTTP/1.1\r\nHost: h\r\nX-A: b c\r\nContent-Length: 2\r\n\r\n{}");
 }
 
 static void nothing_can_be_injected(void **state)
 {
     static const struct cv_http_header bad[] = {
-        {"X-A", "b\r\nX-B: c"}, {"X-A", "b\nc"}, {"X-A\r\nB", "c"}, {"X A", "c"}, {"", "c"},
-        {"Content-Length", "3"}, {"transfer-encoding", "chunked"}, {"Host", "second"},
+        {"X-A", "b\r\nX-B: c"},
+        {"X-A", "b\nc"},
+        {"X-A\r\nB", "c"},
+        {"X A", "c"},
+        {"", "c"},
+        {"Content-Length", "3"},
+        {"transfer-encoding", "chunked"},
+        {"Host", "second"},
     };
     char text[512];
     (void)state;
@@ -72,8 +80,10 @@ static void responses(void **state)
         struct cv_http_response r;
         const char *text;
     } t[] = {
-        {{200, NULL, 0, {(const uint8_t *)"ok", 2}, false, false}, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"},
-        {{200, NULL, 0, {(const uint8_t *)"ok", 2}, true, true}, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n"},
+        {{200, NULL, 0, {(const uint8_t *)"ok", 2}, false, false},
+         "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"},
+        {{200, NULL, 0, {(const uint8_t *)"ok", 2}, true, true},
+         "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n"},
         {{204, NULL, 0, {NULL, 0}, false, false}, "HTTP/1.1 204 No Content\r\n\r\n"},
         {{799, NULL, 0, {NULL, 0}, false, false}, "HTTP/1.1 799 \r\nContent-Length: 0\r\n\r\n"},
     };

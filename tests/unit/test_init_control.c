@@ -6,11 +6,11 @@
 #include "unit/cv_test.h"
 #include "unit/mutate.h"
 
-#define EXPIRES_TOMORROW                                                                           \
+#define EXPIRES_TOMORROW                                                    \
     "{\"type\":\"credentials\",\"access_key_id\":\"AKIA0123456789ABCDEF\"," \
     "\"secret_access_key\":\"s\",\"expiration\":\"tomorrow\"}"
-#define CREDENTIALS                                                                                \
-    "{\"type\":\"credentials\",\"id\":3,\"access_key_id\":\"AKIA0123456789ABCDEF\","             \
+#define CREDENTIALS                                                                  \
+    "{\"type\":\"credentials\",\"id\":3,\"access_key_id\":\"AKIA0123456789ABCDEF\"," \
     "\"secret_access_key\":\"s\",\"session_token\":\"t\",\"expiration\":\"2030-01-01T00:00:00Z\"}"
 
 static int parse(struct cv_control_message *m, const char *text, struct cv_error *err)
@@ -23,20 +23,28 @@ static void test_good(void **state)
     struct cv_control_message m;
     struct cv_error err;
     (void)state;
-    assert_code(parse(&m, "{\"type\":\"credentials\",\"id\":3,\"access_key_id\":\"AKIA0123456789ABCDEF\","
-                          "\"secret_access_key\":\"s\",\"session_token\":\"t\","
-                          "\"expiration\":\"2030-01-01T00:00:00Z\"}", &err), 0, &err);
+    assert_code(
+        parse(&m,
+              "{\"type\":\"credentials\",\"id\":3,\"access_key_id\":\"AKIA0123456789ABCDEF\","
+              "\"secret_access_key\":\"s\",\"session_token\":\"t\","
+              "\"expiration\":\"2030-01-01T00:00:00Z\"}",
+              &err),
+        0, &err);
     assert_int_equal(m.type, CV_CONTROL_CREDENTIALS);
     assert_int_equal(m.id, 3);
     assert_string_equal(m.credentials.access_key_id, "AKIA0123456789ABCDEF");
     assert_int_equal(m.credentials.expires_ms, 1893456000000);
     cv_control_message_free(&m);
-    assert_code(parse(&m, "{\"type\":\"credentials\",\"access_key_id\":\"AKIA0123456789ABCDEF\","
-                          "\"secret_access_key\":\"s\",\"expiration\":null,\"new\":[1]}", &err), 0, &err);
+    assert_code(parse(&m,
+                      "{\"type\":\"credentials\",\"access_key_id\":\"AKIA0123456789ABCDEF\","
+                      "\"secret_access_key\":\"s\",\"expiration\":null,\"new\":[1]}",
+                      &err),
+                0, &err);
     assert_int_equal(m.id, 0);
     assert_int_equal(m.credentials.expires_ms, 0);
     cv_control_message_free(&m);
-    assert_code(parse(&m, "{\"type\":\"environment\",\"id\":1,\"variables\":{\"A\":\"b\"}}", &err), 0, &err);
+    assert_code(parse(&m, "{\"type\":\"environment\",\"id\":1,\"variables\":{\"A\":\"b\"}}", &err),
+                0, &err);
     assert_string_equal(json_string_value(json_object_get(m.variables, "A")), "b");
     cv_control_message_free(&m);
     assert_code(parse(&m, "{\"type\":\"file\",\"id\":1,\"content\":\"AAEC\"}", &err), 0, &err);
@@ -60,14 +68,24 @@ static void test_good(void **state)
 static void test_bad(void **state)
 {
     static const char *const bad[] = {
-        "", "[]", "{}", "{\"type\":1}", "{\"type\":\"stop\",\"seconds\":-1}",
-        "{\"type\":\"stop\",\"seconds\":1e3}", "{\"type\":\"stop\",\"seconds\":86401}",
-        "{\"type\":\"credentials\",\"id\":1}", "{\"type\":\"rotate\",\"id\":-1}",
+        "",
+        "[]",
+        "{}",
+        "{\"type\":1}",
+        "{\"type\":\"stop\",\"seconds\":-1}",
+        "{\"type\":\"stop\",\"seconds\":1e3}",
+        "{\"type\":\"stop\",\"seconds\":86401}",
+        "{\"type\":\"credentials\",\"id\":1}",
+        "{\"type\":\"rotate\",\"id\":-1}",
         "{\"type\":\"credentials\",\"access_key_id\":\"A\\r\\nB\",\"secret_access_key\":\"s\"}",
         EXPIRES_TOMORROW,
-        "{\"type\":\"environment\",\"id\":1}", "{\"type\":\"environment\",\"variables\":{\"A\":1}}",
-        "{\"type\":\"environment\",\"variables\":[]}", "{\"type\":\"file\",\"id\":1}",
-        "{\"type\":\"file\",\"content\":\"?\"}", "{\"type\":\"stop\"} x", "{\"type\":\"stop\",\"type\":\"stop\"}",
+        "{\"type\":\"environment\",\"id\":1}",
+        "{\"type\":\"environment\",\"variables\":{\"A\":1}}",
+        "{\"type\":\"environment\",\"variables\":[]}",
+        "{\"type\":\"file\",\"id\":1}",
+        "{\"type\":\"file\",\"content\":\"?\"}",
+        "{\"type\":\"stop\"} x",
+        "{\"type\":\"stop\",\"type\":\"stop\"}",
         "{\"type\":\"file\",\"error\":1}",
     };
     struct cv_control_message m;

@@ -26,8 +26,9 @@ static const char passwd[] = "root:x:0:0:root:/root:/bin/sh\n"
                              "5000:x:77:78::/odd:/bin/sh\n"
                              "nohome:x:1005:1005::relative:/bin/sh\n"
                              "last:x:5001:5001::/last:/bin/sh";
-static const char group[] = "root:x:0:\nstaff:x:1001:\nextra:x:1002:app,other\nmore:x:1003:other,app2\n"
-                            "5:x:1234:\nlast:x:1004:app\n";
+static const char group[] =
+    "root:x:0:\nstaff:x:1001:\nextra:x:1002:app,other\nmore:x:1003:other,app2\n"
+    "5:x:1234:\nlast:x:1004:app\n";
 
 static int resolve(struct cv_user *u, const char *spec, struct cv_error *err)
 {
@@ -43,17 +44,24 @@ static void test_users(void **state)
         const char *home;
         size_t groups;
     } good[] = {
-        {NULL, 0, 0, "/root", 0},           {"", 0, 0, "/root", 0},
-        {"root", 0, 0, "/root", 0},         {"app", 1000, 1001, "/home/app", 2},
-        {"1000", 1000, 1001, "/home/app", 2}, {"app:staff", 1000, 1001, "/home/app", 0},
-        {"app:42", 1000, 42, "/home/app", 0}, {"4242", 4242, 0, "/", 0},
-        {"4242:extra", 4242, 1002, "/", 0}, {"5000", 77, 78, "/odd", 0},
-        {"nohome", 1005, 1005, "/", 0},     {"last", 5001, 5001, "/last", 0},
-        {"app:", 1000, 1001, "/home/app", 2}, {":staff", 0, 1001, "/root", 0},
+        {NULL, 0, 0, "/root", 0},
+        {"", 0, 0, "/root", 0},
+        {"root", 0, 0, "/root", 0},
+        {"app", 1000, 1001, "/home/app", 2},
+        {"1000", 1000, 1001, "/home/app", 2},
+        {"app:staff", 1000, 1001, "/home/app", 0},
+        {"app:42", 1000, 42, "/home/app", 0},
+        {"4242", 4242, 0, "/", 0},
+        {"4242:extra", 4242, 1002, "/", 0},
+        {"5000", 77, 78, "/odd", 0},
+        {"nohome", 1005, 1005, "/", 0},
+        {"last", 5001, 5001, "/last", 0},
+        {"app:", 1000, 1001, "/home/app", 2},
+        {":staff", 0, 1001, "/root", 0},
         {"app:5", 1000, 1234, "/home/app", 0},
     };
-    static const char *const bad[] = {"nobody", "app:nogroup", "4294967295", "99999999999", "-1",
-                                      "ap", "app ", "app:4294967295"};
+    static const char *const bad[] = {"nobody", "app:nogroup", "4294967295", "99999999999",
+                                      "-1",     "ap",          "app ",       "app:4294967295"};
     struct cv_user u;
     struct cv_error err;
     (void)state;
@@ -128,7 +136,8 @@ static void in_top(char *out, const char *name)
     snprintf(out, 256, "%s/%s", top, name);
 }
 
-static int write_text(int root, const char *path, mode_t mode, const char *text, struct cv_error *err)
+static int write_text(int root, const char *path, mode_t mode, const char *text,
+                      struct cv_error *err)
 {
     const struct cv_file_owner owner = {getuid(), getgid(), mode};
     return cv_files_write(root, path, &owner, cv_bytes_str(text), err);
@@ -347,8 +356,8 @@ static void test_egress(void **state)
     struct cv_egress e;
     struct cv_buf hosts;
     struct cv_error err;
-    static const char *const items[] = {"DB.example:5432", "db.example:5433", "10.1.2.3:80",
-                                        "localhost:99", "api.example:443", "db.example:5432",
+    static const char *const items[] = {"DB.example:5432",   "db.example:5433", "10.1.2.3:80",
+                                        "localhost:99",      "api.example:443", "db.example:5432",
                                         "[2001:db8::1]:443", "127.9.9.9:1"};
     (void)state;
     for (size_t i = 0; i < sizeof items / sizeof items[0]; i++)
@@ -401,26 +410,36 @@ static void proxy_variant(void *ctx, const uint8_t *p, size_t n, const char *wha
 
 static void test_httpproxy(void **state)
 {
-    static const char get[] = "GET http://a.example:8080/x?y#z HTTP/1.1\r\nHost: a.example\r\n"
-                              "Proxy-Connection: keep-alive\r\nconnection: keep-alive\r\nX-A: b\r\n\r\n";
+    static const char get[] =
+        "GET http://a.example:8080/x?y#z HTTP/1.1\r\nHost: a.example\r\n"
+        "Proxy-Connection: keep-alive\r\nconnection: keep-alive\r\nX-A: b\r\n\r\n";
     static const char *const bad[] = {
-        "GET /x HTTP/1.1\r\n\r\n", "GET https://a/ HTTP/1.1\r\n\r\n", "CONNECT a.example HTTP/1.1\r\n\r\n",
-        "CONNECT a:99999 HTTP/1.1\r\n\r\n", "GET http://u@a/ HTTP/1.1\r\n\r\n", "GET\r\n\r\n",
-        "CONNECT a:1 HTTP/2\r\n\r\n", "GET http:///x HTTP/1.1\r\n\r\n", "", " \r\n\r\n",
+        "GET /x HTTP/1.1\r\n\r\n",
+        "GET https://a/ HTTP/1.1\r\n\r\n",
+        "CONNECT a.example HTTP/1.1\r\n\r\n",
+        "CONNECT a:99999 HTTP/1.1\r\n\r\n",
+        "GET http://u@a/ HTTP/1.1\r\n\r\n",
+        "GET\r\n\r\n",
+        "CONNECT a:1 HTTP/2\r\n\r\n",
+        "GET http:///x HTTP/1.1\r\n\r\n",
+        "",
+        " \r\n\r\n",
     };
     struct cv_httpproxy_request r;
     struct cv_error err;
     struct cv_buf out;
     (void)state;
     cv_buf_init(&out, 65536);
-    assert_code(parse_request("CONNECT a.example:443 HTTP/1.1\r\nHost: x\r\n\r\n", &r, &out, &err), 0, &err);
+    assert_code(parse_request("CONNECT a.example:443 HTTP/1.1\r\nHost: x\r\n\r\n", &r, &out, &err),
+                0, &err);
     assert_true(r.connect && r.port == 443 && strcmp(r.host, "a.example") == 0 && out.n == 0);
     assert_code(parse_request(get, &r, &out, &err), 0, &err);
     assert_false(r.connect);
     assert_string_equal(r.host, "a.example");
     assert_int_equal(r.port, 8080);
-    assert_string_equal((char *)out.p, "GET /x?y HTTP/1.1\r\nConnection: close\r\nHost: a.example\r\n"
-                                       "X-A: b\r\n\r\n");
+    assert_string_equal((char *)out.p,
+                        "GET /x?y HTTP/1.1\r\nConnection: close\r\nHost: a.example\r\n"
+                        "X-A: b\r\n\r\n");
     assert_code(parse_request("GET http://a?q HTTP/1.0\r\n\r\n", &r, &out, &err), 0, &err);
     assert_int_equal(r.port, 80);
     assert_memory_equal(out.p, "GET /?q HTTP/1.1\r\n", 18);
@@ -449,7 +468,8 @@ static void test_modules(void **state)
     char all[512] = "";
     struct cv_error err;
     (void)state;
-    assert_code(cv_modules_each(cv_bytes_str("one.ko\n\ntwo.ko.xz\nthree.ko"), note, all, &err), 0, &err);
+    assert_code(cv_modules_each(cv_bytes_str("one.ko\n\ntwo.ko.xz\nthree.ko"), note, all, &err), 0,
+                &err);
     assert_string_equal(all, "one.ko two.ko.xz three.ko ");
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         assert_code(cv_modules_each(cv_bytes_str(bad[i]), note, all, &err), CV_ERR_INVALID, &err);

@@ -7,34 +7,57 @@
 
 static struct cv_error err;
 
-static json_t *parse(const char *text) {
+static json_t *parse(const char *text)
+{
     json_t *v;
     assert_code(cv_json_parse(&v, cv_bytes_str(text), 65536, "it", &err), 0, &err);
     return v;
 }
 
-static void parses_any_value(void **state) {
+static void parses_any_value(void **state)
+{
     (void)state;
-    static const char *const good[] = {"{}", "[]", " [1] ", "null", "true", "1", "-0", "1.5e3",
-                                       "\"\\ud83d\\ude00\"", "{\"a\":{\"a\":1},\"b\":[{}]}"};
+    static const char *const good[] = {"{}",
+                                       "[]",
+                                       " [1] ",
+                                       "null",
+                                       "true",
+                                       "1",
+                                       "-0",
+                                       "1.5e3",
+                                       "\"\\ud83d\\ude00\"",
+                                       "{\"a\":{\"a\":1},\"b\":[{}]}"};
     for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
         json_decref(parse(good[i]));
 }
 
-static void refuses(void **state) {
+static void refuses(void **state)
+{
     (void)state;
     static const struct {
         const char *text, *says;
     } bad[] = {
-        {"", "it ends too early"}, {"{", "it ends too early"},
+        {"", "it ends too early"},
+        {"{", "it ends too early"},
         {"{\"a\":1,\"a\":2}", "it has a member twice in one object"},
-        {"{\"a\":{\"b\":1,\"b\":2}}", "a member twice"}, {"[] x", "it goes on after its end"},
-        {"[1,]", "is not valid JSON (line 1, column 4)"}, {"{\"a\":1}\n{", "line 2"},
-        {"\"\xff\"", "invalid UTF-8"}, {"\"\xed\xa0\x80\"", "invalid UTF-8"},
-        {"\"\\u0000\"", "NUL"}, {"{\"\\u0000\":1}", "NUL"}, {"\"\\ud800\"", "not valid"},
-        {"01", "not valid"}, {"NaN", "not valid"}, {"'a'", "not valid"}, {"[1 2]", "not valid"},
-        {"// x\n1", "not valid"}, {"\"a\nb\"", "not valid"}, {"1e999", "too large"},
-        {"99999999999999999999", "too large"}, {"\xef\xbb\xbf{}", "not valid"},
+        {"{\"a\":{\"b\":1,\"b\":2}}", "a member twice"},
+        {"[] x", "it goes on after its end"},
+        {"[1,]", "is not valid JSON (line 1, column 4)"},
+        {"{\"a\":1}\n{", "line 2"},
+        {"\"\xff\"", "invalid UTF-8"},
+        {"\"\xed\xa0\x80\"", "invalid UTF-8"},
+        {"\"\\u0000\"", "NUL"},
+        {"{\"\\u0000\":1}", "NUL"},
+        {"\"\\ud800\"", "not valid"},
+        {"01", "not valid"},
+        {"NaN", "not valid"},
+        {"'a'", "not valid"},
+        {"[1 2]", "not valid"},
+        {"// x\n1", "not valid"},
+        {"\"a\nb\"", "not valid"},
+        {"1e999", "too large"},
+        {"99999999999999999999", "too large"},
+        {"\xef\xbb\xbf{}", "not valid"},
     };
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         json_t *v = (json_t *)&v;
@@ -56,7 +79,8 @@ static void refuses(void **state) {
     json_decref(v);
 }
 
-static void nesting_is_capped(void **state) {
+static void nesting_is_capped(void **state)
+{
     (void)state;
     char text[3000];
     json_t *v;
@@ -75,7 +99,8 @@ static void nesting_is_capped(void **state) {
     json_decref(v);
 }
 
-static void getters(void **state) {
+static void getters(void **state)
+{
     (void)state;
     CV_JSON_AUTO json_t *o = parse("{\"s\":\"text\",\"i\":7,\"r\":1.0,\"t\":true,\"f\":false,"
                                    "\"o\":{\"x\":1},\"a\":[1,2],\"n\":null,\"b\":\"AQID\"}");
@@ -157,7 +182,8 @@ static void getters(void **state) {
     assert_code(cv_json_get_str(json_object_get(o, "a"), "s", &s, &err), CV_ERR_NOT_FOUND, &err);
 }
 
-static void only_known_members(void **state) {
+static void only_known_members(void **state)
+{
     (void)state;
     CV_JSON_AUTO json_t *o = parse("{\"a\":1,\"b\\n\":2}");
     assert_code(cv_json_only(o, &err, "b\n", "a", NULL), 0, &err);
@@ -167,7 +193,8 @@ static void only_known_members(void **state) {
     assert_says(&err, "\"b\\x0a\" is not");
 }
 
-static void writes(void **state) {
+static void writes(void **state)
+{
     (void)state;
     CV_CLEANUP(cv_buf_free) struct cv_buf out;
     cv_buf_init(&out, 100);
@@ -186,16 +213,22 @@ static void writes(void **state) {
     assert_string_equal((char *)out.p, ">");
 }
 
-static void escapes_as_go_does(void **state) {
+static void escapes_as_go_does(void **state)
+{
     (void)state;
     static const struct {
         const char *in, *out;
     } v[] = {
-        {"", "\"\""}, {"plain", "\"plain\""}, {"a\"b\\c", "\"a\\\"b\\\\c\""},
-        {"\n\r\t", "\"\\n\\r\\t\""}, {"\x01\x1f\x7f", "\"\\u0001\\u001f\x7f\""},
-        {"<a>&", "\"\\u003ca\\u003e\\u0026\""}, {"\xc3\xa9", "\"\xc3\xa9\""},
+        {"", "\"\""},
+        {"plain", "\"plain\""},
+        {"a\"b\\c", "\"a\\\"b\\\\c\""},
+        {"\n\r\t", "\"\\n\\r\\t\""},
+        {"\x01\x1f\x7f", "\"\\u0001\\u001f\x7f\""},
+        {"<a>&", "\"\\u003ca\\u003e\\u0026\""},
+        {"\xc3\xa9", "\"\xc3\xa9\""},
         {"\xe2\x80\xa8\xe2\x80\xa9\xe2\x80\xaa", "\"\\u2028\\u2029\xe2\x80\xaa\""},
-        {"a\xffz", "\"a\\ufffdz\""}, {"\xe2\x80", "\"\\ufffd\\ufffd\""},
+        {"a\xffz", "\"a\\ufffdz\""},
+        {"\xe2\x80", "\"\\ufffd\\ufffd\""},
     };
     for (size_t i = 0; i < sizeof(v) / sizeof(v[0]); i++) {
         CV_CLEANUP(cv_buf_free) struct cv_buf out;
@@ -215,7 +248,8 @@ static void escapes_as_go_does(void **state) {
     assert_string_equal((char *)out.p, "\"a\\u0000b\"");
 }
 
-static void variant(void *ctx, const uint8_t *p, size_t n, const char *what) {
+static void variant(void *ctx, const uint8_t *p, size_t n, const char *what)
+{
     bool truncated = ctx != NULL;
     json_t *v;
     int rc = cv_json_parse_object(&v, CV_BYTES(p, n), 65536, "it", &err);
@@ -225,17 +259,19 @@ static void variant(void *ctx, const uint8_t *p, size_t n, const char *what) {
     json_decref(v);
 }
 
-static void every_truncation_and_flip(void **state) {
+static void every_truncation_and_flip(void **state)
+{
     (void)state;
     static char text[] = "{\"KeyId\":\"a\\u00e9\",\"n\":[1,-2.5e1,true,null,{}]}";
     mutate_truncations(text, sizeof(text) - 1, variant, text);
     mutate_bit_flips(text, sizeof(text) - 1, variant, NULL);
 }
 
-int main(void) {
+int main(void)
+{
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(parses_any_value), cmocka_unit_test(refuses),
-        cmocka_unit_test(nesting_is_capped), cmocka_unit_test(getters),
+        cmocka_unit_test(parses_any_value),   cmocka_unit_test(refuses),
+        cmocka_unit_test(nesting_is_capped),  cmocka_unit_test(getters),
         cmocka_unit_test(only_known_members), cmocka_unit_test(writes),
         cmocka_unit_test(escapes_as_go_does), cmocka_unit_test(every_truncation_and_flip),
     };

@@ -19,7 +19,8 @@ static char dir[64], path[128];
 static struct cv_error err;
 static struct cv_keystore *ks;
 
-static int setup(void **state) {
+static int setup(void **state)
+{
     (void)state;
     strcpy(dir, "/tmp/cv_keystore_XXXXXX");
     if (mkdtemp(dir) == NULL)
@@ -29,7 +30,8 @@ static int setup(void **state) {
     return cv_keystore_open_file(&ks, path, &err);
 }
 
-static int teardown(void **state) {
+static int teardown(void **state)
+{
     (void)state;
     char command[128];
     cv_keystore_close(ks);
@@ -37,18 +39,21 @@ static int teardown(void **state) {
     return system(command);
 }
 
-static void write_file(const char *text) {
+static void write_file(const char *text)
+{
     assert_code(cv_file_replace(path, cv_bytes_str(text), 0600, &err), 0, &err);
 }
 
-static void assert_file(const char *want) {
+static void assert_file(const char *want)
+{
     CV_CLEANUP(cv_buf_free) struct cv_buf b;
     cv_buf_init(&b, 1 << 20);
     assert_code(cv_file_read(&b, path, &err), 0, &err);
     assert_string_equal((char *)b.p, want);
 }
 
-static size_t count(void) {
+static size_t count(void)
+{
     struct cv_keystore_list list;
     assert_code(cv_keystore_list(ks, &list, &err), 0, &err);
     size_t n = list.n;
@@ -56,7 +61,8 @@ static size_t count(void) {
     return n;
 }
 
-static void missing_and_empty_files_hold_no_keys(void **state) {
+static void missing_and_empty_files_hold_no_keys(void **state)
+{
     (void)state;
     assert_int_equal(count(), 0);
     static const char *const empty[] = {"", " \n", "[]", "null\n", " [ ] "};
@@ -70,7 +76,8 @@ static void missing_and_empty_files_hold_no_keys(void **state) {
 }
 
 /* Signatory's own shape, to the byte. */
-static void writes_the_format(void **state) {
+static void writes_the_format(void **state)
+{
     (void)state;
     struct stat st;
     mode_t old = umask(0);
@@ -100,7 +107,8 @@ static void writes_the_format(void **state) {
     cv_keystore_list_free(&list);
 }
 
-static void nothing_is_overwritten(void **state) {
+static void nothing_is_overwritten(void **state)
+{
     (void)state;
     struct stat before, after;
     assert_code(cv_keystore_put(ks, PKH1, CV_BYTES_LIT("one"), NULL, &err), 0, &err);
@@ -122,12 +130,14 @@ static void nothing_is_overwritten(void **state) {
     assert_code(cv_keystore_put(ks, "tz1 \"", CV_BYTES_LIT("x"), NULL, &err), CV_ERR_INVALID, &err);
     assert_code(cv_keystore_put(ks, PKH2, CV_BYTES_LIT(""), NULL, &err), CV_ERR_LIMIT, &err);
     static uint8_t big[CV_KEYSTORE_BLOB_MAX + 1];
-    assert_code(cv_keystore_put(ks, PKH2, CV_BYTES(big, sizeof(big)), NULL, &err), CV_ERR_LIMIT, &err);
+    assert_code(cv_keystore_put(ks, PKH2, CV_BYTES(big, sizeof(big)), NULL, &err), CV_ERR_LIMIT,
+                &err);
     assert_code(cv_keystore_put(ks, PKH2, CV_BYTES(big, sizeof(big) - 1), NULL, &err), 0, &err);
     assert_int_equal(count(), 2);
 }
 
-static void replacement_names_what_it_replaces(void **state) {
+static void replacement_names_what_it_replaces(void **state)
+{
     (void)state;
     assert_code(cv_keystore_replace(ks, PKH1, CV_BYTES_LIT("a"), CV_BYTES_LIT("b"), &err),
                 CV_ERR_NOT_FOUND, &err);
@@ -142,11 +152,13 @@ static void replacement_names_what_it_replaces(void **state) {
     cv_keystore_entry_free(&e);
 }
 
-static void unknown_members_survive(void **state) {
+static void unknown_members_survive(void **state)
+{
     (void)state;
     write_file("[{\"note\": {\"by\": [1, null]}, \"public_key_hash\": \"" PKH1 "\","
                " \"encrypted_private_key\": \"YQ==\", \"z\": true}]");
-    CV_JSON_AUTO json_t *members = json_pack("{s:b, s:s}", CV_KEYSTORE_NEW, 1, CV_KEYSTORE_BIRTH, "Zm9v");
+    CV_JSON_AUTO json_t *members =
+        json_pack("{s:b, s:s}", CV_KEYSTORE_NEW, 1, CV_KEYSTORE_BIRTH, "Zm9v");
     assert_code(cv_keystore_put(ks, PKH2, CV_BYTES_LIT("b"), members, &err), 0, &err);
     assert_code(cv_keystore_replace(ks, PKH1, CV_BYTES_LIT("a"), CV_BYTES_LIT("c"), &err), 0, &err);
     assert_code(cv_keystore_set_member(ks, PKH2, CV_KEYSTORE_NEW, NULL, &err), 0, &err);
@@ -177,18 +189,23 @@ static void unknown_members_survive(void **state) {
     assert_true(json_is_true(json_object_get(e.members, "z")));
     cv_keystore_entry_free(&e);
     assert_code(cv_keystore_set_member(ks, PKH4, "x", seven, &err), CV_ERR_NOT_FOUND, &err);
-    assert_code(cv_keystore_set_member(ks, PKH1, "public_key_hash", seven, &err), CV_ERR_INVALID, &err);
+    assert_code(cv_keystore_set_member(ks, PKH1, "public_key_hash", seven, &err), CV_ERR_INVALID,
+                &err);
     CV_JSON_AUTO json_t *bad = json_pack("{s:s}", "encrypted_private_key", "x");
     assert_code(cv_keystore_put(ks, PKH4, CV_BYTES_LIT("b"), bad, &err), CV_ERR_INVALID, &err);
     assert_int_equal(count(), 2);
 }
 
-static void several_changes_are_one(void **state) {
+static void several_changes_are_one(void **state)
+{
     (void)state;
     struct cv_keystore_change c[3] = {
         {.op = CV_KEYSTORE_PUT, .pkh = PKH1, .blob = CV_BYTES_LIT("1")},
         {.op = CV_KEYSTORE_PUT, .pkh = PKH2, .blob = CV_BYTES_LIT("2")},
-        {.op = CV_KEYSTORE_REPLACE, .pkh = PKH1, .old = CV_BYTES_LIT("x"), .blob = CV_BYTES_LIT("3")},
+        {.op = CV_KEYSTORE_REPLACE,
+         .pkh = PKH1,
+         .old = CV_BYTES_LIT("x"),
+         .blob = CV_BYTES_LIT("3")},
     };
     assert_code(cv_keystore_apply(ks, c, 3, &err), CV_ERR_STATE, &err);
     assert_int_equal(count(), 0);
@@ -201,7 +218,8 @@ static void several_changes_are_one(void **state) {
 }
 
 /* What cannot be read is told with its place, and never written over. */
-static void corrupt_files_are_left_alone(void **state) {
+static void corrupt_files_are_left_alone(void **state)
+{
     (void)state;
     static const struct {
         const char *text, *says;
@@ -212,11 +230,13 @@ static void corrupt_files_are_left_alone(void **state) {
         {"[1]", "key 1 of 1: not an object"},
         {"[{\"encrypted_private_key\":\"YQ==\"}]", "key 1 of 1: \"public_key_hash\" is missing"},
         {"[{\"public_key_hash\":\"" PKH1 "\",\"encrypted_private_key\":\"YQ==\"},"
-         "{\"public_key_hash\":\"" PKH2 "\"}]", "key 2 of 2: \"encrypted_private_key\" is missing"},
+         "{\"public_key_hash\":\"" PKH2 "\"}]",
+         "key 2 of 2: \"encrypted_private_key\" is missing"},
         {"[{\"public_key_hash\":\"" PKH1 "\",\"encrypted_private_key\":\"YQ\"}]", "is not base64"},
         {"[{\"public_key_hash\":\"" PKH1 "\",\"encrypted_private_key\":\"\"}]", "is empty"},
         {"[{\"public_key_hash\":\"" PKH1 "\",\"encrypted_private_key\":7}]", "is not a string"},
-        {"[{\"public_key_hash\":\"\",\"encrypted_private_key\":\"YQ==\"}]", "not a public key hash"},
+        {"[{\"public_key_hash\":\"\",\"encrypted_private_key\":\"YQ==\"}]",
+         "not a public key hash"},
         {"[{\"public_key_hash\":\"tz1/\",\"encrypted_private_key\":\"YQ==\"}]",
          "not a public key hash"},
         {"[{\"public_key_hash\":\"" PKH1 "\",\"public_key_hash\":\"" PKH2 "\"}]", "member twice"},
@@ -235,7 +255,8 @@ static void corrupt_files_are_left_alone(void **state) {
     }
 }
 
-static void duplicates_of_others_are_listed(void **state) {
+static void duplicates_of_others_are_listed(void **state)
+{
     (void)state;
     write_file("[{\"public_key_hash\":\"" PKH1 "\",\"encrypted_private_key\":\"YQ==\"},"
                "{\"public_key_hash\":\"" PKH1 "\",\"encrypted_private_key\":\"Yg==\"}]");
@@ -250,7 +271,8 @@ static void duplicates_of_others_are_listed(void **state) {
     assert_int_equal(count(), 2);
 }
 
-static void changes_are_noticed(void **state) {
+static void changes_are_noticed(void **state)
+{
     (void)state;
     struct cv_keystore *other;
     assert_true(cv_keystore_changed(ks));
@@ -274,7 +296,8 @@ static void changes_are_noticed(void **state) {
 
 #define EACH 40
 
-static void add_many(int which) {
+static void add_many(int which)
+{
     struct cv_keystore *mine;
     if (cv_keystore_open_file(&mine, path, NULL) != 0)
         _exit(1);
@@ -289,7 +312,8 @@ static void add_many(int which) {
     _exit(42);
 }
 
-static void two_processes_lose_nothing(void **state) {
+static void two_processes_lose_nothing(void **state)
+{
     (void)state;
     pid_t pids[3];
     for (int i = 0; i < 3; i++) {
@@ -317,7 +341,8 @@ static void two_processes_lose_nothing(void **state) {
     cv_keystore_entry_free(&e);
 }
 
-static void a_full_disk_loses_nothing(void **state) {
+static void a_full_disk_loses_nothing(void **state)
+{
     (void)state;
     static uint8_t big[8192];
     struct rlimit was, low;
@@ -337,7 +362,8 @@ static void a_full_disk_loses_nothing(void **state) {
     assert_int_equal(count(), 2);
 }
 
-static void notes(void **state) {
+static void notes(void **state)
+{
     (void)state;
     CV_CLEANUP(cv_buf_free) struct cv_buf b;
     cv_buf_init(&b, CV_KEYSTORE_NOTE_MAX);
@@ -346,17 +372,19 @@ static void notes(void **state) {
     assert_code(cv_keystore_note_put(ks, "witness", CV_BYTES_LIT("w2"), &err), 0, &err);
     assert_code(cv_keystore_note_get(ks, "witness", &b, &err), 0, &err);
     assert_string_equal((char *)b.p, "w2");
-    static const char *const bad[] = {"", "lock", "tmp", "a/b", "..", "W", "a.b",
-                                      "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"};
+    static const char *const bad[] = {"",   "lock", "tmp", "a/b",
+                                      "..", "W",    "a.b", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"};
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-        assert_code(cv_keystore_note_put(ks, bad[i], CV_BYTES_LIT("x"), &err), CV_ERR_INVALID, &err);
+        assert_code(cv_keystore_note_put(ks, bad[i], CV_BYTES_LIT("x"), &err), CV_ERR_INVALID,
+                    &err);
     static uint8_t big[CV_KEYSTORE_NOTE_MAX + 1];
     assert_code(cv_keystore_note_put(ks, "witness", CV_BYTES(big, sizeof(big)), &err), CV_ERR_LIMIT,
                 &err);
     assert_int_equal(count(), 0);
 }
 
-static void the_directory_is_made(void **state) {
+static void the_directory_is_made(void **state)
+{
     (void)state;
     struct cv_keystore *other;
     struct stat st;
@@ -376,13 +404,22 @@ static void the_directory_is_made(void **state) {
 
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
-int main(void) {
+int main(void)
+{
     const struct CMUnitTest tests[] = {
-        T(missing_and_empty_files_hold_no_keys), T(writes_the_format), T(nothing_is_overwritten),
-        T(replacement_names_what_it_replaces), T(unknown_members_survive),
-        T(several_changes_are_one), T(corrupt_files_are_left_alone),
-        T(duplicates_of_others_are_listed), T(changes_are_noticed), T(two_processes_lose_nothing),
-        T(a_full_disk_loses_nothing), T(notes), T(the_directory_is_made),
+        T(missing_and_empty_files_hold_no_keys),
+        T(writes_the_format),
+        T(nothing_is_overwritten),
+        T(replacement_names_what_it_replaces),
+        T(unknown_members_survive),
+        T(several_changes_are_one),
+        T(corrupt_files_are_left_alone),
+        T(duplicates_of_others_are_listed),
+        T(changes_are_noticed),
+        T(two_processes_lose_nothing),
+        T(a_full_disk_loses_nothing),
+        T(notes),
+        T(the_directory_is_made),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -54,8 +54,8 @@ static json_t *call(const struct cv_local_principal *who, const char *action, co
     cv_local_kms_dispatch(kms, who, action, cv_bytes_str(body), &reply);
     *status = reply.status;
     if (reply.body.n)
-        assert_code(cv_json_parse_object(&out, cv_buf_view(&reply.body), 1u << 20, "reply", &err), 0,
-                    &err);
+        assert_code(cv_json_parse_object(&out, cv_buf_view(&reply.body), 1u << 20, "reply", &err),
+                    0, &err);
     cv_local_kms_reply_free(&reply);
     return out;
 }
@@ -140,7 +140,8 @@ static void set_policy(const char *statements)
 {
     struct cv_error err;
     char policy[4096], *p = policy;
-    snprintf(policy, sizeof policy, "{'Version':'2012-10-17','Statement':[{'Sid':'Root','Effect':"
+    snprintf(policy, sizeof policy,
+             "{'Version':'2012-10-17','Statement':[{'Sid':'Root','Effect':"
              "'Allow','Principal':{'AWS':'111122223333'},'Action':'kms:*','Resource':'*'}%s%s]}",
              *statements ? "," : "", statements);
     for (; *p; p++)
@@ -150,11 +151,13 @@ static void set_policy(const char *statements)
     assert_code(cv_local_kms_key_set_policy(key, policy, &err), 0, &err);
 }
 
-#define TO_ROLE(sid, action, condition) "{'Sid':'" sid "','Effect':'Allow','Principal':{'AWS':'" ROLE \
-    "'},'Action':" action ",'Resource':'*'" condition "}"
-#define PCR_AA "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-#define ATTESTED ",'Condition':{'StringEqualsIgnoreCase':{'kms:RecipientAttestation:ImageSha384':'" \
-    PCR_AA "'}}"
+#define TO_ROLE(sid, action, condition)                                                 \
+    "{'Sid':'" sid "','Effect':'Allow','Principal':{'AWS':'" ROLE "'},'Action':" action \
+    ",'Resource':'*'" condition "}"
+#define PCR_AA \
+    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+#define ATTESTED \
+    ",'Condition':{'StringEqualsIgnoreCase':{'kms:RecipientAttestation:ImageSha384':'" PCR_AA "'}}"
 
 static int setup(void **state)
 {
@@ -202,8 +205,10 @@ static void test_encrypt_and_decrypt(void **state)
     char body[8192];
     (void)state;
     set_policy("");
-    snprintf(body, sizeof body, "{\"KeyId\":\"%s\",\"Plaintext\":\"aGVsbG8=\",\"EncryptionContext\":"
-             "{\"a\":\"1\",\"b\":\"2\"}}", key->id);
+    snprintf(body, sizeof body,
+             "{\"KeyId\":\"%s\",\"Plaintext\":\"aGVsbG8=\",\"EncryptionContext\":"
+             "{\"a\":\"1\",\"b\":\"2\"}}",
+             key->id);
     json_t *sealed = good(admin, "Encrypt", body);
     assert_string_equal(text(sealed, "KeyId"), key->arn);
     assert_string_equal(text(sealed, "EncryptionAlgorithm"), "SYMMETRIC_DEFAULT");
@@ -211,14 +216,20 @@ static void test_encrypt_and_decrypt(void **state)
     assert_null(strstr(blob, "aGVsbG8"));
 
     /* The order of the context does not matter; everything else does. */
-    snprintf(body, sizeof body, "{\"CiphertextBlob\":\"%s\",\"EncryptionContext\":{\"b\":\"2\",\"a\":"
-             "\"1\"}}", blob);
+    snprintf(body, sizeof body,
+             "{\"CiphertextBlob\":\"%s\",\"EncryptionContext\":{\"b\":\"2\",\"a\":"
+             "\"1\"}}",
+             blob);
     json_t *opened = good(admin, "Decrypt", body);
     assert_string_equal(text(opened, "Plaintext"), "aGVsbG8=");
     assert_string_equal(text(opened, "KeyId"), key->arn);
     json_decref(opened);
-    static const char *const wrong[] = {"{}", "{\"a\":\"1\"}", "{\"a\":\"1\",\"b\":\"3\"}",
-        "{\"a\":\"1\",\"B\":\"2\"}", "{\"a\":\"1\",\"b\":\"2\",\"c\":\"\"}", "{\"a\":\"1b\",\"\":\"2\"}"};
+    static const char *const wrong[] = {"{}",
+                                        "{\"a\":\"1\"}",
+                                        "{\"a\":\"1\",\"b\":\"3\"}",
+                                        "{\"a\":\"1\",\"B\":\"2\"}",
+                                        "{\"a\":\"1\",\"b\":\"2\",\"c\":\"\"}",
+                                        "{\"a\":\"1b\",\"\":\"2\"}"};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         snprintf(body, sizeof body, "{\"CiphertextBlob\":\"%s\",\"EncryptionContext\":%s}", blob,
                  wrong[i]);
@@ -238,8 +249,10 @@ static void test_encrypt_and_decrypt(void **state)
         raw[i] ^= 1;
         cv_base64_encode(changed, raw, n);
         raw[i] ^= 1;
-        snprintf(body, sizeof body, "{\"CiphertextBlob\":\"%s\",\"EncryptionContext\":{\"a\":\"1\","
-                 "\"b\":\"2\"}}", changed);
+        snprintf(body, sizeof body,
+                 "{\"CiphertextBlob\":\"%s\",\"EncryptionContext\":{\"a\":\"1\","
+                 "\"b\":\"2\"}}",
+                 changed);
         assert_string_equal(refusal(admin, "Decrypt", body), "InvalidCiphertextException");
     }
     json_decref(sealed);
@@ -250,7 +263,8 @@ static void test_key_names(void **state)
     char body[1024];
     (void)state;
     set_policy("");
-    snprintf(body, sizeof body, "{\"AliasName\":\"alias/test/one\",\"TargetKeyId\":\"%s\"}", key->id);
+    snprintf(body, sizeof body, "{\"AliasName\":\"alias/test/one\",\"TargetKeyId\":\"%s\"}",
+             key->id);
     assert_null(good(admin, "CreateAlias", body));
     assert_string_equal(refusal(admin, "CreateAlias", body), "AlreadyExistsException");
     const char *const names[] = {key->id, key->arn, "alias/test/one",
@@ -262,7 +276,8 @@ static void test_key_names(void **state)
         json_decref(o);
     }
     static const char *const unknown[] = {"alias/none", "00000000-0000-4000-8000-000000000000", "",
-        "arn:aws:kms:us-east-1:111122223333:key/x", "arn:aws:kms:us-west-2:111122223333:what/x"};
+                                          "arn:aws:kms:us-east-1:111122223333:key/x",
+                                          "arn:aws:kms:us-west-2:111122223333:what/x"};
     for (size_t i = 0; i < 5; i++) {
         snprintf(body, sizeof body, "{\"KeyId\":\"%s\"}", unknown[i]);
         assert_string_equal(refusal(admin, "DescribeKey", body), "NotFoundException");
@@ -294,8 +309,10 @@ static void test_bad_requests(void **state)
          "SerializationException"},
         {"Encrypt", "{\"KeyId\":\"%s\",\"Plaintext\":\"YQ==\",\"EncryptionContext\":{\"a\":1}}",
          "SerializationException"},
-        {"Encrypt", "{\"KeyId\":\"%s\",\"Plaintext\":\"YQ==\",\"EncryptionAlgorithm\":"
-         "\"RSAES_OAEP_SHA_256\"}", "InvalidKeyUsageException"},
+        {"Encrypt",
+         "{\"KeyId\":\"%s\",\"Plaintext\":\"YQ==\",\"EncryptionAlgorithm\":"
+         "\"RSAES_OAEP_SHA_256\"}",
+         "InvalidKeyUsageException"},
         {"Encrypt", "{\"KeyId\":\"%s\",\"Plaintext\":\"YQ==\",\"GrantTokens\":[\"x\"]}",
          "InvalidGrantTokenException"},
         {"Encrypt", "{\"KeyId\":\"%s\",\"Plaintext\":\"YQ==\",\"DryRun\":true}",
@@ -308,7 +325,8 @@ static void test_bad_requests(void **state)
          "ValidationException"},
         {"GenerateDataKey", "{\"KeyId\":\"%s\",\"NumberOfBytes\":0}", "ValidationException"},
         {"GenerateDataKey", "{\"KeyId\":\"%s\",\"NumberOfBytes\":1025}", "ValidationException"},
-        {"GenerateDataKey", "{\"KeyId\":\"%s\",\"NumberOfBytes\":\"32\"}", "SerializationException"},
+        {"GenerateDataKey", "{\"KeyId\":\"%s\",\"NumberOfBytes\":\"32\"}",
+         "SerializationException"},
         {"GenerateRandom", "{}", "ValidationException"},
         {"GenerateRandom", "{\"NumberOfBytes\":1025}", "ValidationException"},
         {"CreateKey", "{\"KeySpec\":\"RSA_2048\"}", "UnsupportedOperationException"},
@@ -359,8 +377,10 @@ static void test_sizes_of_plaintexts(void **state)
 static char *with_recipient(const char *members, const char *doc)
 {
     static char body[32768];
-    snprintf(body, sizeof body, "{%s,\"Recipient\":{\"KeyEncryptionAlgorithm\":\"RSAES_OAEP_SHA_256\","
-             "\"AttestationDocument\":\"%s\"}}", members, doc);
+    snprintf(body, sizeof body,
+             "{%s,\"Recipient\":{\"KeyEncryptionAlgorithm\":\"RSAES_OAEP_SHA_256\","
+             "\"AttestationDocument\":\"%s\"}}",
+             members, doc);
     return body;
 }
 
@@ -370,13 +390,15 @@ static void open_cms(struct cv_secret *out, const json_t *reply)
     size_t n;
     struct cv_error err;
     assert_null(json_object_get(reply, "Plaintext"));
-    assert_int_equal(cv_base64_decode(cms, sizeof cms, &n,
-                                      cv_bytes_str(text(reply, "CiphertextForRecipient"))), 0);
+    assert_int_equal(
+        cv_base64_decode(cms, sizeof cms, &n, cv_bytes_str(text(reply, "CiphertextForRecipient"))),
+        0);
     cv_error_clear(&err);
     assert_code(cv_cms_unwrap(out, rsa, CV_BYTES(cms, n), &err), 0, &err);
     /* AWS's shape: ContentInfo and EnvelopedData of indefinite length. */
-    static const uint8_t start[] = {0x30, 0x80, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01,
-                                    0x07, 0x03, 0xa0, 0x80, 0x30, 0x80, 0x02, 0x01, 0x02, 0x31, 0x82};
+    static const uint8_t start[] = {0x30, 0x80, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86,
+                                    0xf7, 0x0d, 0x01, 0x07, 0x03, 0xa0, 0x80, 0x30,
+                                    0x80, 0x02, 0x01, 0x02, 0x31, 0x82};
     assert_memory_equal(cms, start, sizeof start);
 }
 
@@ -454,9 +476,10 @@ static void test_context_conditions(void **state)
 {
     char body[1024];
     (void)state;
-    set_policy(TO_ROLE("Ctx", "'kms:GenerateDataKey*'", ",'Condition':{'StringEquals':"
-               "{'kms:EncryptionContext:App':'claviger'},'ForAllValues:StringEquals':"
-               "{'kms:EncryptionContextKeys':['App','Env']}}"));
+    set_policy(TO_ROLE("Ctx", "'kms:GenerateDataKey*'",
+                       ",'Condition':{'StringEquals':"
+                       "{'kms:EncryptionContext:App':'claviger'},'ForAllValues:StringEquals':"
+                       "{'kms:EncryptionContextKeys':['App','Env']}}"));
     static const struct {
         const char *context;
         bool allowed;
@@ -469,8 +492,10 @@ static void test_context_conditions(void **state)
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         int status;
-        snprintf(body, sizeof body, "{\"KeyId\":\"%s\",\"KeySpec\":\"AES_128\",\"EncryptionContext\":"
-                 "%s}", key->id, cases[i].context);
+        snprintf(body, sizeof body,
+                 "{\"KeyId\":\"%s\",\"KeySpec\":\"AES_128\",\"EncryptionContext\":"
+                 "%s}",
+                 key->id, cases[i].context);
         json_decref(call(role, "GenerateDataKeyWithoutPlaintext", body, &status));
         assert_int_equal(status, cases[i].allowed ? 200 : 400);
     }
@@ -489,13 +514,17 @@ static void test_policies_through_the_api(void **state)
     assert_string_equal(refusal(role, "GenerateRandom", "{\"NumberOfBytes\":1}"),
                         "AccessDeniedException");
     /* A policy that locks its own writer out is refused, unless told otherwise. */
-    static const char lockout[] = "{\\\"Version\\\":\\\"2012-10-17\\\",\\\"Statement\\\":[{\\\"Effect\\\":"
-        "\\\"Allow\\\",\\\"Principal\\\":{\\\"AWS\\\":\\\"" ROLE "\\\"},\\\"Action\\\":\\\"kms:*\\\","
+    static const char lockout[] =
+        "{\\\"Version\\\":\\\"2012-10-17\\\",\\\"Statement\\\":[{\\\"Effect\\\":"
+        "\\\"Allow\\\",\\\"Principal\\\":{\\\"AWS\\\":\\\"" ROLE
+        "\\\"},\\\"Action\\\":\\\"kms:*\\\","
         "\\\"Resource\\\":\\\"*\\\"}]}";
     snprintf(body, sizeof body, "{\"KeyId\":\"%s\",\"Policy\":\"%s\"}", key->id, lockout);
     assert_string_equal(refusal(admin, "PutKeyPolicy", body), "MalformedPolicyDocumentException");
-    snprintf(body, sizeof body, "{\"KeyId\":\"%s\",\"Policy\":\"%s\",\"BypassPolicyLockoutSafetyCheck\":"
-             "true}", key->id, lockout);
+    snprintf(body, sizeof body,
+             "{\"KeyId\":\"%s\",\"Policy\":\"%s\",\"BypassPolicyLockoutSafetyCheck\":"
+             "true}",
+             key->id, lockout);
     assert_null(good(admin, "PutKeyPolicy", body));
     snprintf(body, sizeof body, "{\"KeyId\":\"%s\"}", key->id);
     assert_string_equal(refusal(admin, "GetKeyPolicy", body), "AccessDeniedException");
@@ -522,10 +551,16 @@ static void test_state_survives(void **state)
     snprintf(path, sizeof path, "%s/kms.json", dir);
     assert_code(cv_local_kms_state_load(&a, path, "eu-west-1", "444455556666", &err), 0, &err);
     assert_code(cv_local_kms_admin_add(&a, &err), 0, &err);
-    assert_code(cv_local_kms_role_add(&a, "r", "s", "{\"Statement\":{\"Effect\":\"Allow\",\"Action\":"
-                "\"kms:GenerateRandom\",\"Resource\":\"*\"}}", &err), 0, &err);
-    assert_code(cv_local_kms_key_add(&k, &a, "d", "{\"Statement\":{\"Effect\":\"Allow\",\"Principal\":"
-                "\"*\",\"Action\":\"kms:*\",\"Resource\":\"*\"}}", 1234567890123, &err), 0, &err);
+    assert_code(cv_local_kms_role_add(&a, "r", "s",
+                                      "{\"Statement\":{\"Effect\":\"Allow\",\"Action\":"
+                                      "\"kms:GenerateRandom\",\"Resource\":\"*\"}}",
+                                      &err),
+                0, &err);
+    assert_code(cv_local_kms_key_add(&k, &a, "d",
+                                     "{\"Statement\":{\"Effect\":\"Allow\",\"Principal\":"
+                                     "\"*\",\"Action\":\"kms:*\",\"Resource\":\"*\"}}",
+                                     1234567890123, &err),
+                0, &err);
     assert_int_equal(cv_local_kms_alias_add(&a, "alias/x", k->id, 5), 0);
     assert_code(cv_local_kms_state_save(&a, &err), 0, &err);
     assert_code(cv_local_kms_state_load(&b, path, "xx-yy-1", "000000000000", &err), 0, &err);

@@ -17,10 +17,13 @@
 
 #define ROLE "arn:aws:iam::123456789012:role/Webserver"
 /* SHA384(0^48 || ROLE), computed apart. */
-#define ROLE_PCR3 "78fce75db17cd4e0a3fb8dad3ad128ca5e77edbb2b2c7f75329dccd99aa5f6ef4fc1f1a452e315b9e98f9e312e6921e6"
+#define ROLE_PCR3 \
+    "78fce75db17cd4e0a3fb8dad3ad128ca5e77edbb2b2c7f75329dccd99aa5f6ef4fc1f1a452e315b9e98f9e312e6921e6"
 /* SHA384(0^48 || SHA384("")): the measurement of nothing. */
-#define NOTHING "21b9efbc184807662e966d34f390821309eeac6802309798826296bf3e8bec7c10edb30948c90ba67310f7b964fc500a"
-#define ZEROS "000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000"
+#define NOTHING \
+    "21b9efbc184807662e966d34f390821309eeac6802309798826296bf3e8bec7c10edb30948c90ba67310f7b964fc500a"
+#define ZEROS \
+    "000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000"
 
 static char dir[] = "/tmp/test_local_nsm.XXXXXX";
 static struct cv_local_pki *pki;
@@ -65,7 +68,9 @@ static const char *ask(struct cv_local_nsm *nsm, const char *hex)
 #define DESCRIBE_PCR(index) "a16b4465736372696265504352a165696e646578" index
 #define LOCK_PCR(index) "a1674c6f636b504352a165696e646578" index
 #define LOCK_PCRS(range) "a1684c6f636b50435273a16572616e6765" range
-#define EXTEND_ABC(index) "a169457874656e64504352a265696e646578" index "64646174614" "3616263"
+#define EXTEND_ABC(index)                                      \
+    "a169457874656e64504352a265696e646578" index "64646174614" \
+    "3616263"
 #define PCR_REPLY(lock, hex) "a16b4465736372696265504352a2646c6f636b" lock "64646174615830" hex
 
 static void registers(void **state)
@@ -123,16 +128,22 @@ static void debug_mode(void **state)
 static void malformed_requests(void **state)
 {
     static const char *const bad[] = {
-        "", "f6", "00", "a0", "60", "6a47657452616e646f6d00", "6967657472616e646f6d",
-        "a16947657452616e646f6da0",       /* a bare name as a map */
-        "6b4465736372696265504352",       /* a map's name alone */
-        "a16b4465736372696265504352a0",   /* no index */
-        "a16b4465736372696265504352a165696e64657820",             /* negative */
-        "a16b4465736372696265504352a165696e6465781a00010000",     /* over 16 bits */
+        "",
+        "f6",
+        "00",
+        "a0",
+        "60",
+        "6a47657452616e646f6d00",
+        "6967657472616e646f6d",
+        "a16947657452616e646f6da0",                                 /* a bare name as a map */
+        "6b4465736372696265504352",                                 /* a map's name alone */
+        "a16b4465736372696265504352a0",                             /* no index */
+        "a16b4465736372696265504352a165696e64657820",               /* negative */
+        "a16b4465736372696265504352a165696e6465781a00010000",       /* over 16 bits */
         "a16b4465736372696265504352a265696e6465780065696e64657801", /* twice */
-        "a169457874656e64504352a165696e64657810",                 /* no data */
-        "a16b4174746573746174696f6ea1656e6f6e636501",             /* not bytes */
-        "6947657452616e646f6d00",                                 /* trailing */
+        "a169457874656e64504352a165696e64657810",                   /* no data */
+        "a16b4174746573746174696f6ea1656e6f6e636501",               /* not bytes */
+        "6947657452616e646f6d00",                                   /* trailing */
     };
     struct cv_local_nsm_config config = {0};
 
@@ -143,7 +154,8 @@ static void malformed_requests(void **state)
     cv_local_nsm_free(nsm);
 }
 
-static const char *attest_sized(struct cv_local_nsm *nsm, size_t user_data, size_t nonce, size_t key)
+static const char *attest_sized(struct cv_local_nsm *nsm, size_t user_data, size_t nonce,
+                                size_t key)
 {
     static uint8_t buf[8192], zeros[4096];
     struct cv_writer w;
@@ -169,8 +181,11 @@ static void field_limits(void **state)
 
     (void)state;
     struct cv_local_nsm *nsm = make(&config);
-    assert_int_equal(strncmp(attest_sized(nsm, 1024, 1024, 1024), ATTESTATION_REPLY, strlen(ATTESTATION_REPLY)), 0);
-    assert_int_equal(strncmp(attest_sized(nsm, 0, 0, 1), ATTESTATION_REPLY, strlen(ATTESTATION_REPLY)), 0);
+    assert_int_equal(
+        strncmp(attest_sized(nsm, 1024, 1024, 1024), ATTESTATION_REPLY, strlen(ATTESTATION_REPLY)),
+        0);
+    assert_int_equal(
+        strncmp(attest_sized(nsm, 0, 0, 1), ATTESTATION_REPLY, strlen(ATTESTATION_REPLY)), 0);
     assert_string_equal(attest_sized(nsm, 1025, 0, 1), TOO_LARGE);
     assert_string_equal(attest_sized(nsm, 0, 1025, 1), TOO_LARGE);
     assert_string_equal(attest_sized(nsm, 0, 0, 1025), TOO_LARGE);
@@ -181,7 +196,8 @@ static void field_limits(void **state)
 
 static void document_shapes(void **state)
 {
-    struct cv_local_nsm_config config = {.indefinite = true, .tagged = true, .module_id = "i-1-enc2"};
+    struct cv_local_nsm_config config = {
+        .indefinite = true, .tagged = true, .module_id = "i-1-enc2"};
     static const char attest[] = "a16b4174746573746174696f6ea0";
     char want[256];
 
@@ -218,7 +234,8 @@ static void randomness(void **state)
 
     config.fault_no_entropy = true;
     nsm = make(&config);
-    assert_string_equal(ask(nsm, "6947657452616e646f6d"), "a16947657452616e646f6da16672616e646f6d40");
+    assert_string_equal(ask(nsm, "6947657452616e646f6d"),
+                        "a16947657452616e646f6da16672616e646f6d40");
     cv_local_nsm_free(nsm);
 }
 
@@ -262,9 +279,9 @@ static int teardown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(registers),    cmocka_unit_test(debug_mode),
+        cmocka_unit_test(registers),          cmocka_unit_test(debug_mode),
         cmocka_unit_test(malformed_requests), cmocka_unit_test(field_limits),
-        cmocka_unit_test(document_shapes), cmocka_unit_test(randomness),
+        cmocka_unit_test(document_shapes),    cmocka_unit_test(randomness),
         cmocka_unit_test(measuring),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

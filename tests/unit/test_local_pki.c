@@ -126,10 +126,12 @@ static void names_are_bounded(void **state)
     memset(module, 'm', 255);
     module[255] = '\0';
     assert_int_equal(cv_local_pki_open(&pki, dir, NULL), 0);
-    assert_int_equal(cv_local_identity_new(&id, pki, "a-region-too-long", "i-1", "m", NULL), CV_ERR_INVALID);
+    assert_int_equal(cv_local_identity_new(&id, pki, "a-region-too-long", "i-1", "m", NULL),
+                     CV_ERR_INVALID);
     assert_int_equal(cv_local_identity_new(&id, pki, "", "i-1", "m", NULL), CV_ERR_INVALID);
     /* The longest module id and region still give certificates that fit. */
-    assert_int_equal(cv_local_identity_new(&id, pki, "ap-southeast-1", "i-0123456789abcdef0", module, NULL), 0);
+    assert_int_equal(
+        cv_local_identity_new(&id, pki, "ap-southeast-1", "i-0123456789abcdef0", module, NULL), 0);
     assert_int_equal(cv_local_identity_refresh(id, cv_unix_ms(), NULL), 0);
     assert_true(cv_local_identity_leaf(id).n <= 1024);
     cv_local_identity_free(id);

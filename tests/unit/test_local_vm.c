@@ -28,7 +28,8 @@ static void versions(void **state)
 {
     unsigned major = 0, minor = 0;
     (void)state;
-    assert_true(cv_vm_version(&major, &minor, "QEMU emulator version 11.1.3 (Debian 1:11.1.3+ds-1)\nCo"));
+    assert_true(
+        cv_vm_version(&major, &minor, "QEMU emulator version 11.1.3 (Debian 1:11.1.3+ds-1)\nCo"));
     assert_int_equal(major, 11);
     assert_int_equal(minor, 1);
     assert_true(cv_vm_version(&major, &minor, "warning: x\nQEMU emulator version 7.2.15\n"));

@@ -12,9 +12,16 @@
 
 static const double bounds[] = {0.001, 0.5, 10};
 static const struct cv_metric_info families[] = {
-    {.name = "signing_ops_total", .help = "Signatures.", .type = CV_METRIC_COUNTER, .labels = {"address", "kind"}},
+    {.name = "signing_ops_total",
+     .help = "Signatures.",
+     .type = CV_METRIC_COUNTER,
+     .labels = {"address", "kind"}},
     {.name = "depth", .help = "Queue\ndepth \\ now.", .type = CV_METRIC_GAUGE},
-    {.name = "took_seconds", .help = "Time.", .type = CV_METRIC_HISTOGRAM, .labels = {"backend"}, .buckets = bounds,
+    {.name = "took_seconds",
+     .help = "Time.",
+     .type = CV_METRIC_HISTOGRAM,
+     .labels = {"backend"},
+     .buckets = bounds,
      .bucket_count = 3},
 };
 
@@ -41,22 +48,21 @@ static void test_text(void **state)
     cv_metric_observe(h, 0.001); /* a bound belongs to its bucket */
     cv_metric_observe(h, 0.25);
     cv_metric_observe(h, 11);
-    assert_string_equal(render(m, &b),
-                        "# HELP signing_ops_total Signatures.\n"
-                        "# TYPE signing_ops_total counter\n"
-                        "signing_ops_total{address=\"tz1a\",kind=\"block\"} 3\n"
-                        "signing_ops_total{address=\"a\\\"\\\\\\n\",kind=\"\"} 1\n"
-                        "# HELP depth Queue\\ndepth \\\\ now.\n"
-                        "# TYPE depth gauge\n"
-                        "depth 1.5\n"
-                        "# HELP took_seconds Time.\n"
-                        "# TYPE took_seconds histogram\n"
-                        "took_seconds_bucket{backend=\"file\",le=\"0.001\"} 1\n"
-                        "took_seconds_bucket{backend=\"file\",le=\"0.5\"} 2\n"
-                        "took_seconds_bucket{backend=\"file\",le=\"10\"} 2\n"
-                        "took_seconds_bucket{backend=\"file\",le=\"+Inf\"} 3\n"
-                        "took_seconds_sum{backend=\"file\"} 11.251\n"
-                        "took_seconds_count{backend=\"file\"} 3\n");
+    assert_string_equal(render(m, &b), "# HELP signing_ops_total Signatures.\n"
+                                       "# TYPE signing_ops_total counter\n"
+                                       "signing_ops_total{address=\"tz1a\",kind=\"block\"} 3\n"
+                                       "signing_ops_total{address=\"a\\\"\\\\\\n\",kind=\"\"} 1\n"
+                                       "# HELP depth Queue\\ndepth \\\\ now.\n"
+                                       "# TYPE depth gauge\n"
+                                       "depth 1.5\n"
+                                       "# HELP took_seconds Time.\n"
+                                       "# TYPE took_seconds histogram\n"
+                                       "took_seconds_bucket{backend=\"file\",le=\"0.001\"} 1\n"
+                                       "took_seconds_bucket{backend=\"file\",le=\"0.5\"} 2\n"
+                                       "took_seconds_bucket{backend=\"file\",le=\"10\"} 2\n"
+                                       "took_seconds_bucket{backend=\"file\",le=\"+Inf\"} 3\n"
+                                       "took_seconds_sum{backend=\"file\"} 11.251\n"
+                                       "took_seconds_count{backend=\"file\"} 3\n");
     cv_buf_free(&b);
     cv_metrics_free(m);
 }

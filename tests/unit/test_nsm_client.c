@@ -159,7 +159,8 @@ static void broken_peers(void **state)
     static const struct {
         enum manner manner;
         int code;
-    } cases[] = {{BAD_FRAME, CV_ERR_PROTOCOL}, {HALF_FRAME, CV_ERR_CLOSED}, {SILENT_CLOSE, CV_ERR_CLOSED}};
+    } cases[] = {
+        {BAD_FRAME, CV_ERR_PROTOCOL}, {HALF_FRAME, CV_ERR_CLOSED}, {SILENT_CLOSE, CV_ERR_CLOSED}};
 
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -248,9 +249,12 @@ static void opening_fails(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(random_is_gathered), cmocka_unit_test(no_entropy_is_fatal),
-        cmocka_unit_test(seeding),            cmocka_unit_test(broken_peers),
-        cmocka_unit_test(wrong_reply),        cmocka_unit_test(calls_are_serialised),
+        cmocka_unit_test(random_is_gathered),
+        cmocka_unit_test(no_entropy_is_fatal),
+        cmocka_unit_test(seeding),
+        cmocka_unit_test(broken_peers),
+        cmocka_unit_test(wrong_reply),
+        cmocka_unit_test(calls_are_serialised),
         cmocka_unit_test(opening_fails),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -40,6 +40,7 @@ static void another_device(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(no_device), cmocka_unit_test(another_device)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(no_device),
+                                       cmocka_unit_test(another_device)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

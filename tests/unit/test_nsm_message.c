@@ -31,8 +31,10 @@ static void requests(void **state)
     expect_request(&(struct cv_nsm_request){.op = CV_NSM_DESCRIBE_NSM}, "6b44657363726962654e534d");
     expect_request(&(struct cv_nsm_request){.op = CV_NSM_DESCRIBE_PCR, .index = 3},
                    "a16b4465736372696265504352a165696e64657803");
-    expect_request(&(struct cv_nsm_request){.op = CV_NSM_EXTEND_PCR, .index = 16, .data = CV_BYTES_LIT("ab")},
-                   "a169457874656e64504352a265696e6465781064646174614261" "62");
+    expect_request(
+        &(struct cv_nsm_request){.op = CV_NSM_EXTEND_PCR, .index = 16, .data = CV_BYTES_LIT("ab")},
+        "a169457874656e64504352a265696e6465781064646174614261"
+        "62");
     expect_request(&(struct cv_nsm_request){.op = CV_NSM_LOCK_PCR, .index = 300},
                    "a1674c6f636b504352a165696e64657819012c");
     expect_request(&(struct cv_nsm_request){.op = CV_NSM_LOCK_PCRS, .index = 32},
@@ -52,7 +54,8 @@ static void request_limit(void **state)
 
     (void)state;
     /* Three fields of 1024 bytes fit, as AWS's NSM takes them. */
-    req.attest = (struct cv_nsm_attest){CV_BYTES(bytes, 1024), CV_BYTES(bytes, 1024), CV_BYTES(bytes, 1024)};
+    req.attest =
+        (struct cv_nsm_attest){CV_BYTES(bytes, 1024), CV_BYTES(bytes, 1024), CV_BYTES(bytes, 1024)};
     cv_writer_init(&w, buf, sizeof buf);
     assert_int_equal(cv_nsm_request_write(&w, &req), 0);
     req.attest.user_data.n = 2048;
@@ -85,8 +88,9 @@ static struct parsed parse(enum cv_nsm_op op, const char *hex)
 #define RANDOM_ABC "a16947657452616e646f6da16672616e646f6d43616263"
 #define DESCRIBE_NSM                                                                                  \
     "a16b44657363726962654e534da76d76657273696f6e5f6d616a6f72016d76657273696f6e5f6d696e6f72026d76657" \
-    "273696f6e5f706174636803696d6f64756c655f696463692d3168" \
-    "6d61785f7063727318206b6c6f636b65645f70637273830001181f666469676573746653484133" "3834"
+    "273696f6e5f706174636803696d6f64756c655f696463692d3168"                                           \
+    "6d61785f7063727318206b6c6f636b65645f70637273830001181f666469676573746653484133"                  \
+    "3834"
 
 static void replies(void **state)
 {
@@ -135,7 +139,8 @@ static void indefinite_replies(void **state)
     assert_memory_equal(p.data, "abc", 3);
     p = parse(CV_NSM_GET_RANDOM, "a17f634765746652616e646f6dffa16672616e646f6d43616263");
     assert_int_equal(p.rc, 0);
-    p = parse(CV_NSM_GET_RANDOM, "a16947657452616e646f6da263666f6f8201a1026161" "6672616e646f6d43616263");
+    p = parse(CV_NSM_GET_RANDOM, "a16947657452616e646f6da263666f6f8201a1026161"
+                                 "6672616e646f6d43616263");
     assert_int_equal(p.rc, 0);
     assert_int_equal(p.reply.n, 3);
     p = parse(CV_NSM_DESCRIBE_PCR,
@@ -153,20 +158,22 @@ static void refused_replies(void **state)
         {CV_NSM_GET_RANDOM, ""},
         {CV_NSM_GET_RANDOM, "f6"},
         {CV_NSM_GET_RANDOM, "a0"},
-        {CV_NSM_GET_RANDOM, "6947657452616e646f6d"},                                   /* no body */
-        {CV_NSM_GET_RANDOM, "a16947657452616e646f6da0"},                               /* no field */
-        {CV_NSM_GET_RANDOM, "a16947657452616e646f6da16672616e646f6df6"},               /* null */
-        {CV_NSM_GET_RANDOM, "a16947657452616e646f6da16672616e646f6d63616263"},         /* text */
-        {CV_NSM_GET_RANDOM, RANDOM_ABC "00"},                                          /* trailing */
-        {CV_NSM_GET_RANDOM, "a26947657452616e646f6da16672616e646f6d43616263" "6161" "00"}, /* two variants */
+        {CV_NSM_GET_RANDOM, "6947657452616e646f6d"},                           /* no body */
+        {CV_NSM_GET_RANDOM, "a16947657452616e646f6da0"},                       /* no field */
+        {CV_NSM_GET_RANDOM, "a16947657452616e646f6da16672616e646f6df6"},       /* null */
+        {CV_NSM_GET_RANDOM, "a16947657452616e646f6da16672616e646f6d63616263"}, /* text */
+        {CV_NSM_GET_RANDOM, RANDOM_ABC "00"},                                  /* trailing */
+        {CV_NSM_GET_RANDOM, "a26947657452616e646f6da16672616e646f6d43616263"
+                            "6161"
+                            "00"}, /* two variants */
         {CV_NSM_GET_RANDOM, "a16947657452616e646f6da26672616e646f6d436162636672616e646f6d43616263"},
         {CV_NSM_GET_RANDOM, "a16947657452616e646f6da16672616e646f6d5841" /* 65 bytes do not fit */
                             "0000000000000000000000000000000000000000000000000000000000000000"
                             "000000000000000000000000000000000000000000000000000000000000000000"},
         {CV_NSM_GET_RANDOM, "a16947657452616e646f6da16672616e646f6d5bffffffffffffffff61"},
-        {CV_NSM_LOCK_PCR, "a1674c6f636b504352a0"},   /* a map where a name is due */
-        {CV_NSM_LOCK_PCR, "684c6f636b50435273"},     /* LockPCRs */
-        {CV_NSM_DESCRIBE_NSM, RANDOM_ABC},           /* another reply */
+        {CV_NSM_LOCK_PCR, "a1674c6f636b504352a0"}, /* a map where a name is due */
+        {CV_NSM_LOCK_PCR, "684c6f636b50435273"},   /* LockPCRs */
+        {CV_NSM_DESCRIBE_NSM, RANDOM_ABC},         /* another reply */
         {CV_NSM_DESCRIBE_PCR, "a16b4465736372696265504352a2646c6f636b016464617461420102"},
     };
 
@@ -176,7 +183,8 @@ static void refused_replies(void **state)
         assert_int_equal(p.rc, CV_ERR_PROTOCOL);
         assert_int_equal(p.reply.n, 0);
         const char *text = cv_nsm_fixed_text(&p.err);
-        assert_true(strcmp(text, "NSM error: internal error") == 0 || strcmp(text, "wrong response type") == 0);
+        assert_true(strcmp(text, "NSM error: internal error") == 0 ||
+                    strcmp(text, "wrong response type") == 0);
     }
 }
 
@@ -239,7 +247,8 @@ static void mutations(void **state)
     } cases[] = {
         {CV_NSM_GET_RANDOM, RANDOM_ABC},
         {CV_NSM_DESCRIBE_NSM, DESCRIBE_NSM},
-        {CV_NSM_DESCRIBE_PCR, "bf6b4465736372696265504352bf6464617461420102646c6f636bf4647a7a7a7a9f01ffffff"},
+        {CV_NSM_DESCRIBE_PCR,
+         "bf6b4465736372696265504352bf6464617461420102646c6f636bf4647a7a7a7a9f01ffffff"},
         {CV_NSM_LOCK_PCR, "a1654572726f726d526561644f6e6c79496e646578"},
     };
 
@@ -256,10 +265,10 @@ static void mutations(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(requests),      cmocka_unit_test(request_limit),
-        cmocka_unit_test(replies),       cmocka_unit_test(indefinite_replies),
+        cmocka_unit_test(requests),        cmocka_unit_test(request_limit),
+        cmocka_unit_test(replies),         cmocka_unit_test(indefinite_replies),
         cmocka_unit_test(refused_replies), cmocka_unit_test(remote_errors),
-        cmocka_unit_test(fixed_texts),   cmocka_unit_test(mutations),
+        cmocka_unit_test(fixed_texts),     cmocka_unit_test(mutations),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -20,7 +20,8 @@ static void test_messages(void **state)
     struct cv_parent_message m;
     (void)state;
     assert_int_equal(parse(&m, "{\"type\":\"hello\",\"protocol\":1,\"version\":\"2.0\",\"build\":"
-                               "\"release\",\"debug\":true,\"pcr0\":\"00\"}"), 0);
+                               "\"release\",\"debug\":true,\"pcr0\":\"00\"}"),
+                     0);
     assert_int_equal(m.type, CV_PARENT_HELLO);
     assert_string_equal(m.version, "2.0");
     assert_true(m.debug);
@@ -32,7 +33,8 @@ static void test_messages(void **state)
     assert_int_equal(parse(&m, "{\"type\":\"want\",\"id\":7,\"what\":\"else\"}"), 0);
     assert_int_equal(m.want, CV_PARENT_WANT_OTHER);
     assert_int_equal(parse(&m, "{\"type\":\"stage\",\"stage\":\"fetch\",\"state\":\"failed\","
-                               "\"error\":\"a\\u001bb\"}"), 0);
+                               "\"error\":\"a\\u001bb\"}"),
+                     0);
     assert_string_equal(m.error, "a\\x1bb");
     assert_int_equal(parse(&m, "{\"type\":\"exit\",\"signal\":9}"), 0);
     assert_true(m.signalled);
@@ -46,15 +48,25 @@ static void test_messages(void **state)
 static void test_bad_messages(void **state)
 {
     static const char *const bad[] = {
-        "", "[]", "{}", "{\"type\":null}", "{\"type\":\"hello\"}",
-        "{\"type\":\"hello\",\"protocol\":0}", "{\"type\":\"hello\",\"protocol\":1,\"debug\":1}",
+        "",
+        "[]",
+        "{}",
+        "{\"type\":null}",
+        "{\"type\":\"hello\"}",
+        "{\"type\":\"hello\",\"protocol\":0}",
+        "{\"type\":\"hello\",\"protocol\":1,\"debug\":1}",
         "{\"type\":\"want\",\"what\":\"file\",\"name\":\"a\"}",
         "{\"type\":\"want\",\"id\":0,\"what\":\"environment\"}",
-        "{\"type\":\"want\",\"id\":1}", "{\"type\":\"want\",\"id\":1,\"what\":\"file\"}",
-        "{\"type\":\"stage\",\"state\":\"end\"}", "{\"type\":\"exit\"}",
-        "{\"type\":\"exit\",\"status\":1,\"signal\":1}", "{\"type\":\"exit\",\"status\":-1}",
-        "{\"type\":\"exit\",\"status\":256}", "{\"type\":\"exit\",\"signal\":0}",
-        "{\"type\":\"exit\",\"status\":0} x", "{\"type\":\"exit\",\"status\":0,\"status\":0}",
+        "{\"type\":\"want\",\"id\":1}",
+        "{\"type\":\"want\",\"id\":1,\"what\":\"file\"}",
+        "{\"type\":\"stage\",\"state\":\"end\"}",
+        "{\"type\":\"exit\"}",
+        "{\"type\":\"exit\",\"status\":1,\"signal\":1}",
+        "{\"type\":\"exit\",\"status\":-1}",
+        "{\"type\":\"exit\",\"status\":256}",
+        "{\"type\":\"exit\",\"signal\":0}",
+        "{\"type\":\"exit\",\"status\":0} x",
+        "{\"type\":\"exit\",\"status\":0,\"status\":0}",
     };
     struct cv_parent_message m;
     (void)state;
@@ -79,7 +91,8 @@ static void test_written_lines(void **state)
     (void)state;
     cv_buf_init(&b, 1 << 20);
     assert_int_equal(cv_aws_credentials_set(&c, cv_bytes_str("AKID"), cv_bytes_str("secret"),
-                                            CV_BYTES(NULL, 0), 1000, "test", NULL), 0);
+                                            CV_BYTES(NULL, 0), 1000, "test", NULL),
+                     0);
     assert_int_equal(cv_parent_write_credentials(&b, 3, &c), 0);
     json_t *o = line_of(&b);
     assert_string_equal(json_string_value(json_object_get(o, "expiration")),
@@ -89,8 +102,8 @@ static void test_written_lines(void **state)
     cv_buf_reset(&b);
     assert_int_equal(cv_parent_write_environment(&b, 4, pairs, 2), 0);
     o = line_of(&b);
-    assert_string_equal(
-        json_string_value(json_object_get(json_object_get(o, "variables"), "A")), "1\n2");
+    assert_string_equal(json_string_value(json_object_get(json_object_get(o, "variables"), "A")),
+                        "1\n2");
     json_decref(o);
     cv_buf_reset(&b);
     assert_int_equal(cv_parent_write_file(&b, 5, CV_BYTES("\0\1", 2)), 0);
@@ -122,8 +135,9 @@ static void test_rules(void **state)
     assert_null(cv_parent_rules_find(&r, "s3.us-west-2.amazonaws.com.evil.test", 443));
     assert_null(cv_parent_rules_find(&r, "kms.us-west-2.amazonaws.com", 444));
     assert_null(cv_parent_rules_find(&r, "", 443));
-    static const char *const bad[] = {"", "a", "a:", "a:0", ":1", "*.1.2.3.4:1", "a:1=", "a:1=x",
-                                      "a:1=tcp:name:1", "a b:1", "*.:1"};
+    static const char *const bad[] = {
+        "",      "a",   "a:", "a:0", ":1", "*.1.2.3.4:1", "a:1=", "a:1=x", "a:1=tcp:name:1",
+        "a b:1", "*.:1"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         assert_int_not_equal(cv_parent_rules_add(&r, bad[i], NULL), 0);
     while (cv_parent_rules_add(&r, "a:1", NULL) == 0)
@@ -136,15 +150,21 @@ static void test_connect_line(void **state)
     char host[CV_ADDR_HOST];
     uint16_t port;
     (void)state;
-    assert_int_equal(cv_parent_connect_parse(host, &port, CV_BYTES_LIT("CONNECT a.b:443"), NULL), 0);
+    assert_int_equal(cv_parent_connect_parse(host, &port, CV_BYTES_LIT("CONNECT a.b:443"), NULL),
+                     0);
     assert_string_equal(host, "a.b");
     assert_int_equal(port, 443);
-    assert_int_equal(cv_parent_connect_parse(host, &port, CV_BYTES_LIT("CONNECT [::1]:1"), NULL), 0);
+    assert_int_equal(cv_parent_connect_parse(host, &port, CV_BYTES_LIT("CONNECT [::1]:1"), NULL),
+                     0);
     assert_string_equal(host, "::1");
-    assert_int_not_equal(cv_parent_connect_parse(host, &port, CV_BYTES_LIT("CONNECT a.b:443\r"), NULL), 0);
-    assert_int_not_equal(cv_parent_connect_parse(host, &port, CV_BYTES_LIT("CONNECT a\0b:443"), NULL), 0);
-    assert_int_not_equal(cv_parent_connect_parse(host, &port, CV_BYTES_LIT("connect a:443"), NULL), 0);
-    assert_int_not_equal(cv_parent_connect_parse(host, &port, CV_BYTES_LIT("CONNECT :443"), NULL), 0);
+    assert_int_not_equal(
+        cv_parent_connect_parse(host, &port, CV_BYTES_LIT("CONNECT a.b:443\r"), NULL), 0);
+    assert_int_not_equal(
+        cv_parent_connect_parse(host, &port, CV_BYTES_LIT("CONNECT a\0b:443"), NULL), 0);
+    assert_int_not_equal(cv_parent_connect_parse(host, &port, CV_BYTES_LIT("connect a:443"), NULL),
+                         0);
+    assert_int_not_equal(cv_parent_connect_parse(host, &port, CV_BYTES_LIT("CONNECT :443"), NULL),
+                         0);
 }
 
 /* Whatever it becomes, the texts stay printable and ended. */
@@ -180,9 +200,9 @@ static void test_mutations(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_messages),     cmocka_unit_test(test_bad_messages),
-        cmocka_unit_test(test_mutations),  cmocka_unit_test(test_written_lines),
-        cmocka_unit_test(test_rules),        cmocka_unit_test(test_connect_line),
+        cmocka_unit_test(test_messages),  cmocka_unit_test(test_bad_messages),
+        cmocka_unit_test(test_mutations), cmocka_unit_test(test_written_lines),
+        cmocka_unit_test(test_rules),     cmocka_unit_test(test_connect_line),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -90,7 +90,7 @@ static const struct condition_case conditions[] = {
     {"'StringEquals':{'KMS:X':'abc'}", "kms:x=abc", true}, /* key names ignore case */
     {"'StringNotEquals':{'kms:x':'abc'}", "kms:x=abc", false},
     {"'StringNotEquals':{'kms:x':'abc'}", "kms:x=xyz", true},
-    {"'StringNotEquals':{'kms:x':'abc'}", "", true}, /* negated and absent: true */
+    {"'StringNotEquals':{'kms:x':'abc'}", "", true},             /* negated and absent: true */
     {"'StringNotEquals':{'kms:x':['a','b']}", "kms:x=b", false}, /* NOR */
     {"'StringNotEquals':{'kms:x':['a','b']}", "kms:x=c", true},
     {"'StringEqualsIgnoreCase':{'kms:x':'aBc'}", "kms:x=AbC", true},
@@ -156,8 +156,8 @@ static const struct condition_case conditions[] = {
      "aws:CurrentTime=2026-11-29T06:25:12Z", true},
     {"'DateLessThan':{'aws:CurrentTime':'2026-01-01T00:00:00Z'}",
      "aws:CurrentTime=2026-11-29T06:25:12Z", false},
-    {"'DateGreaterThan':{'aws:CurrentTime':'2026-01-01'}",
-     "aws:CurrentTime=2026-11-29T06:25:12Z", true},
+    {"'DateGreaterThan':{'aws:CurrentTime':'2026-01-01'}", "aws:CurrentTime=2026-11-29T06:25:12Z",
+     true},
     {"'DateGreaterThan':{'aws:EpochTime':'1700000000'}", "aws:EpochTime=1764397512", true},
     {"'DateEquals':{'aws:CurrentTime':'2026-11-29T07:25:12+01:00'}",
      "aws:CurrentTime=2026-11-29T06:25:12Z", true},
@@ -250,153 +250,182 @@ struct policy_case {
     "{'Sid':'" sid "','Effect':'" effect "'," who ",'Action':" action ",'Resource':'*'" rest "}"
 #define TO_ROLE "'Principal':{'AWS':'" ROLE "'}"
 #define TO_ROOT "'Principal':{'AWS':'" ROOT "'}"
-#define ATTESTED ",'Condition':{'StringEqualsIgnoreCase':{'kms:RecipientAttestation:ImageSha384'" \
+#define ATTESTED                                                                     \
+    ",'Condition':{'StringEqualsIgnoreCase':{'kms:RecipientAttestation:ImageSha384'" \
     ":'" P0 "'}}"
-#define UNATTESTED ",'Condition':{'StringNotEqualsIgnoreCase':" \
+#define UNATTESTED                               \
+    ",'Condition':{'StringNotEqualsIgnoreCase':" \
     "{'kms:RecipientAttestation:ImageSha384':'" P0 "'}}"
 #define I0 "kms:RecipientAttestation:ImageSha384=" P0
 #define IX "kms:RecipientAttestation:ImageSha384=dead"
 #define DEC "kms:Decrypt"
 
 static const struct policy_case policies[] = {
-    {"no statement for the caller", ST("A", "Allow", TO_ROLE, "'kms:*'", ""),
-     DEC, USER, NULL, NULL, "", CV_POLICY_DENY_IMPLICIT, NULL},
-    {"role named, session asks", ST("A", "Allow", TO_ROLE, "'kms:*'", ""),
-     DEC, SESSION, ROLE, NULL, "", CV_POLICY_ALLOW, "A"},
-    {"session named", ST("A", "Allow", "'Principal':{'AWS':'" SESSION "'}", "'kms:*'", ""),
-     DEC, SESSION, ROLE, NULL, "", CV_POLICY_ALLOW, "A"},
-    {"another session of the role named", ST("A", "Allow",
-     "'Principal':{'AWS':'arn:aws:sts::" ACCT ":assumed-role/Enclave/other'}", "'kms:*'", ""),
+    {"no statement for the caller", ST("A", "Allow", TO_ROLE, "'kms:*'", ""), DEC, USER, NULL, NULL,
+     "", CV_POLICY_DENY_IMPLICIT, NULL},
+    {"role named, session asks", ST("A", "Allow", TO_ROLE, "'kms:*'", ""), DEC, SESSION, ROLE, NULL,
+     "", CV_POLICY_ALLOW, "A"},
+    {"session named", ST("A", "Allow", "'Principal':{'AWS':'" SESSION "'}", "'kms:*'", ""), DEC,
+     SESSION, ROLE, NULL, "", CV_POLICY_ALLOW, "A"},
+    {"another session of the role named",
+     ST("A", "Allow", "'Principal':{'AWS':'arn:aws:sts::" ACCT ":assumed-role/Enclave/other'}",
+        "'kms:*'", ""),
      DEC, SESSION, ROLE, NULL, "", CV_POLICY_DENY_IMPLICIT, NULL},
-    {"everyone", ST("A", "Allow", "'Principal':'*'", "'kms:*'", ""),
-     DEC, USER, NULL, NULL, "", CV_POLICY_ALLOW, "A"},
-    {"everyone as AWS", ST("A", "Allow", "'Principal':{'AWS':'*'}", "'kms:*'", ""),
-     DEC, USER, NULL, NULL, "", CV_POLICY_ALLOW, "A"},
-    {"list of principals", ST("A", "Allow", "'Principal':{'AWS':['" USER "','" ROLE "']}",
-     "'kms:*'", ""), DEC, SESSION, ROLE, NULL, "", CV_POLICY_ALLOW, "A"},
+    {"everyone", ST("A", "Allow", "'Principal':'*'", "'kms:*'", ""), DEC, USER, NULL, NULL, "",
+     CV_POLICY_ALLOW, "A"},
+    {"everyone as AWS", ST("A", "Allow", "'Principal':{'AWS':'*'}", "'kms:*'", ""), DEC, USER, NULL,
+     NULL, "", CV_POLICY_ALLOW, "A"},
+    {"list of principals",
+     ST("A", "Allow", "'Principal':{'AWS':['" USER "','" ROLE "']}", "'kms:*'", ""), DEC, SESSION,
+     ROLE, NULL, "", CV_POLICY_ALLOW, "A"},
     /* KMS Developer Guide, "Default key policy": root delegates to IAM. */
-    {"root statement delegates", ST("Root", "Allow", TO_ROOT, "'kms:*'", ""),
-     DEC, USER, NULL, NULL, "", CV_POLICY_DELEGATED, "Root"},
+    {"root statement delegates", ST("Root", "Allow", TO_ROOT, "'kms:*'", ""), DEC, USER, NULL, NULL,
+     "", CV_POLICY_DELEGATED, "Root"},
     {"account id delegates", ST("Root", "Allow", "'Principal':{'AWS':'" ACCT "'}", "'kms:*'", ""),
      DEC, USER, NULL, NULL, "", CV_POLICY_DELEGATED, "Root"},
-    {"root itself is allowed", ST("Root", "Allow", TO_ROOT, "'kms:*'", ""),
-     DEC, ROOT, NULL, NULL, "", CV_POLICY_ALLOW, "Root"},
-    {"a direct allow beats delegation", ST("Root", "Allow", TO_ROOT, "'kms:*'", "") ","
-     ST("A", "Allow", TO_ROLE, "'kms:Decrypt'", ""),
+    {"root itself is allowed", ST("Root", "Allow", TO_ROOT, "'kms:*'", ""), DEC, ROOT, NULL, NULL,
+     "", CV_POLICY_ALLOW, "Root"},
+    {"a direct allow beats delegation",
+     ST("Root", "Allow", TO_ROOT, "'kms:*'", "") "," ST("A", "Allow", TO_ROLE, "'kms:Decrypt'", ""),
      DEC, SESSION, ROLE, NULL, "", CV_POLICY_ALLOW, "A"},
-    {"another account's root does not", ST("Root", "Allow",
-     "'Principal':{'AWS':'444455556666'}", "'kms:*'", ""),
-     DEC, USER, NULL, NULL, "", CV_POLICY_DENY_IMPLICIT, NULL},
-    {"a caller of another account needs its own policies too", ST("X", "Allow",
-     "'Principal':{'AWS':'" OTHER "'}", "'kms:*'", ""),
-     DEC, OTHER, NULL, NULL, "", CV_POLICY_DELEGATED, "X"},
-    {"service", ST("A", "Allow", "'Principal':{'Service':'logs.us-west-2.amazonaws.com'}",
-     "'kms:Decrypt'", ""), DEC, NULL, NULL, "logs.us-west-2.amazonaws.com", "",
-     CV_POLICY_ALLOW, "A"},
-    {"another service", ST("A", "Allow", "'Principal':{'Service':'s3.amazonaws.com'}",
-     "'kms:Decrypt'", ""), DEC, NULL, NULL, "logs.us-west-2.amazonaws.com", "",
-     CV_POLICY_DENY_IMPLICIT, NULL},
-    {"a service is not an AWS principal", ST("A", "Allow", TO_ROOT, "'kms:Decrypt'", ""),
-     DEC, NULL, NULL, "s3.amazonaws.com", "", CV_POLICY_DENY_IMPLICIT, NULL},
+    {"another account's root does not",
+     ST("Root", "Allow", "'Principal':{'AWS':'444455556666'}", "'kms:*'", ""), DEC, USER, NULL,
+     NULL, "", CV_POLICY_DENY_IMPLICIT, NULL},
+    {"a caller of another account needs its own policies too",
+     ST("X", "Allow", "'Principal':{'AWS':'" OTHER "'}", "'kms:*'", ""), DEC, OTHER, NULL, NULL, "",
+     CV_POLICY_DELEGATED, "X"},
+    {"service",
+     ST("A", "Allow", "'Principal':{'Service':'logs.us-west-2.amazonaws.com'}", "'kms:Decrypt'",
+        ""),
+     DEC, NULL, NULL, "logs.us-west-2.amazonaws.com", "", CV_POLICY_ALLOW, "A"},
+    {"another service",
+     ST("A", "Allow", "'Principal':{'Service':'s3.amazonaws.com'}", "'kms:Decrypt'", ""), DEC, NULL,
+     NULL, "logs.us-west-2.amazonaws.com", "", CV_POLICY_DENY_IMPLICIT, NULL},
+    {"a service is not an AWS principal", ST("A", "Allow", TO_ROOT, "'kms:Decrypt'", ""), DEC, NULL,
+     NULL, "s3.amazonaws.com", "", CV_POLICY_DENY_IMPLICIT, NULL},
     /* Actions. */
-    {"action ignores case", ST("A", "Allow", TO_ROLE, "'KMS:decrypt'", ""),
-     DEC, SESSION, ROLE, NULL, "", CV_POLICY_ALLOW, "A"},
+    {"action ignores case", ST("A", "Allow", TO_ROLE, "'KMS:decrypt'", ""), DEC, SESSION, ROLE,
+     NULL, "", CV_POLICY_ALLOW, "A"},
     {"action wildcard", ST("A", "Allow", TO_ROLE, "'kms:GenerateDataKey*'", ""),
      "kms:GenerateDataKeyWithoutPlaintext", SESSION, ROLE, NULL, "", CV_POLICY_ALLOW, "A"},
     {"action wildcard, no match", ST("A", "Allow", TO_ROLE, "'kms:GenerateDataKey?*'", ""),
      "kms:GenerateDataKey", SESSION, ROLE, NULL, "", CV_POLICY_DENY_IMPLICIT, NULL},
-    {"action list", ST("A", "Allow", TO_ROLE, "['kms:Encrypt','kms:Decrypt']", ""),
-     DEC, SESSION, ROLE, NULL, "", CV_POLICY_ALLOW, "A"},
-    {"another service's action", ST("A", "Allow", TO_ROLE, "'s3:*'", ""),
-     DEC, SESSION, ROLE, NULL, "", CV_POLICY_DENY_IMPLICIT, NULL},
+    {"action list", ST("A", "Allow", TO_ROLE, "['kms:Encrypt','kms:Decrypt']", ""), DEC, SESSION,
+     ROLE, NULL, "", CV_POLICY_ALLOW, "A"},
+    {"another service's action", ST("A", "Allow", TO_ROLE, "'s3:*'", ""), DEC, SESSION, ROLE, NULL,
+     "", CV_POLICY_DENY_IMPLICIT, NULL},
     {"NotAction allows the rest",
      "{'Sid':'N','Effect':'Allow'," TO_ROLE ",'NotAction':'kms:Decrypt','Resource':'*'}",
      "kms:Encrypt", SESSION, ROLE, NULL, "", CV_POLICY_ALLOW, "N"},
     {"NotAction leaves out",
-     "{'Sid':'N','Effect':'Allow'," TO_ROLE ",'NotAction':'kms:Decrypt','Resource':'*'}",
-     DEC, SESSION, ROLE, NULL, "", CV_POLICY_DENY_IMPLICIT, NULL},
+     "{'Sid':'N','Effect':'Allow'," TO_ROLE ",'NotAction':'kms:Decrypt','Resource':'*'}", DEC,
+     SESSION, ROLE, NULL, "", CV_POLICY_DENY_IMPLICIT, NULL},
     {"NotAction with Deny",
      ST("A", "Allow", TO_ROLE, "'kms:*'", "") ",{'Sid':'N','Effect':'Deny'," TO_ROLE
-     ",'NotAction':['kms:Decrypt'],'Resource':'*'}",
+                                              ",'NotAction':['kms:Decrypt'],'Resource':'*'}",
      "kms:Encrypt", SESSION, ROLE, NULL, "", CV_POLICY_DENY_EXPLICIT, "N"},
     /* Resources. */
-    {"resource ARN", "{'Sid':'A','Effect':'Allow'," TO_ROLE ",'Action':'kms:*','Resource':'" KEY
-     "'}", DEC, SESSION, ROLE, NULL, "", CV_POLICY_ALLOW, "A"},
-    {"resource wildcard", "{'Sid':'A','Effect':'Allow'," TO_ROLE ",'Action':'kms:*','Resource':"
-     "'arn:aws:kms:us-*:" ACCT ":key/*'}", DEC, SESSION, ROLE, NULL, "", CV_POLICY_ALLOW, "A"},
-    {"another key", "{'Sid':'A','Effect':'Allow'," TO_ROLE ",'Action':'kms:*','Resource':"
+    {"resource ARN",
+     "{'Sid':'A','Effect':'Allow'," TO_ROLE ",'Action':'kms:*','Resource':'" KEY "'}", DEC, SESSION,
+     ROLE, NULL, "", CV_POLICY_ALLOW, "A"},
+    {"resource wildcard",
+     "{'Sid':'A','Effect':'Allow'," TO_ROLE ",'Action':'kms:*','Resource':"
+     "'arn:aws:kms:us-*:" ACCT ":key/*'}",
+     DEC, SESSION, ROLE, NULL, "", CV_POLICY_ALLOW, "A"},
+    {"another key",
+     "{'Sid':'A','Effect':'Allow'," TO_ROLE ",'Action':'kms:*','Resource':"
      "'arn:aws:kms:us-west-2:" ACCT ":key/other'}",
      DEC, SESSION, ROLE, NULL, "", CV_POLICY_DENY_IMPLICIT, NULL},
-    {"NotResource", "{'Sid':'A','Effect':'Allow'," TO_ROLE ",'Action':'kms:*','NotResource':"
+    {"NotResource",
+     "{'Sid':'A','Effect':'Allow'," TO_ROLE ",'Action':'kms:*','NotResource':"
      "'arn:aws:kms:us-west-2:" ACCT ":key/other'}",
      DEC, SESSION, ROLE, NULL, "", CV_POLICY_ALLOW, "A"},
     /* Explicit deny wins, wherever it stands. */
-    {"deny after allow", ST("A", "Allow", TO_ROLE, "'kms:*'", "") ","
-     ST("D", "Deny", "'Principal':'*'", "'kms:Decrypt'", ""),
+    {"deny after allow",
+     ST("A", "Allow", TO_ROLE, "'kms:*'", "") "," ST("D", "Deny", "'Principal':'*'",
+                                                     "'kms:Decrypt'", ""),
      DEC, SESSION, ROLE, NULL, "", CV_POLICY_DENY_EXPLICIT, "D"},
-    {"deny before allow", ST("D", "Deny", "'Principal':'*'", "'kms:Decrypt'", "") ","
-     ST("A", "Allow", TO_ROLE, "'kms:*'", ""),
+    {"deny before allow",
+     ST("D", "Deny", "'Principal':'*'", "'kms:Decrypt'", "") "," ST("A", "Allow", TO_ROLE,
+                                                                    "'kms:*'", ""),
      DEC, SESSION, ROLE, NULL, "", CV_POLICY_DENY_EXPLICIT, "D"},
-    {"deny for the account strikes its roles", ST("A", "Allow", TO_ROLE, "'kms:*'", "") ","
-     ST("D", "Deny", TO_ROOT, "'kms:Decrypt'", ""),
+    {"deny for the account strikes its roles",
+     ST("A", "Allow", TO_ROLE, "'kms:*'", "") "," ST("D", "Deny", TO_ROOT, "'kms:Decrypt'", ""),
      DEC, SESSION, ROLE, NULL, "", CV_POLICY_DENY_EXPLICIT, "D"},
-    {"deny whose condition fails does nothing", ST("A", "Allow", TO_ROLE, "'kms:*'", "") ","
-     ST("D", "Deny", "'Principal':'*'", "'kms:Decrypt'", UNATTESTED),
+    {"deny whose condition fails does nothing",
+     ST("A", "Allow", TO_ROLE, "'kms:*'", "") "," ST("D", "Deny", "'Principal':'*'",
+                                                     "'kms:Decrypt'", UNATTESTED),
      DEC, SESSION, ROLE, NULL, I0, CV_POLICY_ALLOW, "A"},
     /* NotPrincipal: account, role and session must all be listed. */
-    {"NotPrincipal spares", ST("A", "Allow", TO_ROLE, "'kms:*'", "") ","
-     ST("D", "Deny", "'NotPrincipal':{'AWS':['" ROOT "','" ROLE "','" SESSION "']}",
-        "'kms:*'", ""), DEC, SESSION, ROLE, NULL, "", CV_POLICY_ALLOW, "A"},
-    {"NotPrincipal without the session", ST("A", "Allow", TO_ROLE, "'kms:*'", "") ","
-     ST("D", "Deny", "'NotPrincipal':{'AWS':['" ROOT "','" ROLE "']}", "'kms:*'", ""),
+    {"NotPrincipal spares",
+     ST("A", "Allow", TO_ROLE, "'kms:*'",
+        "") "," ST("D", "Deny", "'NotPrincipal':{'AWS':['" ROOT "','" ROLE "','" SESSION "']}",
+                   "'kms:*'", ""),
+     DEC, SESSION, ROLE, NULL, "", CV_POLICY_ALLOW, "A"},
+    {"NotPrincipal without the session",
+     ST("A", "Allow", TO_ROLE, "'kms:*'",
+        "") "," ST("D", "Deny", "'NotPrincipal':{'AWS':['" ROOT "','" ROLE "']}", "'kms:*'", ""),
      DEC, SESSION, ROLE, NULL, "", CV_POLICY_DENY_EXPLICIT, "D"},
-    {"NotPrincipal without the account", ST("A", "Allow", "'Principal':{'AWS':'" USER "'}",
-     "'kms:*'", "") "," ST("D", "Deny", "'NotPrincipal':{'AWS':'" USER "'}", "'kms:*'", ""),
+    {"NotPrincipal without the account",
+     ST("A", "Allow", "'Principal':{'AWS':'" USER "'}", "'kms:*'",
+        "") "," ST("D", "Deny", "'NotPrincipal':{'AWS':'" USER "'}", "'kms:*'", ""),
      DEC, USER, NULL, NULL, "", CV_POLICY_DENY_EXPLICIT, "D"},
-    {"NotPrincipal with user and account", ST("A", "Allow", "'Principal':{'AWS':'" USER "'}",
-     "'kms:*'", "") "," ST("D", "Deny", "'NotPrincipal':{'AWS':['" USER "','" ACCT "']}",
-     "'kms:*'", ""), DEC, USER, NULL, NULL, "", CV_POLICY_ALLOW, "A"},
-    {"NotPrincipal strikes others", ST("A", "Allow", "'Principal':'*'", "'kms:*'", "") ","
-     ST("D", "Deny", "'NotPrincipal':{'AWS':['" ROOT "','" USER "']}", "'kms:*'", ""),
+    {"NotPrincipal with user and account",
+     ST("A", "Allow", "'Principal':{'AWS':'" USER "'}", "'kms:*'",
+        "") "," ST("D", "Deny", "'NotPrincipal':{'AWS':['" USER "','" ACCT "']}", "'kms:*'", ""),
+     DEC, USER, NULL, NULL, "", CV_POLICY_ALLOW, "A"},
+    {"NotPrincipal strikes others",
+     ST("A", "Allow", "'Principal':'*'", "'kms:*'",
+        "") "," ST("D", "Deny", "'NotPrincipal':{'AWS':['" ROOT "','" USER "']}", "'kms:*'", ""),
      DEC, SESSION, ROLE, NULL, "", CV_POLICY_DENY_EXPLICIT, "D"},
     /* Attestation (KMS Developer Guide, "Condition keys for AWS Nitro Enclaves"). */
-    {"attested", ST("E", "Allow", TO_ROLE, "'kms:Decrypt'", ATTESTED),
-     DEC, SESSION, ROLE, NULL, I0, CV_POLICY_ALLOW, "E"},
+    {"attested", ST("E", "Allow", TO_ROLE, "'kms:Decrypt'", ATTESTED), DEC, SESSION, ROLE, NULL, I0,
+     CV_POLICY_ALLOW, "E"},
     {"attested, upper case in the request", ST("E", "Allow", TO_ROLE, "'kms:Decrypt'", ATTESTED),
      DEC, SESSION, ROLE, NULL, "kms:RecipientAttestation:ImageSha384=AA11", CV_POLICY_ALLOW, "E"},
-    {"another image", ST("E", "Allow", TO_ROLE, "'kms:Decrypt'", ATTESTED),
-     DEC, SESSION, ROLE, NULL, IX, CV_POLICY_DENY_IMPLICIT, NULL},
-    {"no attestation", ST("E", "Allow", TO_ROLE, "'kms:Decrypt'", ATTESTED),
-     DEC, SESSION, ROLE, NULL, "", CV_POLICY_DENY_IMPLICIT, NULL},
-    {"deny form strikes without attestation", ST("A", "Allow", TO_ROLE, "'kms:*'", "") ","
-     ST("D", "Deny", "'Principal':'*'", "'kms:Decrypt'", UNATTESTED),
+    {"another image", ST("E", "Allow", TO_ROLE, "'kms:Decrypt'", ATTESTED), DEC, SESSION, ROLE,
+     NULL, IX, CV_POLICY_DENY_IMPLICIT, NULL},
+    {"no attestation", ST("E", "Allow", TO_ROLE, "'kms:Decrypt'", ATTESTED), DEC, SESSION, ROLE,
+     NULL, "", CV_POLICY_DENY_IMPLICIT, NULL},
+    {"deny form strikes without attestation",
+     ST("A", "Allow", TO_ROLE, "'kms:*'", "") "," ST("D", "Deny", "'Principal':'*'",
+                                                     "'kms:Decrypt'", UNATTESTED),
      DEC, SESSION, ROLE, NULL, "", CV_POLICY_DENY_EXPLICIT, "D"},
-    {"deny form strikes another image", ST("A", "Allow", TO_ROLE, "'kms:*'", "") ","
-     ST("D", "Deny", "'Principal':'*'", "'kms:Decrypt'", UNATTESTED),
+    {"deny form strikes another image",
+     ST("A", "Allow", TO_ROLE, "'kms:*'", "") "," ST("D", "Deny", "'Principal':'*'",
+                                                     "'kms:Decrypt'", UNATTESTED),
      DEC, SESSION, ROLE, NULL, IX, CV_POLICY_DENY_EXPLICIT, "D"},
-    {"the key that does not exist", ST("E", "Allow", TO_ROLE, "'kms:Decrypt'",
-     ",'Condition':{'StringEquals':{'kms:RecipientAttestation':'" P0 "'}}"),
+    {"the key that does not exist",
+     ST("E", "Allow", TO_ROLE, "'kms:Decrypt'",
+        ",'Condition':{'StringEquals':{'kms:RecipientAttestation':'" P0 "'}}"),
      DEC, SESSION, ROLE, NULL, I0, CV_POLICY_DENY_IMPLICIT, NULL},
-    {"two registers, one wrong", ST("E", "Allow", TO_ROLE, "'kms:Decrypt'",
-     ",'Condition':{'StringEqualsIgnoreCase':{'kms:RecipientAttestation:PCR0':'" P0
-     "','kms:RecipientAttestation:PCR3':'" P3 "'}}"), DEC, SESSION, ROLE, NULL,
+    {"two registers, one wrong",
+     ST("E", "Allow", TO_ROLE, "'kms:Decrypt'",
+        ",'Condition':{'StringEqualsIgnoreCase':{'kms:RecipientAttestation:PCR0':'" P0
+        "','kms:RecipientAttestation:PCR3':'" P3 "'}}"),
+     DEC, SESSION, ROLE, NULL,
      "kms:RecipientAttestation:PCR0=" P0 ";kms:RecipientAttestation:PCR3=cc",
      CV_POLICY_DENY_IMPLICIT, NULL},
     /* Encryption context (KMS Developer Guide, kms:EncryptionContext). */
-    {"context value", ST("E", "Allow", TO_ROLE, "'kms:Decrypt'",
-     ",'Condition':{'StringEquals':{'kms:EncryptionContext:App':'Claviger'}}"),
+    {"context value",
+     ST("E", "Allow", TO_ROLE, "'kms:Decrypt'",
+        ",'Condition':{'StringEquals':{'kms:EncryptionContext:App':'Claviger'}}"),
      DEC, SESSION, ROLE, NULL, "kms:EncryptionContext:App=Claviger", CV_POLICY_ALLOW, "E"},
-    {"context value case", ST("E", "Allow", TO_ROLE, "'kms:Decrypt'",
-     ",'Condition':{'StringEquals':{'kms:EncryptionContext:App':'Claviger'}}"),
+    {"context value case",
+     ST("E", "Allow", TO_ROLE, "'kms:Decrypt'",
+        ",'Condition':{'StringEquals':{'kms:EncryptionContext:App':'Claviger'}}"),
      DEC, SESSION, ROLE, NULL, "kms:EncryptionContext:App=claviger", CV_POLICY_DENY_IMPLICIT, NULL},
-    {"only these context keys", ST("E", "Allow", TO_ROLE, "'kms:Decrypt'",
-     ",'Condition':{'ForAllValues:StringEquals':{'kms:EncryptionContextKeys':['a','b']},"
-     "'Null':{'kms:EncryptionContextKeys':'false'}}"), DEC, SESSION, ROLE, NULL,
-     "kms:EncryptionContextKeys=a;kms:EncryptionContextKeys=b", CV_POLICY_ALLOW, "E"},
-    {"only these context keys, none given", ST("E", "Allow", TO_ROLE, "'kms:Decrypt'",
-     ",'Condition':{'ForAllValues:StringEquals':{'kms:EncryptionContextKeys':['a','b']},"
-     "'Null':{'kms:EncryptionContextKeys':'false'}}"), DEC, SESSION, ROLE, NULL,
-     "", CV_POLICY_DENY_IMPLICIT, NULL},
+    {"only these context keys",
+     ST("E", "Allow", TO_ROLE, "'kms:Decrypt'",
+        ",'Condition':{'ForAllValues:StringEquals':{'kms:EncryptionContextKeys':['a','b']},"
+        "'Null':{'kms:EncryptionContextKeys':'false'}}"),
+     DEC, SESSION, ROLE, NULL, "kms:EncryptionContextKeys=a;kms:EncryptionContextKeys=b",
+     CV_POLICY_ALLOW, "E"},
+    {"only these context keys, none given",
+     ST("E", "Allow", TO_ROLE, "'kms:Decrypt'",
+        ",'Condition':{'ForAllValues:StringEquals':{'kms:EncryptionContextKeys':['a','b']},"
+        "'Null':{'kms:EncryptionContextKeys':'false'}}"),
+     DEC, SESSION, ROLE, NULL, "", CV_POLICY_DENY_IMPLICIT, NULL},
 };
 
 static void test_policies(void **state)
@@ -421,10 +450,12 @@ static void test_near_miss_names_both_values(void **state)
     (void)state;
     struct cv_policy_decision d;
     char text[1024];
-    evaluate(&d, "{'Version':'2012-10-17','Statement':["
-             ST("Far", "Allow", TO_ROLE, "'kms:Decrypt'", ",'Condition':{'StringEquals':"
-                "{'kms:a':'1','kms:b':'2'}}") ","
-             ST("Near", "Allow", TO_ROLE, "'kms:Decrypt'", ATTESTED) "]}",
+    evaluate(&d,
+             "{'Version':'2012-10-17','Statement':[" ST(
+                 "Far", "Allow", TO_ROLE, "'kms:Decrypt'",
+                 ",'Condition':{'StringEquals':"
+                 "{'kms:a':'1','kms:b':'2'}}") "," ST("Near", "Allow", TO_ROLE, "'kms:Decrypt'",
+                                                      ATTESTED) "]}",
              DEC, SESSION, ROLE, NULL, IX);
     assert_int_equal(d.effect, CV_POLICY_DENY_IMPLICIT);
     assert_string_equal(d.near_sid, "Near");
@@ -437,14 +468,16 @@ static void test_near_miss_names_both_values(void **state)
     assert_non_null(strstr(text, "expected " P0));
     assert_non_null(strstr(text, "'dead'"));
 
-    evaluate(&d, "{'Version':'2012-10-17','Statement':["
-             ST("Near", "Allow", TO_ROLE, "'kms:Decrypt'", ATTESTED) "]}",
+    evaluate(&d,
+             "{'Version':'2012-10-17','Statement':[" ST("Near", "Allow", TO_ROLE, "'kms:Decrypt'",
+                                                        ATTESTED) "]}",
              DEC, SESSION, ROLE, NULL, "");
     assert_true(d.near_condition.absent);
     assert_non_null(strstr(cv_policy_sentence(text, sizeof text, &d), "the request has none"));
 
-    evaluate(&d, "{'Version':'2012-10-17','Statement':["
-             ST("Far", "Allow", "'Principal':{'AWS':'" USER "'}", "'kms:Decrypt'", "") "]}",
+    evaluate(&d,
+             "{'Version':'2012-10-17','Statement':[" ST(
+                 "Far", "Allow", "'Principal':{'AWS':'" USER "'}", "'kms:Decrypt'", "") "]}",
              DEC, SESSION, ROLE, NULL, "");
     assert_int_equal(d.near_statement, -1);
     assert_non_null(strstr(cv_policy_sentence(text, sizeof text, &d), "no statement is about"));
@@ -454,9 +487,11 @@ static void test_identity_policies(void **state)
 {
     (void)state;
     struct cv_policy *allow = parse("{'Version':'2012-10-17','Statement':{'Effect':'Allow',"
-                                    "'Action':'kms:*','Resource':'*'}}", CV_POLICY_IDENTITY);
+                                    "'Action':'kms:*','Resource':'*'}}",
+                                    CV_POLICY_IDENTITY);
     struct cv_policy *deny = parse("{'Version':'2012-10-17','Statement':{'Effect':'Deny',"
-                                   "'Action':'kms:Decrypt','Resource':'*'}}", CV_POLICY_IDENTITY);
+                                   "'Action':'kms:Decrypt','Resource':'*'}}",
+                                   CV_POLICY_IDENTITY);
     struct cv_policy_request r = {DEC, KEY, USER, NULL, NULL, NULL, 0};
     struct cv_policy_decision a, d, key = {.effect = CV_POLICY_DELEGATED};
     cv_policy_evaluate(&a, allow, &r);
@@ -481,8 +516,9 @@ static void test_old_version_has_no_variables(void **state)
 {
     (void)state;
     struct cv_policy_decision d;
-    const char *policy = "{'Version':'2008-10-17','Statement':[" ST("A", "Allow", TO_ROLE,
-        "'kms:*'", ",'Condition':{'StringEquals':{'kms:x':'${aws:PrincipalAccount}'}}") "]}";
+    const char *policy = "{'Version':'2008-10-17','Statement':[" ST(
+        "A", "Allow", TO_ROLE, "'kms:*'",
+        ",'Condition':{'StringEquals':{'kms:x':'${aws:PrincipalAccount}'}}") "]}";
     evaluate(&d, policy, DEC, SESSION, ROLE, NULL, "kms:x=" ACCT);
     assert_int_equal(d.effect, CV_POLICY_DENY_IMPLICIT);
     evaluate(&d, policy, DEC, SESSION, ROLE, NULL, "kms:x=${aws:PrincipalAccount}");
@@ -508,9 +544,10 @@ static void count_visit(void *ctx, const struct cv_policy_trace *t)
 static void test_explain_visits_every_statement(void **state)
 {
     (void)state;
-    struct cv_policy *p = parse("{'Version':'2012-10-17','Statement':["
-        ST("E", "Allow", TO_ROLE, "'kms:Decrypt'", ATTESTED) ","
-        ST("R", "Allow", TO_ROOT, "'kms:*'", "") "]}", CV_POLICY_KEY);
+    struct cv_policy *p = parse("{'Version':'2012-10-17','Statement':[" ST(
+                                    "E", "Allow", TO_ROLE, "'kms:Decrypt'",
+                                    ATTESTED) "," ST("R", "Allow", TO_ROOT, "'kms:*'", "") "]}",
+                                CV_POLICY_KEY);
     struct cv_policy_request r = {DEC, KEY, SESSION, ROLE, NULL, NULL, 0};
     struct cv_policy_decision d;
     unsigned seen = 0;

@@ -8,9 +8,12 @@
 
 #define ROLE "'Principal':{'AWS':'arn:aws:iam::111122223333:role/R'}"
 #define ROOT "'Principal':{'AWS':'arn:aws:iam::111122223333:root'}"
-#define HEX "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-#define UPPER "AAaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-#define ZEROS "000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000"
+#define HEX \
+    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+#define UPPER \
+    "AAaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+#define ZEROS \
+    "000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000"
 #define IMAGE "kms:RecipientAttestation:ImageSha384"
 #define ALLOW(who, action, condition) \
     "{'Effect':'Allow'," who ",'Action':" action ",'Resource':'*'" condition "}"
@@ -53,29 +56,38 @@ static const struct {
     {ALLOW(ROLE, "'kms:Decrypt'", IS("StringLike", HEX)), ""},
     /* AWS's default key policy. */
     {ALLOW(ROOT, "'kms:*'", ""), "unattested-decrypt unattested-data-key unattested-shared-secret "
-     "re-encrypt grant unattested-encrypt can-change-policy"},
-    {ALLOW(ROOT, "'kms:*'", "") "," DENY("['kms:Decrypt','kms:GenerateDataKey*','kms:DeriveSharedSecret']",
-     IS("StringNotEqualsIgnoreCase", HEX)) "," DENY("['kms:ReEncrypt*','kms:CreateGrant','kms:Encrypt']", ""),
+                                 "re-encrypt grant unattested-encrypt can-change-policy"},
+    {ALLOW(ROOT, "'kms:*'",
+           "") "," DENY("['kms:Decrypt','kms:GenerateDataKey*','kms:DeriveSharedSecret']",
+                        IS("StringNotEqualsIgnoreCase",
+                           HEX)) "," DENY("['kms:ReEncrypt*','kms:CreateGrant','kms:Encrypt']", ""),
      "can-change-policy"},
     /* The Deny must be for everybody, everything, and hold without attestation. */
     {ALLOW(ROLE, "'kms:Decrypt'", "") "," DENY("'kms:Decrypt'", IS("StringNotEquals", HEX)), ""},
     {ALLOW(ROLE, "'kms:Decrypt'", "") "," DENY("'kms:Decrypt'", IS("Null", "true")), ""},
-    {ALLOW(ROLE, "'kms:Decrypt'", "") "," DENY("'kms:Decrypt'", IS("StringNotEqualsIfExists", HEX)), ""},
+    {ALLOW(ROLE, "'kms:Decrypt'", "") "," DENY("'kms:Decrypt'", IS("StringNotEqualsIfExists", HEX)),
+     ""},
     {ALLOW(ROLE, "'kms:Decrypt'", "") "," DENY("'kms:Decrypt'", IS("StringEquals", HEX)),
      "unattested-decrypt"},
     {ALLOW(ROLE, "'kms:Decrypt'", "") "," DENY("'kms:Encrypt'", ""), "unattested-decrypt"},
     {ALLOW(ROLE, "'kms:Decrypt'", "") ",{'Effect':'Deny'," ROLE ",'Action':'kms:*','Resource':'*'}",
      "unattested-decrypt"},
-    {ALLOW(ROLE, "'kms:Decrypt'", "") ",{'Effect':'Deny','Principal':'*','Action':'kms:*','Resource':"
-     "'arn:aws:kms:*:*:key/x'}", "unattested-decrypt"},
-    {ALLOW(ROLE, "'kms:Decrypt'", "") "," DENY("'kms:Decrypt'", ",'Condition':{'StringNotEquals':{'" IMAGE
-     "':'" HEX "','aws:PrincipalArn':'x'}}"), "unattested-decrypt"},
+    {ALLOW(ROLE, "'kms:Decrypt'",
+           "") ",{'Effect':'Deny','Principal':'*','Action':'kms:*','Resource':"
+               "'arn:aws:kms:*:*:key/x'}",
+     "unattested-decrypt"},
+    {ALLOW(ROLE, "'kms:Decrypt'", "") "," DENY("'kms:Decrypt'",
+                                               ",'Condition':{'StringNotEquals':{'" IMAGE "':'" HEX
+                                               "','aws:PrincipalArn':'x'}}"),
+     "unattested-decrypt"},
     /* Operators that pass when the key is absent. */
-    {ALLOW(ROLE, "'kms:Decrypt'", IS("StringEqualsIfExists", HEX)), "unattested-decrypt passes-when-absent"},
+    {ALLOW(ROLE, "'kms:Decrypt'", IS("StringEqualsIfExists", HEX)),
+     "unattested-decrypt passes-when-absent"},
     {ALLOW(ROLE, "'kms:Decrypt'", IS("ForAllValues:StringEquals", HEX)),
      "unattested-decrypt passes-when-absent"},
     {ALLOW(ROLE, "'kms:Decrypt'", IS("Null", "true")), "unattested-decrypt passes-when-absent"},
-    {ALLOW(ROLE, "'kms:Decrypt'", IS("StringNotEquals", HEX)), "unattested-decrypt passes-when-absent"},
+    {ALLOW(ROLE, "'kms:Decrypt'", IS("StringNotEquals", HEX)),
+     "unattested-decrypt passes-when-absent"},
     {ALLOW(ROLE, "'kms:Decrypt'", IS("ForAnyValue:StringEquals", HEX)), ""},
     {ALLOW(ROLE, "'kms:Decrypt'", IS("Null", "false")), ""},
     /* Values. */
@@ -84,12 +96,15 @@ static const struct {
     {ALLOW(ROLE, "'kms:Decrypt'", IS("StringEqualsIgnoreCase", UPPER)), ""},
     {ALLOW(ROLE, "'kms:Decrypt'", IS("StringEqualsIgnoreCase", "abcd")), "bad-value"},
     /* Keys. */
-    {ALLOW(ROLE, "'kms:Decrypt'", ",'Condition':{'StringEquals':{'kms:RecipientAttestation':'" HEX "'}}"),
+    {ALLOW(ROLE, "'kms:Decrypt'",
+           ",'Condition':{'StringEquals':{'kms:RecipientAttestation':'" HEX "'}}"),
      "unknown-key"},
-    {ALLOW(ROLE, "'kms:Decrypt'", ",'Condition':{'StringEquals':{'kms:RecipientAttestation:PCR32':'" HEX
-     "'}}"), "unknown-key"},
-    {ALLOW(ROLE, "'kms:Decrypt'", ",'Condition':{'StringEquals':{'KMS:recipientattestation:pcr8':'" HEX
-     "'}}"), ""},
+    {ALLOW(ROLE, "'kms:Decrypt'",
+           ",'Condition':{'StringEquals':{'kms:RecipientAttestation:PCR32':'" HEX "'}}"),
+     "unknown-key"},
+    {ALLOW(ROLE, "'kms:Decrypt'",
+           ",'Condition':{'StringEquals':{'KMS:recipientattestation:pcr8':'" HEX "'}}"),
+     ""},
     /* Others. */
     {ALLOW("'Principal':'*'", "'kms:Decrypt'", IS("StringEquals", HEX)), ""},
     {ALLOW("'Principal':'*'", "'kms:DescribeKey'", ""), "everybody"},
@@ -132,15 +147,19 @@ static void test_words(void **state)
     says(ALLOW(ROLE, "['kms:Decrypt','kms:Encrypt']", IS("StringEqualsIgnoreCase", "aa")),
          "allows arn:aws:iam::111122223333:role/R kms:Decrypt, kms:Encrypt, if " IMAGE
          " is aa (in any case)");
-    says(DENY("'kms:*'", ",'Condition':{'Null':{'" IMAGE "':'true'},'NumericLessThan':{'kms:n':[1,2]}}"),
+    says(DENY("'kms:*'",
+              ",'Condition':{'Null':{'" IMAGE "':'true'},'NumericLessThan':{'kms:n':[1,2]}}"),
          "denies everybody kms:*, if " IMAGE " is absent, and kms:n is less than 1 or 2");
-    says("{'Effect':'Deny','NotPrincipal':{'AWS':'111122223333','Service':'a.b'},'NotAction':'kms:Get*',"
-         "'NotResource':'arn:aws:kms:*'}",
-         "denies everybody but 111122223333; the service a.b everything but kms:Get* on all but "
-         "arn:aws:kms:*");
-    says(ALLOW(ROLE, "'kms:Decrypt'", ",'Condition':{'ForAllValues:StringNotLike':{'kms:x':['a*','b']}}"),
-         "allows arn:aws:iam::111122223333:role/R kms:Decrypt, if every value of kms:x does not match "
-         "a* nor b, or it is absent");
+    says(
+        "{'Effect':'Deny','NotPrincipal':{'AWS':'111122223333','Service':'a.b'},'NotAction':'kms:Get*',"
+        "'NotResource':'arn:aws:kms:*'}",
+        "denies everybody but 111122223333; the service a.b everything but kms:Get* on all but "
+        "arn:aws:kms:*");
+    says(
+        ALLOW(ROLE, "'kms:Decrypt'",
+              ",'Condition':{'ForAllValues:StringNotLike':{'kms:x':['a*','b']}}"),
+        "allows arn:aws:iam::111122223333:role/R kms:Decrypt, if every value of kms:x does not match "
+        "a* nor b, or it is absent");
 }
 
 int main(void)

@@ -35,16 +35,16 @@ static void quotes(char *out, size_t size, const char *text)
 static const char *const accepted[] = {
     "{'Statement':[{" GOOD_TAIL "}]}",
     "{'Version':'2012-10-17','Id':'x','Statement':{" GOOD_TAIL "}}",
-    "{'Version':'2012-10-17','Statement':[{'Sid':'',"  GOOD_TAIL "},{'Sid':''," GOOD_TAIL "}]}",
+    "{'Version':'2012-10-17','Statement':[{'Sid':''," GOOD_TAIL "},{'Sid':''," GOOD_TAIL "}]}",
     "{'Version':'2012-10-17','Statement':[{'Sid':'Allow use of the key'," GOOD_TAIL "}]}",
     "{'Statement':[{" GOOD_TAIL ",'Condition':{}}]}",
     "{'Statement':[{" GOOD_TAIL ",'Condition':{'Bool':{'kms:GrantIsForAWSResource':true}}}]}",
     "{'Statement':[{'Effect':'Deny','NotPrincipal':{'AWS':'111122223333'},'NotAction':['kms:*'],"
-        "'NotResource':'arn:aws:kms:*'}]}",
+    "'NotResource':'arn:aws:kms:*'}]}",
     "{'Statement':[{'Effect':'Allow','Principal':{'AWS':'AROACKCEVSQ6C2EXAMPLE'},'Action':'kms:*',"
-        "'Resource':'*'}]}",
+    "'Resource':'*'}]}",
     "{'Statement':[{'Effect':'Allow','Principal':{'AWS':'arn:aws-us-gov:iam::111122223333:root',"
-        "'Service':['a.amazonaws.com']},'Action':'*','Resource':['*']}]}",
+    "'Service':['a.amazonaws.com']},'Action':'*','Resource':['*']}]}",
 };
 
 /* Each with a word that the sentence must hold. */
@@ -69,9 +69,11 @@ static const struct {
     {"{'Statement':[{'Principal':'*','Action':'kms:*','Resource':'*'}]}", "Effect"},
     {"{'Statement':[{'Effect':'Allow','Action':'kms:*','Resource':'*'}]}", "Principal"},
     {"{'Statement':[{'Effect':'Deny','Principal':'*','NotPrincipal':'*','Action':'kms:*',"
-     "'Resource':'*'}]}", "exclude"},
+     "'Resource':'*'}]}",
+     "exclude"},
     {"{'Statement':[{'Effect':'Allow','NotPrincipal':{'AWS':'111122223333'},'Action':'kms:*',"
-     "'Resource':'*'}]}", "NotPrincipal"},
+     "'Resource':'*'}]}",
+     "NotPrincipal"},
     {"{'Statement':[{'Effect':'Allow','Principal':'me','Action':'kms:*','Resource':'*'}]}",
      "Principal"},
     {"{'Statement':[{'Effect':'Allow','Principal':{},'Action':'kms:*','Resource':'*'}]}",
@@ -79,9 +81,11 @@ static const struct {
     {"{'Statement':[{'Effect':'Allow','Principal':{'AWS':[]},'Action':'kms:*','Resource':'*'}]}",
      "empty"},
     {"{'Statement':[{'Effect':'Allow','Principal':{'AWS':'arn:aws:iam::111122223333:role/*'},"
-     "'Action':'kms:*','Resource':'*'}]}", "principal"},
+     "'Action':'kms:*','Resource':'*'}]}",
+     "principal"},
     {"{'Statement':[{'Effect':'Allow','Principal':{'AWS':'1234'},'Action':'kms:*',"
-     "'Resource':'*'}]}", "principal"},
+     "'Resource':'*'}]}",
+     "principal"},
     {"{'Statement':[{'Effect':'Allow','Principal':{'Aws':'*'},'Action':'kms:*','Resource':'*'}]}",
      "kind of principal"},
     {"{'Statement':[{'Effect':'Allow','Principal':'*','Action':'Decrypt','Resource':'*'}]}",
@@ -89,7 +93,8 @@ static const struct {
     {"{'Statement':[{'Effect':'Allow','Principal':'*','Action':[],'Resource':'*'}]}", "Action"},
     {"{'Statement':[{'Effect':'Allow','Principal':'*','Action':[1],'Resource':'*'}]}", "Action"},
     {"{'Statement':[{'Effect':'Allow','Principal':'*','Action':'kms:*','NotAction':'kms:*',"
-     "'Resource':'*'}]}", "Action"},
+     "'Resource':'*'}]}",
+     "Action"},
     {"{'Statement':[{'Effect':'Allow','Principal':'*','Action':'kms:*'}]}", "Resource"},
     {"{'Statement':[{'Effect':'Allow','Principal':'*','Action':'kms:*','Resource':'key/1'}]}",
      "resource"},
@@ -192,8 +197,13 @@ static void test_every_truncation_is_refused(void **state)
 static void test_every_bit_flip(void **state)
 {
     (void)state;
-    struct cv_policy_request r = {"kms:Decrypt", "arn:aws:kms:us-west-2:111122223333:key/k",
-                                  "arn:aws:iam::111122223333:user/x", NULL, NULL, NULL, 0};
+    struct cv_policy_request r = {"kms:Decrypt",
+                                  "arn:aws:kms:us-west-2:111122223333:key/k",
+                                  "arn:aws:iam::111122223333:user/x",
+                                  NULL,
+                                  NULL,
+                                  NULL,
+                                  0};
     for (size_t bit = 0; bit < 8 * (sizeof sample - 1); bit++) {
         char copy[sizeof sample];
         struct cv_policy *p = NULL;

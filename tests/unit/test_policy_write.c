@@ -54,7 +54,8 @@ static bool may(const struct cv_policy *p, const char *who, const char *role, co
         snprintf(key, sizeof key, "kms:RecipientAttestation:PCR%lu", r);
         assert_int_equal(cv_policy_context_add(&c, key, value), 0);
         if (r == 0)
-            assert_int_equal(cv_policy_context_add(&c, "kms:RecipientAttestation:ImageSha384", value), 0);
+            assert_int_equal(
+                cv_policy_context_add(&c, "kms:RecipientAttestation:ImageSha384", value), 0);
     }
     struct cv_policy_request req = {action, KEY, who, role, NULL, c.attrs, c.n};
     cv_policy_evaluate(&d, p, &req);
@@ -82,7 +83,8 @@ static void test_one_image(void **state)
     (void)state;
     set(&image, 0, 'a');
     set(&image, 8, 'b');
-    struct cv_policy_spec spec = {.principals = roles, .n_principals = 1, .images = &image, .n_images = 1};
+    struct cv_policy_spec spec = {
+        .principals = roles, .n_principals = 1, .images = &image, .n_images = 1};
     struct cv_policy *p = write_it(&spec);
     static const char *const used[] = {"kms:Decrypt", "kms:GenerateDataKey"};
     for (size_t i = 0; i < 2; i++) {
@@ -95,15 +97,20 @@ static void test_one_image(void **state)
         assert_false(may(p, ROOT, NULL, used[i], "0=a 8=b"));
         assert_false(may(p, "arn:aws:iam::111122223333:user/x", NULL, used[i], "0=a 8=b"));
     }
-    static const char *const never[] = {"kms:Encrypt", "kms:CreateGrant", "kms:ReEncryptFrom",
-        "kms:ReEncryptTo", "kms:GenerateDataKeyWithoutPlaintext", "kms:GenerateDataKeyPair",
-        "kms:DeriveSharedSecret"};
+    static const char *const never[] = {"kms:Encrypt",
+                                        "kms:CreateGrant",
+                                        "kms:ReEncryptFrom",
+                                        "kms:ReEncryptTo",
+                                        "kms:GenerateDataKeyWithoutPlaintext",
+                                        "kms:GenerateDataKeyPair",
+                                        "kms:DeriveSharedSecret"};
     for (size_t i = 0; i < sizeof never / sizeof never[0]; i++) {
         assert_false(enclave(p, never[i], NULL));
         assert_false(may(p, ROOT, NULL, never[i], NULL));
     }
-    static const char *const kept[] = {"kms:PutKeyPolicy", "kms:GetKeyPolicy", "kms:DescribeKey",
-        "kms:ScheduleKeyDeletion", "kms:EnableKeyRotation", "kms:TagResource"};
+    static const char *const kept[] = {"kms:PutKeyPolicy",      "kms:GetKeyPolicy",
+                                       "kms:DescribeKey",       "kms:ScheduleKeyDeletion",
+                                       "kms:EnableKeyRotation", "kms:TagResource"};
     for (size_t i = 0; i < sizeof kept / sizeof kept[0]; i++) {
         assert_true(may(p, ROOT, NULL, kept[i], NULL));
         assert_false(enclave(p, kept[i], "0=a 8=b"));
@@ -118,8 +125,8 @@ static void test_version_1_may_encrypt(void **state)
     struct cv_policy_image image = {.mask = 0};
     (void)state;
     set(&image, 0, 'a');
-    struct cv_policy_spec spec = {.principals = roles, .n_principals = 1, .images = &image,
-                                  .n_images = 1, .encrypt = true};
+    struct cv_policy_spec spec = {
+        .principals = roles, .n_principals = 1, .images = &image, .n_images = 1, .encrypt = true};
     struct cv_policy *p = write_it(&spec);
     assert_true(enclave(p, "kms:Encrypt", NULL));
     assert_false(may(p, ROOT, NULL, "kms:Encrypt", NULL));
@@ -138,7 +145,8 @@ static void test_upgrade(void **state)
     set(&images[1], 0, 'b');
     set(&images[0], 3, 'd');
     set(&images[1], 3, 'd');
-    struct cv_policy_spec spec = {.principals = roles, .n_principals = 1, .images = images, .n_images = 2};
+    struct cv_policy_spec spec = {
+        .principals = roles, .n_principals = 1, .images = images, .n_images = 2};
     struct cv_policy *p = write_it(&spec);
     assert_true(enclave(p, "kms:Decrypt", "0=a 3=d"));
     assert_true(enclave(p, "kms:Decrypt", "0=b 3=d"));
@@ -178,8 +186,12 @@ static void test_context_is_demanded(void **state)
     struct cv_policy_decision d;
     (void)state;
     set(&image, 0, 'a');
-    struct cv_policy_spec spec = {.principals = roles, .n_principals = 1, .images = &image,
-                                  .n_images = 1, .context = context, .n_context = 1};
+    struct cv_policy_spec spec = {.principals = roles,
+                                  .n_principals = 1,
+                                  .images = &image,
+                                  .n_images = 1,
+                                  .context = context,
+                                  .n_context = 1};
     struct cv_policy *p = write_it(&spec);
     assert_false(enclave(p, "kms:Decrypt", "0=a"));
     uint8_t pcr[48];
@@ -200,8 +212,12 @@ static void test_administrators(void **state)
     struct cv_policy_image image = {.mask = 0};
     (void)state;
     set(&image, 0, 'a');
-    struct cv_policy_spec spec = {.principals = roles, .n_principals = 1, .images = &image,
-                                  .n_images = 1, .admins = admins, .n_admins = 2};
+    struct cv_policy_spec spec = {.principals = roles,
+                                  .n_principals = 1,
+                                  .images = &image,
+                                  .n_images = 1,
+                                  .admins = admins,
+                                  .n_admins = 2};
     struct cv_policy *p = write_it(&spec);
     assert_true(may(p, admins[0], NULL, "kms:PutKeyPolicy", NULL));
     assert_false(may(p, ROOT, NULL, "kms:PutKeyPolicy", NULL));
@@ -223,7 +239,11 @@ static void test_refused(void **state)
         {.principals = odd, .n_principals = 1, .images = &image, .n_images = 1},
         {.principals = all, .n_principals = 1, .images = &image, .n_images = 1},
         {.principals = account, .n_principals = 1, .images = &image, .n_images = 1},
-        {.principals = roles, .n_principals = 1, .images = &image, .n_images = 1, .admins = all,
+        {.principals = roles,
+         .n_principals = 1,
+         .images = &image,
+         .n_images = 1,
+         .admins = all,
          .n_admins = 1},
     };
     for (size_t i = 0; i < sizeof specs / sizeof specs[0]; i++) {
@@ -242,8 +262,12 @@ static void test_publishers(void **state)
     static const char *const publisher[] = {"arn:aws:iam::111122223333:role/Publisher"};
     static const char session[] = "arn:aws:sts::111122223333:assumed-role/Publisher/me";
     static struct cv_policy_image image;
-    const struct cv_policy_spec spec = {.principals = roles, .n_principals = 1, .images = &image,
-                                        .n_images = 1, .publishers = publisher, .n_publishers = 1};
+    const struct cv_policy_spec spec = {.principals = roles,
+                                        .n_principals = 1,
+                                        .images = &image,
+                                        .n_images = 1,
+                                        .publishers = publisher,
+                                        .n_publishers = 1};
     (void)state;
     set(&image, 0, 'a');
     struct cv_policy *p = write_it(&spec);

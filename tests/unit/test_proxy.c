@@ -76,7 +76,8 @@ static int teardown(void **state)
 
 static struct cv_proxy *start(const char *host, const struct cv_proxy_config *more)
 {
-    struct cv_proxy_config c = more != NULL ? *more : (struct cv_proxy_config){.max_connections = 0};
+    struct cv_proxy_config c =
+        more != NULL ? *more : (struct cv_proxy_config){.max_connections = 0};
     struct cv_proxy *p;
     struct cv_error err;
     cv_error_clear(&err);
@@ -125,7 +126,8 @@ static void await_active(struct cv_proxy *p, uint64_t n)
             return;
         cv_sleep_ms(10);
     }
-    fail_msg("%llu connections are open, not %llu", (unsigned long long)st.active, (unsigned long long)n);
+    fail_msg("%llu connections are open, not %llu", (unsigned long long)st.active,
+             (unsigned long long)n);
 }
 
 static void half_close_goes_through(void **state)

@@ -40,27 +40,45 @@ static void checks(void **state)
         uint16_t port;
         int code;
     } t[] = {
-        {"kms.us-east-1.amazonaws.com", 443, 0}, {"KMS.us-east-1.AmazonAWS.com", 443, 0},
-        {"kms.us-east-1.amazonaws.com", 80, CV_ERR_DENIED}, {"evil.com", 443, CV_ERR_DENIED},
-        {"10.0.0.1", 443, 0}, {"10.0.0.2", 443, CV_ERR_DENIED}, {"::1", 8443, 0},
-        {"127.0.0.1", 9000, 0}, {"localhost", 9001, 0}, {"localhost", 9002, CV_ERR_DENIED},
+        {"kms.us-east-1.amazonaws.com", 443, 0},
+        {"KMS.us-east-1.AmazonAWS.com", 443, 0},
+        {"kms.us-east-1.amazonaws.com", 80, CV_ERR_DENIED},
+        {"evil.com", 443, CV_ERR_DENIED},
+        {"10.0.0.1", 443, 0},
+        {"10.0.0.2", 443, CV_ERR_DENIED},
+        {"::1", 8443, 0},
+        {"127.0.0.1", 9000, 0},
+        {"localhost", 9001, 0},
+        {"localhost", 9002, CV_ERR_DENIED},
     };
     struct cv_allowlist l;
     struct cv_error err;
     (void)state;
-    assert_code(read_text(&l, "allowlist:\n- {address: kms.us-east-1.amazonaws.com, port: 443}\n"
-                              "- {address: 10.0.0.1, port: 443}\n- address: '0:0::1'\n  port: 8443\n"
-                              "- {address: localhost, port: 9000}\n- {address: 127.0.0.1, port: 9001}\n", &err), 0, &err);
+    assert_code(
+        read_text(&l,
+                  "allowlist:\n- {address: kms.us-east-1.amazonaws.com, port: 443}\n"
+                  "- {address: 10.0.0.1, port: 443}\n- address: '0:0::1'\n  port: 8443\n"
+                  "- {address: localhost, port: 9000}\n- {address: 127.0.0.1, port: 9001}\n",
+                  &err),
+        0, &err);
     for (size_t i = 0; i < sizeof t / sizeof *t; i++)
-        assert_code(cv_allowlist_check(&l, t[i].host, t[i].port, cv_deadline(3000), &err), t[i].code, &err);
+        assert_code(cv_allowlist_check(&l, t[i].host, t[i].port, cv_deadline(3000), &err),
+                    t[i].code, &err);
     assert_says(&err, "localhost:9002 is not on the allowlist");
     cv_allowlist_free(&l);
 }
 
 static void builtin(void **state)
 {
-    static const char *const good[] = {"kms.eu-west-1.amazonaws.com", "kms-fips.us-gov-west-1.amazonaws.com", "kms.cn-north-1.amazonaws.com.cn", "kms.us-east-1.api.aws"};
-    static const char *const bad[] = {"kms.amazonaws.com", "xkms.eu-west-1.amazonaws.com", "kms.eu-west-1.amazonaws.com.evil.com", "kms.a.b.amazonaws.com", "sts.eu-west-1.amazonaws.com", "kms..amazonaws.com"};
+    static const char *const good[] = {"kms.eu-west-1.amazonaws.com",
+                                       "kms-fips.us-gov-west-1.amazonaws.com",
+                                       "kms.cn-north-1.amazonaws.com.cn", "kms.us-east-1.api.aws"};
+    static const char *const bad[] = {"kms.amazonaws.com",
+                                      "xkms.eu-west-1.amazonaws.com",
+                                      "kms.eu-west-1.amazonaws.com.evil.com",
+                                      "kms.a.b.amazonaws.com",
+                                      "sts.eu-west-1.amazonaws.com",
+                                      "kms..amazonaws.com"};
     struct cv_allowlist l;
     (void)state;
     cv_allowlist_builtin(&l);
@@ -75,9 +93,14 @@ static void builtin(void **state)
 static void bad_files(void **state)
 {
     static const char *const t[][2] = {
-        {"", "no allowlist"}, {"allowlist: x\n", ":1:"}, {"allowlist:\n- {address: a}\n", ":2:"},
-        {"allowlist:\n- {address: a b, port: 1}\n", "host name"}, {"allowlist:\n- {address: a, port: 0}\n", "65535"},
-        {"allowlist:\n- {address: a, port: 1, x: y}\n", "x"}, {"allow: []\n", "allow"}, {"allowlist: [", ":"},
+        {"", "no allowlist"},
+        {"allowlist: x\n", ":1:"},
+        {"allowlist:\n- {address: a}\n", ":2:"},
+        {"allowlist:\n- {address: a b, port: 1}\n", "host name"},
+        {"allowlist:\n- {address: a, port: 0}\n", "65535"},
+        {"allowlist:\n- {address: a, port: 1, x: y}\n", "x"},
+        {"allow: []\n", "allow"},
+        {"allowlist: [", ":"},
     };
     struct cv_allowlist l;
     struct cv_error err;
@@ -91,6 +114,7 @@ static void bad_files(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(checks), cmocka_unit_test(builtin), cmocka_unit_test(bad_files)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(checks), cmocka_unit_test(builtin),
+                                       cmocka_unit_test(bad_files)};
     return cmocka_run_group_tests(tests, setup, teardown);
 }

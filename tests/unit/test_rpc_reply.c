@@ -70,8 +70,7 @@ static void check(json_t *list)
     size_t i;
     json_t *entry;
     assert_true(json_array_size(list) > 0);
-    json_array_foreach(list, i, entry)
-    {
+    json_array_foreach (list, i, entry) {
         const char *name = rpc_vectors_text(entry, "name");
         struct cv_buf frame;
         rpc_vectors_bytes(&body, entry);
@@ -159,8 +158,7 @@ static void test_mutations(void **state)
     size_t i;
     json_t *entry, *v = rpc_vectors_load("CV_VECTORS", "enclave-rpc.json");
     assert_non_null(v);
-    json_array_foreach(json_object_get(v, "replies"), i, entry)
-    {
+    json_array_foreach (json_object_get(v, "replies"), i, entry) {
         char name[64];
         strncpy(name, rpc_vectors_text(entry, "name"), sizeof name - 1);
         name[sizeof name - 1] = '\0';

@@ -49,8 +49,7 @@ static void check_all(json_t *list, bool theirs)
     size_t i;
     json_t *entry;
     assert_true(json_array_size(list) > 0);
-    json_array_foreach(list, i, entry)
-    {
+    json_array_foreach (list, i, entry) {
         const char *name = rpc_vectors_text(entry, "name");
         const char *text = rpc_vectors_text(entry, "err_message");
         rpc_vectors_bytes(&body, entry);
@@ -101,8 +100,7 @@ static void test_round_trip(void **state)
     size_t i;
     json_t *entry, *v = rpc_vectors_load("CV_VECTORS", "enclave-rpc.json");
     assert_non_null(v);
-    json_array_foreach(json_object_get(v, "requests"), i, entry)
-    {
+    json_array_foreach (json_object_get(v, "requests"), i, entry) {
         rpc_vectors_bytes(&body, entry);
         check_round_trip(rpc_vectors_text(entry, "name"),
                          json_is_true(json_object_get(entry, "extended")));
@@ -119,8 +117,7 @@ static void test_round_trip_clients(void **state)
         print_message("CV_SHARED has no enclave-rpc-vectors.json\n");
         skip();
     }
-    json_array_foreach(json_object_get(v, "requests"), i, entry)
-    {
+    json_array_foreach (json_object_get(v, "requests"), i, entry) {
         const char *name = rpc_vectors_text(entry, "name");
         struct cv_rpc_request req;
         rpc_vectors_bytes(&body, entry);
@@ -192,8 +189,7 @@ static void test_mutations(void **state)
     size_t i;
     json_t *entry, *v = rpc_vectors_load("CV_VECTORS", "enclave-rpc.json");
     assert_non_null(v);
-    json_array_foreach(json_object_get(v, "requests"), i, entry)
-    {
+    json_array_foreach (json_object_get(v, "requests"), i, entry) {
         rpc_vectors_bytes(&body, entry);
         if (body.n > 512)
             continue;

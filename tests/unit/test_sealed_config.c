@@ -42,7 +42,7 @@ static void pairs_of(struct cv_s3ec_pairs *p, const json_t *o, const char *prefi
     const char *name;
     json_t *value;
     p->n = 0;
-    json_object_foreach((json_t *)(uintptr_t)o, name, value) {
+    json_object_foreach ((json_t *)(uintptr_t)o, name, value) {
         char full[128];
         snprintf(full, sizeof full, "%s%s", prefix, name);
         assert_int_equal(cv_s3ec_pairs_add(p, full, json_string_value(value), true), 0);
@@ -55,9 +55,8 @@ static void open_case(const struct cv_s3ec_pairs *meta, const struct hex *key,
     struct cv_s3ec_meta m;
     CV_SECRET_AUTO struct cv_secret out = CV_SECRET_INIT;
     assert_int_equal(cv_s3ec_meta_parse(&m, meta, &err), 0);
-    assert_int_equal(cv_s3ec_open(&m, CV_BYTES(key->p, key->n), CV_BYTES(body->p, body->n), &out,
-                                  &err),
-                     0);
+    assert_int_equal(
+        cv_s3ec_open(&m, CV_BYTES(key->p, key->n), CV_BYTES(body->p, body->n), &out, &err), 0);
     assert_int_equal(out.n, want->n);
     assert_true(want->n == 0 || memcmp(out.p, want->p, want->n) == 0);
     cv_s3ec_meta_free(&m);
@@ -72,7 +71,7 @@ static void test_known_answers(void **state)
     struct hex key = unhex(doc, "key"), edk = unhex(doc, "edk");
     size_t i;
     json_t *one;
-    json_array_foreach(json_object_get(doc, "cases"), i, one) {
+    json_array_foreach (json_object_get(doc, "cases"), i, one) {
         struct hex body = unhex(one, "body"), plain = unhex(one, "plaintext");
         struct hex nonce = unhex(one, "nonce");
         struct cv_s3ec_pairs meta, user, emitted = {.n = 0};
@@ -230,8 +229,8 @@ static void test_metadata_refusals(void **state)
         make(&meta, &body, changes[i].format, NULL, 0);
         for (size_t k = 0; k < meta.n; k++) {
             if (strcmp(meta.pair[k].name, changes[i].name) != 0) {
-                assert_int_equal(cv_s3ec_pairs_add(&changed, meta.pair[k].name,
-                                                   meta.pair[k].value, true), 0);
+                assert_int_equal(
+                    cv_s3ec_pairs_add(&changed, meta.pair[k].name, meta.pair[k].value, true), 0);
             }
         }
         if (changes[i].value != NULL) {
@@ -252,8 +251,11 @@ static void test_metadata_refusals(void **state)
 static void test_context_rules(void **state)
 {
     (void)state;
-    static const char *const bad[][2] = {{"aws:x-amz-cek-alg", "115"}, {"aws:other", "x"},
-                                         {"kms_cmk_id", "x"}, {"", "x"}, {"a", "\xc3\xa9"},
+    static const char *const bad[][2] = {{"aws:x-amz-cek-alg", "115"},
+                                         {"aws:other", "x"},
+                                         {"kms_cmk_id", "x"},
+                                         {"", "x"},
+                                         {"a", "\xc3\xa9"},
                                          {"a\n", "x"}};
     for (size_t i = 0; i < 6; i++) {
         struct cv_s3ec_pairs user = {.n = 0}, out = {.n = 0};
@@ -386,9 +388,9 @@ static void test_publisher(void **state)
         for (size_t k = 0; k < meta.n; k++) { /* each of the metadata is covered */
             char *value = meta.pair[k].value;
             value[0] = value[0] == 'B' ? 'C' : 'B';
-            assert_int_equal(cv_config_verify(&meta, cv_buf_view(&body), expect.publisher_key,
-                                              &err),
-                             CV_ERR_CRYPTO);
+            assert_int_equal(
+                cv_config_verify(&meta, cv_buf_view(&body), expect.publisher_key, &err),
+                CV_ERR_CRYPTO);
             cv_s3ec_pairs_free(&meta);
             cv_buf_free(&body);
             make(&meta, &body, CV_S3EC_V3, NULL, 0);
@@ -442,10 +444,12 @@ static void test_legacy_wrapping(void **state)
 {
     (void)state;
     struct cv_s3ec_pairs meta = {.n = 0};
-    static const char *const pairs[][2] = {
-        {"x-amz-key-v2", "d3JhcHBlZA=="}, {"x-amz-iv", "AQEBAQEBAQEBAQEB"},
-        {"x-amz-cek-alg", "AES/GCM/NoPadding"}, {"x-amz-wrap-alg", "kms"},
-        {"x-amz-tag-len", "128"}, {"x-amz-matdesc", "{\"kms_cmk_id\":\"k\"}"}};
+    static const char *const pairs[][2] = {{"x-amz-key-v2", "d3JhcHBlZA=="},
+                                           {"x-amz-iv", "AQEBAQEBAQEBAQEB"},
+                                           {"x-amz-cek-alg", "AES/GCM/NoPadding"},
+                                           {"x-amz-wrap-alg", "kms"},
+                                           {"x-amz-tag-len", "128"},
+                                           {"x-amz-matdesc", "{\"kms_cmk_id\":\"k\"}"}};
     for (size_t i = 0; i < 6; i++) {
         assert_int_equal(cv_s3ec_pairs_add(&meta, pairs[i][0], pairs[i][1], true), 0);
     }

@@ -27,12 +27,30 @@ static void test_round_trip(void **state)
     (void)state;
     CV_SECRET_AUTO struct cv_secret text = CV_SECRET_INIT, again = CV_SECRET_INIT;
     make(&text);
-    static const char want[] = "\x83\x72" "claviger.secrets.1" "\x83"
-                               "\x82\x61" "A" "\x40"
-                               "\x82\x63" "A_B" "\x42\xff\xfe"
-                               "\x82\x61" "B" "\x49" "two\nlines" "\x82"
-                               "\x84\x66/etc/a" "\x19\x01\xa4" "\x60" "\x40"
-                               "\x84\x68/run/key" "\x19\x01\x00" "\x67" "app:app" "\x43" "k\0y";
+    static const char want[] = "\x83\x72"
+                               "claviger.secrets.1"
+                               "\x83"
+                               "\x82\x61"
+                               "A"
+                               "\x40"
+                               "\x82\x63"
+                               "A_B"
+                               "\x42\xff\xfe"
+                               "\x82\x61"
+                               "B"
+                               "\x49"
+                               "two\nlines"
+                               "\x82"
+                               "\x84\x66/etc/a"
+                               "\x19\x01\xa4"
+                               "\x60"
+                               "\x40"
+                               "\x84\x68/run/key"
+                               "\x19\x01\x00"
+                               "\x67"
+                               "app:app"
+                               "\x43"
+                               "k\0y";
     assert_int_equal(text.n, sizeof want - 1);
     assert_memory_equal(text.p, want, text.n);
     struct cv_secrets s;
@@ -55,10 +73,10 @@ static void test_refusals(void **state)
         uint32_t mode;
         struct cv_bytes value;
     } cases[] = {
-        {"1A", NULL, "", 0, {NULL, 0}},        {"A=B", NULL, "", 0, {NULL, 0}},
-        {"", NULL, "", 0, {NULL, 0}},          {"A", NULL, "", 0, CV_BYTES_LIT("a\0b")},
-        {NULL, "relative", "", 0, {NULL, 0}},  {NULL, "/a/../b", "", 0, {NULL, 0}},
-        {NULL, "/", "", 0, {NULL, 0}},         {NULL, "/a", "", 010000, {NULL, 0}},
+        {"1A", NULL, "", 0, {NULL, 0}},       {"A=B", NULL, "", 0, {NULL, 0}},
+        {"", NULL, "", 0, {NULL, 0}},         {"A", NULL, "", 0, CV_BYTES_LIT("a\0b")},
+        {NULL, "relative", "", 0, {NULL, 0}}, {NULL, "/a/../b", "", 0, {NULL, 0}},
+        {NULL, "/", "", 0, {NULL, 0}},        {NULL, "/a", "", 010000, {NULL, 0}},
         {NULL, "/a", "a b", 0, {NULL, 0}},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -68,7 +86,8 @@ static void test_refusals(void **state)
             assert_int_equal(cv_secrets_add_env(&s, cases[i].name, cases[i].value), 0);
         } else {
             assert_int_equal(cv_secrets_add_file(&s, cases[i].path, cases[i].mode, cases[i].owner,
-                                                 cases[i].value), 0);
+                                                 cases[i].value),
+                             0);
         }
         assert_int_equal(cv_secrets_encode(&out, &s, &err), CV_ERR_INVALID);
         assert_null(out.p);

@@ -33,7 +33,8 @@ static void test_yaml(void **state)
     snprintf(text, sizeof text,
              "environment: [B=2, 'A=x=y']\nfiles:\n  - {path: /b, base64: AAEC}\n"
              "  - {path: /a, content: \"c\\n\", mode: 0640, owner: root:app}\n"
-             "  - {path: /c, source: %s}\n", name + 5);
+             "  - {path: /c, source: %s}\n",
+             name + 5);
     CV_SECRET_AUTO struct cv_secret out = CV_SECRET_INIT, again = CV_SECRET_INIT;
     assert_int_equal(parse(&out, text, false), 0);
     unlink(name);
@@ -77,18 +78,27 @@ static void test_refusals(void **state)
         bool env;
         unsigned line;
     } cases[] = {
-        {"", false, 0}, {"environment: []", false, 0}, {"environment: {A: secret}", false, 1},
-        {"environment: [1A=secret]", false, 1}, {"environment: [A]", false, 1},
-        {"environment:\n  - A=1\n  - A=2", false, 3}, {"enviroment: [A=secret]", false, 1},
-        {"files: [{path: /a}]", false, 1}, {"files: [{path: a, content: secret}]", false, 1},
+        {"", false, 0},
+        {"environment: []", false, 0},
+        {"environment: {A: secret}", false, 1},
+        {"environment: [1A=secret]", false, 1},
+        {"environment: [A]", false, 1},
+        {"environment:\n  - A=1\n  - A=2", false, 3},
+        {"enviroment: [A=secret]", false, 1},
+        {"files: [{path: /a}]", false, 1},
+        {"files: [{path: a, content: secret}]", false, 1},
         {"files: [{path: /a, content: x, base64: eA==}]", false, 1},
         {"files: [{path: /a, base64: '*'}]", false, 1},
         {"files: [{path: /a, source: absent-file}]", false, 1},
         {"files:\n  - {path: /a, content: x}\n  - {path: /a, content: y}", false, 3},
         {"files: [{path: /a, content: secret, mode: 8}]", false, 1},
         {"files: [{content: secret}]", false, 1},
-        {"A=1\nB", true, 2}, {"A=1\nA=2", true, 2}, {"", true, 0}, {"A=\xff", true, 1},
-        {" A=1", true, 1}, {"export A=secret", true, 1},
+        {"A=1\nB", true, 2},
+        {"A=1\nA=2", true, 2},
+        {"", true, 0},
+        {"A=\xff", true, 1},
+        {" A=1", true, 1},
+        {"export A=secret", true, 1},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         CV_SECRET_AUTO struct cv_secret out = CV_SECRET_INIT;

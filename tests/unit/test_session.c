@@ -115,12 +115,15 @@ static void begin(bool original)
     assert_false(request.has_id);
     cv_buf_init(&out, 65536);
     if (original) {
-        assert_int_equal(cv_rpc_reply_err_text(&out, NULL,
-                                               "Semantic(None, \"unknown variant `Describe`, expected "
-                                               "one of `Initialize`\")"), 0);
+        assert_int_equal(
+            cv_rpc_reply_err_text(&out, NULL,
+                                  "Semantic(None, \"unknown variant `Describe`, expected "
+                                  "one of `Initialize`\")"),
+            0);
     } else {
         static const uint8_t pcr0[48];
-        struct cv_rpc_description d = {.protocol = 1, .version = CV_BYTES_LIT("1"),
+        struct cv_rpc_description d = {.protocol = 1,
+                                       .version = CV_BYTES_LIT("1"),
                                        .build = CV_BYTES_LIT("development"),
                                        .pcr0 = CV_BYTES(pcr0, 48)};
         assert_int_equal(cv_rpc_reply_ok_description(&out, NULL, &d), 0);
@@ -177,7 +180,8 @@ static void ask(struct call *c, uint64_t handle, int64_t ms)
     digest_of(handle, digest);
     struct cv_rpc_request request = {
         .op = CV_RPC_SIGN, .handle = handle, .message = cv_bytes_str(text), .version = 2};
-    assert_int_equal(cv_session_call(t.session, &c->call, &request, digest, cv_deadline(ms), NULL), 0);
+    assert_int_equal(cv_session_call(t.session, &c->call, &request, digest, cv_deadline(ms), NULL),
+                     0);
     assert_int_equal(c->done, 0);
 }
 
@@ -193,8 +197,11 @@ static void signature_of(uint64_t handle, struct cv_signature *sig)
 
 static void echo_of(const struct cv_rpc_request *request, struct cv_rpc_echo *echo)
 {
-    *echo = (struct cv_rpc_echo){.has_id = request->has_id, .id = request->id, .has_handle = true,
-                                 .handle = request->handle, .has_digest = true};
+    *echo = (struct cv_rpc_echo){.has_id = request->has_id,
+                                 .id = request->id,
+                                 .has_handle = true,
+                                 .handle = request->handle,
+                                 .has_digest = true};
     digest_of(request->handle, echo->digest);
 }
 
@@ -356,8 +363,20 @@ static void test_stalled(void **state)
     end();
 }
 
-enum rogue { FOREIGN_ID, OTHER_HANDLE, OTHER_DIGEST, NO_ECHO, NO_ID, REPEAT, GARBAGE, HUGE_FRAME, CLOSE,
-             TRUNCATED, OTHER_VALUE, ROGUES };
+enum rogue {
+    FOREIGN_ID,
+    OTHER_HANDLE,
+    OTHER_DIGEST,
+    NO_ECHO,
+    NO_ID,
+    REPEAT,
+    GARBAGE,
+    HUGE_FRAME,
+    CLOSE,
+    TRUNCATED,
+    OTHER_VALUE,
+    ROGUES
+};
 
 static void misbehave(enum rogue what, const struct cv_rpc_request *request)
 {
@@ -595,11 +614,16 @@ static void greets_the_vsock_device(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_reordered),     cmocka_unit_test(test_in_order),
-        cmocka_unit_test(test_in_order_time_out), cmocka_unit_test(test_abandoned),
-        cmocka_unit_test(test_stalled),       cmocka_unit_test(test_rogues),
-        cmocka_unit_test(test_dribble),       cmocka_unit_test(test_remote_error),
-        cmocka_unit_test(test_limits),        cmocka_unit_test(test_absent),
+        cmocka_unit_test(test_reordered),
+        cmocka_unit_test(test_in_order),
+        cmocka_unit_test(test_in_order_time_out),
+        cmocka_unit_test(test_abandoned),
+        cmocka_unit_test(test_stalled),
+        cmocka_unit_test(test_rogues),
+        cmocka_unit_test(test_dribble),
+        cmocka_unit_test(test_remote_error),
+        cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_absent),
         cmocka_unit_test(greets_the_vsock_device),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -16,17 +16,20 @@
 static struct cv_error err;
 static struct cv_settings s;
 
-static int parse_as(const char *text, enum cv_settings_build build) {
+static int parse_as(const char *text, enum cv_settings_build build)
+{
     cv_settings_default(&s);
     cv_error_clear(&err);
     return cv_settings_parse(&s, cv_bytes_str(text), "enclave.conf", build, &err);
 }
 
-static int parse(const char *text) {
+static int parse(const char *text)
+{
     return parse_as(text, CV_SETTINGS_RELEASE);
 }
 
-static void defaults(void **state) {
+static void defaults(void **state)
+{
     (void)state;
     assert_code(parse(""), 0, &err);
     assert_int_equal(s.cmk_count, 0);
@@ -40,7 +43,8 @@ static void defaults(void **state) {
     assert_true(cv_settings_allows_cmk(&s, CV_BYTES_LIT("alias/anything")));
 }
 
-static void everything_can_be_set(void **state) {
+static void everything_can_be_set(void **state)
+{
     (void)state;
     assert_code(parse("# the keys\n"
                       "cmk_arn=" ARN "\n"
@@ -70,7 +74,8 @@ static void everything_can_be_set(void **state) {
     assert_false(cv_settings_allows_cmk(&s, CV_BYTES_LIT("")));
 }
 
-static void the_region_is_that_of_the_keys(void **state) {
+static void the_region_is_that_of_the_keys(void **state)
+{
     (void)state;
     assert_code(parse("cmk_arn=" ARN), 0, &err);
     assert_string_equal(s.region, "eu-west-1");
@@ -81,7 +86,8 @@ static void the_region_is_that_of_the_keys(void **state) {
     assert_says(&err, ARN_US);
 }
 
-static void refusals_name_the_line(void **state) {
+static void refusals_name_the_line(void **state)
+{
     (void)state;
     static const struct {
         const char *text, *says;
@@ -141,8 +147,9 @@ static void refusals_name_the_line(void **state) {
         assert_int_equal(err.code, CV_ERR_CONFIG);
     }
     cv_settings_default(&s);
-    assert_code(cv_settings_parse(&s, CV_BYTES_LIT("ca_file=/a\0b"), "f", CV_SETTINGS_RELEASE, &err),
-                CV_ERR_CONFIG, &err);
+    assert_code(
+        cv_settings_parse(&s, CV_BYTES_LIT("ca_file=/a\0b"), "f", CV_SETTINGS_RELEASE, &err),
+        CV_ERR_CONFIG, &err);
     assert_int_equal(parse_as("x", CV_SETTINGS_RELEASE), CV_ERR_CONFIG);
     char big[CV_KEYVALUE_MAX + 2];
     memset(big, '#', sizeof(big) - 1);
@@ -152,7 +159,8 @@ static void refusals_name_the_line(void **state) {
     assert_code(parse(big), 0, &err);
 }
 
-static void limits(void **state) {
+static void limits(void **state)
+{
     (void)state;
     char text[20 * (CV_ARN_MAX + 10)] = "", line[400];
     for (int i = 0; i <= CV_SETTINGS_CMKS; i++) {
@@ -172,7 +180,8 @@ static void limits(void **state) {
     assert_int_equal(strlen(s.ca_file), CV_SETTINGS_TEXT - 1);
 }
 
-static void development_builds_take_addresses(void **state) {
+static void development_builds_take_addresses(void **state)
+{
     (void)state;
     assert_code(parse_as("listen_address=unix:/tmp/e.sock\nproxy_address=tcp:127.0.0.1:99\n"
                          "nsm_address=unix:/tmp/n.sock\nendpoint=http://[::1]:80/",
@@ -186,8 +195,10 @@ static void development_builds_take_addresses(void **state) {
     assert_says(&err, "the value is empty");
 }
 
-static char *environment(const char *name) {
-    static char cid[] = "77", port[] = "+8001", listen_port[] = "4000", url[] = "https://kms.example.org/";
+static char *environment(const char *name)
+{
+    static char cid[] = "77", port[] = "+8001", listen_port[] = "4000",
+                url[] = "https://kms.example.org/";
     return strcmp(name, "PROXY_CID") == 0     ? cid
            : strcmp(name, "PROXY_PORT") == 0  ? port
            : strcmp(name, "LISTEN_PORT") == 0 ? listen_port
@@ -195,7 +206,8 @@ static char *environment(const char *name) {
                                               : NULL;
 }
 
-static char *nonsense(const char *name) {
+static char *nonsense(const char *name)
+{
     static char cid[] = "", port[] = "8001 ", listen_port[] = "4294967296", url[] = "kms";
     return strcmp(name, "PROXY_CID") == 0     ? cid
            : strcmp(name, "PROXY_PORT") == 0  ? port
@@ -204,12 +216,14 @@ static char *nonsense(const char *name) {
                                               : NULL;
 }
 
-static char *nothing(const char *name) {
+static char *nothing(const char *name)
+{
     (void)name;
     return NULL;
 }
 
-static void tee_signers_environment(void **state) {
+static void tee_signers_environment(void **state)
+{
     (void)state;
     cv_settings_default(&s);
     cv_settings_environment(&s, environment, CV_SETTINGS_RELEASE);
@@ -231,7 +245,8 @@ static void tee_signers_environment(void **state) {
     assert_memory_equal(&s, &plain, sizeof(s));
 }
 
-static void loads_a_file(void **state) {
+static void loads_a_file(void **state)
+{
     (void)state;
     char path[] = "/tmp/cv_settings_XXXXXX";
     int fd = mkstemp(path);
@@ -254,7 +269,8 @@ static void loads_a_file(void **state) {
         assert_code(cv_settings_load(&s, NULL, CV_SETTINGS_RELEASE, NULL), 0, &err);
 }
 
-static void arns(void **state) {
+static void arns(void **state)
+{
     (void)state;
     struct cv_kms_arn a;
     assert_int_equal(cv_kms_arn_parse(&a, CV_BYTES_LIT(ARN)), 0);
@@ -264,16 +280,26 @@ static void arns(void **state) {
     assert_true(cv_bytes_equal_str(a.key, "771dfdac-e8e9-4f40-9747-f56d0911fce4"));
     static const char *const good[] = {"arn:aws-cn:kms:cn-north-1:123456789012:key/a",
                                        "arn:aws-us-gov:kms:us-gov-west-1:123456789012:key/A-1"};
-    static const char *const bad[] = {
-        "", "arn", "arn:aws:kms:eu-west-1:123456789012:key/", "arn:aws:kms:eu-west-1:123456789012:key",
-        "arn:aws:kms:eu-west-1:123456789012:alias/a", "arn:aws:kms:eu-west-1:12345678901:key/a",
-        "arn:aws:kms:eu-west-1:1234567890123:key/a", "arn:aws:kms:eu-west-1:12345678901x:key/a",
-        "arn:aws:kms::123456789012:key/a", "arn:aws:kms:EU:123456789012:key/a",
-        "arn:aws:s3:eu-west-1:123456789012:key/a", "arn:awsx:kms:eu-west-1:123456789012:key/a",
-        "arn:aws-:kms:eu-west-1:123456789012:key/a", "arn:gcp:kms:eu-west-1:123456789012:key/a",
-        "ARN:aws:kms:eu-west-1:123456789012:key/a", "arn:aws:kms:eu-west-1:123456789012:key/a/b",
-        "arn:aws:kms:eu-west-1:123456789012:key/a:b", "arn:aws:kms:eu-west-1:123456789012:key/a ",
-        " arn:aws:kms:eu-west-1:123456789012:key/a", "arn:aws:kms:eu-west-1::123456789012:key/a"};
+    static const char *const bad[] = {"",
+                                      "arn",
+                                      "arn:aws:kms:eu-west-1:123456789012:key/",
+                                      "arn:aws:kms:eu-west-1:123456789012:key",
+                                      "arn:aws:kms:eu-west-1:123456789012:alias/a",
+                                      "arn:aws:kms:eu-west-1:12345678901:key/a",
+                                      "arn:aws:kms:eu-west-1:1234567890123:key/a",
+                                      "arn:aws:kms:eu-west-1:12345678901x:key/a",
+                                      "arn:aws:kms::123456789012:key/a",
+                                      "arn:aws:kms:EU:123456789012:key/a",
+                                      "arn:aws:s3:eu-west-1:123456789012:key/a",
+                                      "arn:awsx:kms:eu-west-1:123456789012:key/a",
+                                      "arn:aws-:kms:eu-west-1:123456789012:key/a",
+                                      "arn:gcp:kms:eu-west-1:123456789012:key/a",
+                                      "ARN:aws:kms:eu-west-1:123456789012:key/a",
+                                      "arn:aws:kms:eu-west-1:123456789012:key/a/b",
+                                      "arn:aws:kms:eu-west-1:123456789012:key/a:b",
+                                      "arn:aws:kms:eu-west-1:123456789012:key/a ",
+                                      " arn:aws:kms:eu-west-1:123456789012:key/a",
+                                      "arn:aws:kms:eu-west-1::123456789012:key/a"};
     for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
         assert_int_equal(cv_kms_arn_parse(&a, cv_bytes_str(good[i])), 0);
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
@@ -289,7 +315,8 @@ static void arns(void **state) {
     assert_false(cv_region_valid(CV_BYTES_LIT("1a")));
 }
 
-static void variant(void *ctx, const uint8_t *p, size_t n, const char *what) {
+static void variant(void *ctx, const uint8_t *p, size_t n, const char *what)
+{
     (void)ctx;
     (void)what;
     cv_settings_default(&s);
@@ -302,14 +329,16 @@ static void variant(void *ctx, const uint8_t *p, size_t n, const char *what) {
     }
 }
 
-static void every_truncation_and_flip(void **state) {
+static void every_truncation_and_flip(void **state)
+{
     (void)state;
     static const char text[] = "# c\ncmk_arn=" ARN "\ncmk_arn=" ARN2 "\nendpoint=https://a:1\n"
                                "self_check=on\nproxy_port=8000\n";
     mutate_all(text, sizeof(text) - 1, variant, NULL);
 }
 
-int main(void) {
+int main(void)
+{
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(defaults),
         cmocka_unit_test(everything_can_be_set),

@@ -81,7 +81,8 @@ static void test_sources(void **state)
     assert_int_equal(cv_loop_new(&loop, NULL), 0);
     for (int i = 0; i < 2; i++) {
         assert_int_equal(pipe(fds[i]), 0);
-        x[i] = (struct source){.s = {.ready = on_source, .fd = fds[i][0]}, .loop = loop, .other = &x[1 - i]};
+        x[i] = (struct source){
+            .s = {.ready = on_source, .fd = fds[i][0]}, .loop = loop, .other = &x[1 - i]};
         assert_int_equal(cv_loop_add(loop, &x[i].s, EPOLLIN), 0);
         assert_int_equal(write(fds[i][1], "x", 1), 1);
     }
@@ -202,7 +203,8 @@ static void test_tokens(void **state)
     assert_null(cv_jwt_check(&config, text, "bob", now));
     assert_non_null(cv_jwt_check(&config, text, "bob", now + 1000));
     cv_buf_reset(&token);
-    assert_string_equal(cv_jwt_login(&config, "bob", "old password", now + 1000, &token), "Access denied");
+    assert_string_equal(cv_jwt_login(&config, "bob", "old password", now + 1000, &token),
+                        "Access denied");
     assert_null(cv_jwt_login(&config, "bob", "new password", now + 1000, &token));
     cv_buf_free(&token);
     cv_secret_free(&user.now.secret);
@@ -223,9 +225,10 @@ static void test_nitro_cli(void **state)
 {
     (void)state;
     uint32_t cid;
-    static const char two[] = "[{\"EnclaveName\":\"a\",\"EnclaveCID\":16,\"State\":\"RUNNING\"},"
-                              "{\"EnclaveName\":\"b\",\"EnclaveCID\":17,\"State\":\"RUNNING\"},"
-                              "{\"EnclaveName\":\"c\",\"EnclaveCID\":18,\"State\":\"TERMINATING\"}]";
+    static const char two[] =
+        "[{\"EnclaveName\":\"a\",\"EnclaveCID\":16,\"State\":\"RUNNING\"},"
+        "{\"EnclaveName\":\"b\",\"EnclaveCID\":17,\"State\":\"RUNNING\"},"
+        "{\"EnclaveName\":\"c\",\"EnclaveCID\":18,\"State\":\"TERMINATING\"}]";
     assert_int_equal(choose("b", two, &cid), 0);
     assert_int_equal(cid, 17);
     assert_int_equal(choose(NULL, two, &cid), CV_ERR_CONFIG);
@@ -234,9 +237,12 @@ static void test_nitro_cli(void **state)
     assert_int_equal(choose(NULL, "{}", &cid), CV_ERR_INVALID);
     assert_int_equal(choose(NULL, "", &cid), CV_ERR_INVALID);
     assert_int_equal(choose(NULL, "[1,null,[],{}]", &cid), CV_ERR_NOT_FOUND);
-    assert_int_equal(choose(NULL, "[{\"EnclaveCID\":\"16\",\"State\":\"RUNNING\"}]", &cid), CV_ERR_INVALID);
-    assert_int_equal(choose(NULL, "[{\"EnclaveCID\":2,\"State\":\"RUNNING\"}]", &cid), CV_ERR_INVALID);
-    assert_int_equal(choose(NULL, "[{\"EnclaveCID\":4294967295,\"State\":\"RUNNING\"}]", &cid), CV_ERR_INVALID);
+    assert_int_equal(choose(NULL, "[{\"EnclaveCID\":\"16\",\"State\":\"RUNNING\"}]", &cid),
+                     CV_ERR_INVALID);
+    assert_int_equal(choose(NULL, "[{\"EnclaveCID\":2,\"State\":\"RUNNING\"}]", &cid),
+                     CV_ERR_INVALID);
+    assert_int_equal(choose(NULL, "[{\"EnclaveCID\":4294967295,\"State\":\"RUNNING\"}]", &cid),
+                     CV_ERR_INVALID);
     assert_int_equal(choose(NULL, "[{\"EnclaveCID\":3,\"State\":\"RUNNING\"}]", &cid), 0);
     assert_int_equal(cid, 3);
 }
@@ -244,8 +250,9 @@ static void test_nitro_cli(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_timers), cmocka_unit_test(test_sources), cmocka_unit_test(test_pool),
-        cmocka_unit_test(test_tokens), cmocka_unit_test(test_nitro_cli),
+        cmocka_unit_test(test_timers),    cmocka_unit_test(test_sources),
+        cmocka_unit_test(test_pool),      cmocka_unit_test(test_tokens),
+        cmocka_unit_test(test_nitro_cli),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -15,11 +15,13 @@ static struct {
     size_t key_len, password_len, content_len;
 } c;
 
-static size_t field(uint8_t *out, size_t cap, const char *text) {
+static size_t field(uint8_t *out, size_t cap, const char *text)
+{
     return strcmp(text, "-") == 0 ? 0 : from_hex(out, cap, text);
 }
 
-static bool next_case(FILE *f) {
+static bool next_case(FILE *f)
+{
     static char line[10000], key[100], password[140], content[9000];
     if (fgets(line, sizeof(line), f) == NULL)
         return false;
@@ -32,7 +34,8 @@ static bool next_case(FILE *f) {
     return true;
 }
 
-static FILE *open_cases(void) {
+static FILE *open_cases(void)
+{
     char path[512];
     const char *dir = getenv("CV_VECTORS");
     snprintf(path, sizeof(path), "%s/keys.txt", dir != NULL ? dir : "tests/vectors");
@@ -41,7 +44,8 @@ static FILE *open_cases(void) {
     return f;
 }
 
-static int wanted(void) {
+static int wanted(void)
+{
     static const struct {
         const char *name;
         int code;
@@ -57,7 +61,8 @@ static int wanted(void) {
     return 1;
 }
 
-static void cases(void **state) {
+static void cases(void **state)
+{
     (void)state;
     unsigned count = 0;
     FILE *f = open_cases();
@@ -95,7 +100,8 @@ static void cases(void **state) {
 
 /* Every truncation is refused; no flipped bit does harm, and what it gives
  * when it passes is a valid key. */
-static void damage(void **state) {
+static void damage(void **state)
+{
     (void)state;
     FILE *f = open_cases();
     while (next_case(f)) {
@@ -127,12 +133,14 @@ static void damage(void **state) {
     assert_false(cv_key_is_encrypted(in));
 }
 
-static int setup(void **state) {
+static int setup(void **state)
+{
     (void)state;
     return cv_crypto_init();
 }
 
-int main(void) {
+int main(void)
+{
     const struct CMUnitTest tests[] = {cmocka_unit_test(cases), cmocka_unit_test(damage)};
     return cmocka_run_group_tests(tests, setup, NULL);
 }

@@ -8,7 +8,8 @@
 
 /* Each kind with a payload of 0x00…, 0x01 0x02 …, and 0xff…: it starts with
  * its letters whatever the payload is, and reads back as what it was. */
-static void kinds(void **state) {
+static void kinds(void **state)
+{
     (void)state;
     static const struct {
         enum cv_text_kind kind;
@@ -106,7 +107,8 @@ static const struct {
      "tz4LoyJXqEjWC87vz8ubF2MEkW8z2Y6yKkeD"},
 };
 
-static void keys(void **state) {
+static void keys(void **state)
+{
     (void)state;
     for (size_t i = 0; i < sizeof(keys_of) / sizeof(keys_of[0]); i++) {
         CV_SECRET_AUTO struct cv_secret secret = CV_SECRET_INIT;
@@ -116,8 +118,8 @@ static void keys(void **state) {
         struct cv_pkh pkh, parsed;
         enum cv_scheme scheme;
         char out[CV_PK_TEXT_SIZE], short_text[CV_PKH_TEXT_SIZE];
-        assert_int_equal(
-            cv_secret_key_from_text(&secret, &scheme, cv_bytes_str(keys_of[i].secret)), 0);
+        assert_int_equal(cv_secret_key_from_text(&secret, &scheme, cv_bytes_str(keys_of[i].secret)),
+                         0);
         assert_int_equal(scheme, keys_of[i].scheme);
         assert_hex(secret.p, 32, keys_of[i].big_endian);
         assert_int_equal(cv_secret_key_to_text(&text, scheme, secret.p), 0);
@@ -154,7 +156,8 @@ static void keys(void **state) {
 }
 
 /* A public key text whose point is not on the curve. */
-static void bad_point(void **state) {
+static void bad_point(void **state)
+{
     (void)state;
     uint8_t payload[48] = {0x02};
     char text[CV_BASE58_TEXT_MAX];
@@ -164,7 +167,8 @@ static void bad_point(void **state) {
     assert_int_equal(cv_public_key_from_text(&key, cv_bytes_str(text)), CV_ERR_INVALID);
 }
 
-static void signatures(void **state) {
+static void signatures(void **state)
+{
     (void)state;
     for (int s = 0; s < CV_SCHEME_COUNT; s++) {
         enum cv_scheme scheme = (enum cv_scheme)s;
@@ -193,12 +197,14 @@ static void signatures(void **state) {
     }
 }
 
-static int setup(void **state) {
+static int setup(void **state)
+{
     (void)state;
     return cv_crypto_init();
 }
 
-int main(void) {
+int main(void)
+{
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(kinds),
         cmocka_unit_test(keys),

@@ -13,7 +13,8 @@ static const char ME_TEXT[] = "tz1KjKNJzY3kyypxHNaNms1QGyLJCEkE2wxu";
 
 static uint8_t chain_a[1][4] = {{0x7a, 0x06, 0xa7, 0x70}}; /* NetXdQprcVkpaWU */
 
-static void all(struct cv_key_rules *rules) {
+static void all(struct cv_key_rules *rules)
+{
     memset(rules, 0, sizeof(*rules));
     rules->requests = UINT32_MAX;
     rules->operations = UINT64_MAX;
@@ -23,25 +24,29 @@ static void all(struct cv_key_rules *rules) {
 static uint8_t batch[4096];
 static struct cv_writer w;
 
-static void start(void) {
+static void start(void)
+{
     static const uint8_t branch[32];
     cv_writer_init(&w, batch, sizeof(batch));
     cv_write_u8(&w, 3);
     cv_write_raw(&w, branch, sizeof(branch));
 }
 
-static void put_pkh(const struct cv_pkh *pkh) {
+static void put_pkh(const struct cv_pkh *pkh)
+{
     cv_write_u8(&w, (uint8_t)pkh->scheme);
     cv_write_raw(&w, pkh->p, 20);
 }
 
-static void put_n(uint64_t v) {
+static void put_n(uint64_t v)
+{
     for (; v > 0x7f; v >>= 7)
         cv_write_u8(&w, (uint8_t)(v | 0x80));
     cv_write_u8(&w, (uint8_t)v);
 }
 
-static void put_manager(uint8_t tag, const struct cv_pkh *source, uint64_t fee) {
+static void put_manager(uint8_t tag, const struct cv_pkh *source, uint64_t fee)
+{
     cv_write_u8(&w, tag);
     put_pkh(source);
     put_n(fee);
@@ -50,7 +55,8 @@ static void put_manager(uint8_t tag, const struct cv_pkh *source, uint64_t fee) 
 }
 
 static void put_transaction(const struct cv_pkh *source, uint64_t fee, uint64_t amount,
-                            const struct cv_pkh *to) {
+                            const struct cv_pkh *to)
+{
     put_manager(108, source, fee);
     put_n(amount);
     cv_write_u8(&w, 0);
@@ -58,12 +64,14 @@ static void put_transaction(const struct cv_pkh *source, uint64_t fee, uint64_t 
     cv_write_u8(&w, 0);
 }
 
-static void put_delegation(const struct cv_pkh *source, uint64_t fee) {
+static void put_delegation(const struct cv_pkh *source, uint64_t fee)
+{
     put_manager(110, source, fee);
     cv_write_u8(&w, 0);
 }
 
-static void put_origination(const struct cv_pkh *source, uint64_t balance) {
+static void put_origination(const struct cv_pkh *source, uint64_t balance)
+{
     put_manager(109, source, 1);
     put_n(balance);
     cv_write_u8(&w, 0);
@@ -73,7 +81,8 @@ static void put_origination(const struct cv_pkh *source, uint64_t balance) {
     }
 }
 
-static void put_ballot(uint8_t vote) {
+static void put_ballot(uint8_t vote)
+{
     static const uint8_t zeros[36];
     cv_write_u8(&w, 6);
     put_pkh(&other);
@@ -81,7 +90,8 @@ static void put_ballot(uint8_t vote) {
     cv_write_u8(&w, vote);
 }
 
-static void put_drain(void) {
+static void put_drain(void)
+{
     cv_write_u8(&w, 9);
     put_pkh(&me);
     put_pkh(&me);
@@ -90,7 +100,8 @@ static void put_drain(void) {
 
 /* The sentence of the refusal, or "" when allowed. */
 static const char *check(const struct cv_key_rules *rules, const struct cv_pkh *client,
-                         struct cv_refusal *why) {
+                         struct cv_refusal *why)
+{
     struct cv_request request;
     memset(why, 0, sizeof(*why));
     assert_int_equal(cv_request_parse(&request, cv_writer_view(&w), NULL), 0);
@@ -99,13 +110,15 @@ static const char *check(const struct cv_key_rules *rules, const struct cv_pkh *
     return why->text;
 }
 
-static void put_attestation(void) {
+static void put_attestation(void)
+{
     uint8_t request[78] = {0x13, 0x7a, 0x06, 0xa7, 0x70, [37] = 41};
     cv_writer_init(&w, batch, sizeof(batch));
     cv_write_raw(&w, request, sizeof(request));
 }
 
-static void chains(void **state) {
+static void chains(void **state)
+{
     (void)state;
     struct cv_key_rules rules;
     struct cv_refusal why;
@@ -131,7 +144,8 @@ static void chains(void **state) {
     assert_string_equal(check(&rules, NULL, &why), "");
 }
 
-static void clients(void **state) {
+static void clients(void **state)
+{
     (void)state;
     struct cv_key_rules rules;
     struct cv_refusal why;
@@ -153,7 +167,8 @@ static void clients(void **state) {
     assert_string_equal(check(&rules, &me, &why), "");
 }
 
-static void kinds(void **state) {
+static void kinds(void **state)
+{
     (void)state;
     struct cv_key_rules rules;
     struct cv_refusal why;
@@ -176,7 +191,8 @@ static void kinds(void **state) {
     assert_int_equal(why.reason, CV_REFUSED_OPERATION);
 }
 
-static void ballots(void **state) {
+static void ballots(void **state)
+{
     (void)state;
     static const char *const names[] = {"ballot:yay", "ballot:nay", "ballot:pass"};
     static const enum cv_vote votes[] = {CV_VOTE_YAY, CV_VOTE_NAY, CV_VOTE_PASS};
@@ -198,7 +214,8 @@ static void ballots(void **state) {
     }
 }
 
-static void sources(void **state) {
+static void sources(void **state)
+{
     (void)state;
     struct cv_key_rules rules;
     struct cv_refusal why;
@@ -219,7 +236,8 @@ static void sources(void **state) {
     assert_string_equal(check(&rules, NULL, &why), "operation `transaction' is not allowed");
 }
 
-static void limits(void **state) {
+static void limits(void **state)
+{
     (void)state;
     struct cv_key_rules rules;
     struct cv_refusal why;
@@ -257,7 +275,8 @@ static void limits(void **state) {
                         "limits.max_amount");
 }
 
-static void destinations(void **state) {
+static void destinations(void **state)
+{
     (void)state;
     struct cv_key_rules rules;
     struct cv_refusal why;
@@ -301,7 +320,8 @@ static void destinations(void **state) {
 }
 
 /* chain, client, request kind, operation kind */
-static void order(void **state) {
+static void order(void **state)
+{
     (void)state;
     struct cv_key_rules rules = {.chains_given = true, .clients_given = true};
     struct cv_refusal why;
@@ -321,15 +341,17 @@ static void order(void **state) {
     assert_int_equal(why.reason, CV_REFUSED_OPERATION);
 }
 
-static int setup(void **state) {
+static int setup(void **state)
+{
     (void)state;
     return cv_crypto_init();
 }
 
-int main(void) {
+int main(void)
+{
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(chains),  cmocka_unit_test(clients), cmocka_unit_test(kinds),
-        cmocka_unit_test(ballots), cmocka_unit_test(sources), cmocka_unit_test(limits),
+        cmocka_unit_test(chains),       cmocka_unit_test(clients), cmocka_unit_test(kinds),
+        cmocka_unit_test(ballots),      cmocka_unit_test(sources), cmocka_unit_test(limits),
         cmocka_unit_test(destinations), cmocka_unit_test(order),
     };
     return cmocka_run_group_tests(tests, setup, NULL);

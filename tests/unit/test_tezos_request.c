@@ -7,7 +7,8 @@
 
 #include "crypto/init.h"
 
-static FILE *open_cases(void) {
+static FILE *open_cases(void)
+{
     char path[512];
     const char *dir = getenv("CV_VECTORS");
     snprintf(path, sizeof(path), "%s/requests.txt", dir != NULL ? dir : "tests/vectors");
@@ -17,7 +18,8 @@ static FILE *open_cases(void) {
 }
 
 /* The request of the next line, of exact size on the heap, and what follows. */
-static uint8_t *next_case(FILE *f, size_t *n, char *expected, size_t size) {
+static uint8_t *next_case(FILE *f, size_t *n, char *expected, size_t size)
+{
     static char line[40000];
     if (fgets(line, sizeof(line), f) == NULL)
         return NULL;
@@ -32,7 +34,8 @@ static uint8_t *next_case(FILE *f, size_t *n, char *expected, size_t size) {
     return bytes;
 }
 
-static void vectors(void **state) {
+static void vectors(void **state)
+{
     (void)state;
     static char expected[20000];
     unsigned count = 0;
@@ -65,7 +68,8 @@ static void vectors(void **state) {
     assert_in_range(count, 1500, 100000);
 }
 
-static void parse(void *ctx, const uint8_t *p, size_t n, const char *what) {
+static void parse(void *ctx, const uint8_t *p, size_t n, const char *what)
+{
     struct cv_request request;
     struct cv_operations it;
     struct cv_operation op;
@@ -81,7 +85,8 @@ static void parse(void *ctx, const uint8_t *p, size_t n, const char *what) {
     assert_int_equal(count, request.operation_count);
 }
 
-static void damage(void **state) {
+static void damage(void **state)
+{
     (void)state;
     static char expected[20000];
     uint8_t *bytes;
@@ -95,9 +100,10 @@ static void damage(void **state) {
     fclose(f);
 }
 
-static void fitness(void **state) {
+static void fitness(void **state)
+{
     (void)state;
-    static const uint8_t good[] = {0, 0, 0, 1, 2, 0, 0, 0, 4, 0, 0, 0, 9, 0, 0, 0, 0,
+    static const uint8_t good[] = {0, 0, 0, 1, 2,   0,   0,   0,   4, 0, 0, 0, 9, 0, 0, 0, 0,
                                    0, 0, 0, 4, 255, 255, 255, 255, 0, 0, 0, 4, 0, 0, 0, 7};
     uint8_t copy[sizeof(good) + 1] = {0};
     int32_t level = 0, round = 0;
@@ -117,7 +123,8 @@ static void fitness(void **state) {
     }
 }
 
-static void addresses(void **state) {
+static void addresses(void **state)
+{
     (void)state;
     static const char *const texts[] = {
         "tz1Ke2h7sDdakHJQh8WX4Z372du1KChsksyU", "tz4XXtsYav3fZz2FSDa7hcx4F8sh8SaDWNME",
@@ -137,12 +144,14 @@ static void addresses(void **state) {
                      CV_ERR_CRYPTO);
 }
 
-static int setup(void **state) {
+static int setup(void **state)
+{
     (void)state;
     return cv_crypto_init();
 }
 
-int main(void) {
+int main(void)
+{
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(vectors),
         cmocka_unit_test(damage),

@@ -6,10 +6,21 @@
 static void accepts_and_prints_back(void **state)
 {
     static const char *const good[] = {
-        "vsock:3:8000",       "vsock:any:2000",     "vsock:0:0",          "vsock:4294967294:4294967295",
-        "unix:/run/x.sock",   "unix:x",             "tcp:127.0.0.1:443",  "tcp:[::1]:443",
-        "tcp:[2001:db8::1]:1", "tcp:localhost:65535", "tcp::6732",         "tcp:kms.us-east-1.amazonaws.com:443",
-        "tcp:a_b.example:1",  "tcp:127.0.0.1:0",    "vsock-uds:/run/vm.vsock:2000",
+        "vsock:3:8000",
+        "vsock:any:2000",
+        "vsock:0:0",
+        "vsock:4294967294:4294967295",
+        "unix:/run/x.sock",
+        "unix:x",
+        "tcp:127.0.0.1:443",
+        "tcp:[::1]:443",
+        "tcp:[2001:db8::1]:1",
+        "tcp:localhost:65535",
+        "tcp::6732",
+        "tcp:kms.us-east-1.amazonaws.com:443",
+        "tcp:a_b.example:1",
+        "tcp:127.0.0.1:0",
+        "vsock-uds:/run/vm.vsock:2000",
         "vsock-uds:a:b:4294967295",
     };
     (void)state;
@@ -26,12 +37,47 @@ static void accepts_and_prints_back(void **state)
 static void refuses(void **state)
 {
     static const char *const bad[] = {
-        "", "vsock", "vsock:", "vsock:3", "vsock:3:", "vsock::8000", "vsock:-1:1", "vsock:3:4294967296",
-        "vsock:3:1x", "vsock:+3:1", "vsock: 3:1", "vsock:3:1:2", "vsock:99999999999:1", "unix:", "udp:1:2", "tcp:", "tcp:host",
-        "tcp:host:", "tcp:host:65536", "tcp:host:-1", "tcp:host:1:2", "tcp:[::1]", "tcp:[::1]443",
-        "tcp:[::1:443", "tcp:[x]:1", "tcp:::1:443", "tcp:-x:1", "tcp:x-:1", "tcp:a..b:1", "tcp:.a:1", "tcp:a b:1",
-        "tcp:a/b:1", "tcp:host:0x10", "vsock-uds:", "vsock-uds:x", "vsock-uds::1", "vsock-uds:x:",
-        "vsock-uds:x:-1", "vsock-uds:x:4294967296", "vsock-uds:x:1 ", "TCP:host:1",
+        "",
+        "vsock",
+        "vsock:",
+        "vsock:3",
+        "vsock:3:",
+        "vsock::8000",
+        "vsock:-1:1",
+        "vsock:3:4294967296",
+        "vsock:3:1x",
+        "vsock:+3:1",
+        "vsock: 3:1",
+        "vsock:3:1:2",
+        "vsock:99999999999:1",
+        "unix:",
+        "udp:1:2",
+        "tcp:",
+        "tcp:host",
+        "tcp:host:",
+        "tcp:host:65536",
+        "tcp:host:-1",
+        "tcp:host:1:2",
+        "tcp:[::1]",
+        "tcp:[::1]443",
+        "tcp:[::1:443",
+        "tcp:[x]:1",
+        "tcp:::1:443",
+        "tcp:-x:1",
+        "tcp:x-:1",
+        "tcp:a..b:1",
+        "tcp:.a:1",
+        "tcp:a b:1",
+        "tcp:a/b:1",
+        "tcp:host:0x10",
+        "vsock-uds:",
+        "vsock-uds:x",
+        "vsock-uds::1",
+        "vsock-uds:x:",
+        "vsock-uds:x:-1",
+        "vsock-uds:x:4294967296",
+        "vsock-uds:x:1 ",
+        "TCP:host:1",
         "tcp:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa:1",
     };
     (void)state;
@@ -76,7 +122,8 @@ static void host_and_port(void **state)
 
 static void socket_addresses(void **state)
 {
-    static const char *const texts[] = {"vsock:16:2000", "unix:/x/y", "tcp:127.0.0.1:80", "tcp:[::1]:80"};
+    static const char *const texts[] = {"vsock:16:2000", "unix:/x/y", "tcp:127.0.0.1:80",
+                                        "tcp:[::1]:80"};
     (void)state;
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         struct cv_addr a, b;
@@ -98,8 +145,10 @@ static void socket_addresses(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(accepts_and_prints_back), cmocka_unit_test(refuses),
-        cmocka_unit_test(path_length), cmocka_unit_test(host_and_port),
+        cmocka_unit_test(accepts_and_prints_back),
+        cmocka_unit_test(refuses),
+        cmocka_unit_test(path_length),
+        cmocka_unit_test(host_and_port),
         cmocka_unit_test(socket_addresses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -14,7 +14,8 @@ static void addresses_resolve_to_themselves(void **state)
     assert_string_equal(r.addr[0].host, "127.0.0.1");
     assert_int_equal(r.addr[0].port, 80);
     assert_int_equal(cv_resolve(&r, "::1", 80, CV_RESOLVE_IPV6, cv_deadline(1000), NULL), 0);
-    assert_int_equal(cv_resolve(&r, "::1", 80, CV_RESOLVE_IPV4, cv_deadline(1000), NULL), CV_ERR_NOT_FOUND);
+    assert_int_equal(cv_resolve(&r, "::1", 80, CV_RESOLVE_IPV4, cv_deadline(1000), NULL),
+                     CV_ERR_NOT_FOUND);
 }
 
 static void localhost_connects(void **state)
@@ -43,7 +44,8 @@ static void bad_names(void **state)
     struct cv_error err;
     (void)state;
     cv_error_clear(&err);
-    assert_code(cv_resolve(&r, "a b", 1, CV_RESOLVE_ANY, cv_deadline(1000), &err), CV_ERR_INVALID, &err);
+    assert_code(cv_resolve(&r, "a b", 1, CV_RESOLVE_ANY, cv_deadline(1000), &err), CV_ERR_INVALID,
+                &err);
     /* RFC 6761: .invalid never exists; without a resolver it fails otherwise. */
     int rc = cv_resolve(&r, "claviger.invalid", 1, CV_RESOLVE_ANY, cv_deadline(3000), &err);
     assert_true(rc == CV_ERR_NOT_FOUND || rc == CV_ERR_IO || rc == CV_ERR_TIMEOUT);

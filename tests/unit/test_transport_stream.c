@@ -78,7 +78,8 @@ static void time_outs(void **state)
     assert_code(cv_stream_read(a, &c, 1, cv_deadline(50), &err), CV_ERR_TIMEOUT, &err);
     assert_in_range(cv_now_ms() - t, 45, 5000);
     assert_code(cv_stream_read(a, &c, 1, 0, &err), CV_ERR_TIMEOUT, &err);
-    assert_code(cv_stream_write(a, CV_BYTES(much, 8u << 20), cv_deadline(50), &err), CV_ERR_TIMEOUT, &err);
+    assert_code(cv_stream_write(a, CV_BYTES(much, 8u << 20), cv_deadline(50), &err), CV_ERR_TIMEOUT,
+                &err);
     free(much);
     cv_stream_close(&a);
     cv_stream_close(&b);

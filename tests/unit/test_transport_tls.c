@@ -147,13 +147,16 @@ static void bad_certificates(void **state)
 {
     (void)state;
     refused(server_of(&ca, "DNS:kms.test", -2 * DAY, -DAY), "kms.test", CV_ERR_DENIED, "expired");
-    refused(server_of(&ca, "DNS:kms.test", DAY, 2 * DAY), "kms.test", CV_ERR_DENIED, "not valid yet");
+    refused(server_of(&ca, "DNS:kms.test", DAY, 2 * DAY), "kms.test", CV_ERR_DENIED,
+            "not valid yet");
     refused(server_of(&ca, "DNS:kms.test", -DAY, DAY), "sts.test", CV_ERR_DENIED, "another name");
     refused(server_of(&ca, "DNS:127.0.0.1", -DAY, DAY), "127.0.0.1", CV_ERR_DENIED, "another name");
     refused(server_of(&ca, NULL, -DAY, DAY), "leaf", CV_ERR_DENIED, "another name");
     refused(server_of(&ca, "DNS:k*.test", -DAY, DAY), "kms.test", CV_ERR_DENIED, "another name");
-    refused(server_of(&other_ca, "DNS:kms.test", -DAY, DAY), "kms.test", CV_ERR_DENIED, "(/CN=leaf)");
-    refused(server_of(NULL, "DNS:kms.test", -DAY, DAY), "kms.test", CV_ERR_DENIED, "unknown issuer");
+    refused(server_of(&other_ca, "DNS:kms.test", -DAY, DAY), "kms.test", CV_ERR_DENIED,
+            "(/CN=leaf)");
+    refused(server_of(NULL, "DNS:kms.test", -DAY, DAY), "kms.test", CV_ERR_DENIED,
+            "unknown issuer");
 }
 
 static void old_version_is_refused(void **state)
@@ -178,16 +181,19 @@ static void not_tls_at_all(void **state)
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
     assert_true(write(fds[1], "HTTP/1.1 400 Bad Request\r\n\r\n", 28) == 28);
     assert_int_equal(cv_stream_from_fd(&raw, fds[0], NULL), 0);
-    assert_code(cv_tls_connect(&c, client, raw, "kms.test", cv_deadline(1000), &err), CV_ERR_PROTOCOL, &err);
+    assert_code(cv_tls_connect(&c, client, raw, "kms.test", cv_deadline(1000), &err),
+                CV_ERR_PROTOCOL, &err);
     close(fds[1]);
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
     assert_int_equal(cv_stream_from_fd(&raw, fds[0], NULL), 0);
-    assert_code(cv_tls_connect(&c, client, raw, "kms.test", cv_deadline(50), &err), CV_ERR_TIMEOUT, &err);
+    assert_code(cv_tls_connect(&c, client, raw, "kms.test", cv_deadline(50), &err), CV_ERR_TIMEOUT,
+                &err);
     close(fds[1]);
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
     close(fds[1]);
     assert_int_equal(cv_stream_from_fd(&raw, fds[0], NULL), 0);
-    assert_code(cv_tls_connect(&c, client, raw, "kms.test", cv_deadline(1000), &err), CV_ERR_CLOSED, &err);
+    assert_code(cv_tls_connect(&c, client, raw, "kms.test", cv_deadline(1000), &err), CV_ERR_CLOSED,
+                &err);
 }
 
 static void a_cut_is_no_end(void **state)
@@ -239,7 +245,8 @@ static void ca_files(void **state)
     assert_true(fd >= 0);
     assert_code(cv_tls_client_new(&t, path, &err), CV_ERR_CONFIG, &err);
     assert_says(&err, "no PEM certificate");
-    assert_true(write(fd, "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", 60) > 0);
+    assert_true(write(fd, "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", 60) >
+                0);
     assert_code(cv_tls_client_new(&t, path, &err), CV_ERR_CONFIG, &err);
     assert_says(&err, path);
     close(fd);

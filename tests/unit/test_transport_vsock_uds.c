@@ -29,7 +29,8 @@ static void *serve(void *arg)
     char c;
     if (cv_accept(&s, &d->listener, cv_deadline(5000), NULL) != 0)
         return NULL;
-    while (n + 1 < sizeof d->asked && cv_stream_read_exact(s, &c, 1, cv_deadline(5000), NULL) == 0) {
+    while (n + 1 < sizeof d->asked &&
+           cv_stream_read_exact(s, &c, 1, cv_deadline(5000), NULL) == 0) {
         d->asked[n++] = c;
         if (c == '\n')
             break;
@@ -87,9 +88,10 @@ static void refuses_other_answers(void **state)
         const char *reply;
         int code;
     } cases[] = {
-        {NULL, CV_ERR_CLOSED},        {"OK \n", CV_ERR_PROTOCOL},  {"NO 1\n", CV_ERR_PROTOCOL},
-        {"OK 1x\n", CV_ERR_PROTOCOL}, {"OK12\n", CV_ERR_PROTOCOL}, {"OK 12345678901\n", CV_ERR_PROTOCOL},
-        {"\n", CV_ERR_PROTOCOL},      {"OK -1\n", CV_ERR_PROTOCOL},
+        {NULL, CV_ERR_CLOSED},       {"OK \n", CV_ERR_PROTOCOL},
+        {"NO 1\n", CV_ERR_PROTOCOL}, {"OK 1x\n", CV_ERR_PROTOCOL},
+        {"OK12\n", CV_ERR_PROTOCOL}, {"OK 12345678901\n", CV_ERR_PROTOCOL},
+        {"\n", CV_ERR_PROTOCOL},     {"OK -1\n", CV_ERR_PROTOCOL},
     };
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -98,7 +100,8 @@ static void refuses_other_answers(void **state)
         struct cv_error err;
         cv_error_clear(&err);
         start(&d, cases[i].reply);
-        assert_code(cv_vsock_uds_connect(&s, &d.addr, cv_deadline(5000), &err), cases[i].code, &err);
+        assert_code(cv_vsock_uds_connect(&s, &d.addr, cv_deadline(5000), &err), cases[i].code,
+                    &err);
         assert_null(s);
         assert_says(&err, "vsock-uds:");
         stop(&d);

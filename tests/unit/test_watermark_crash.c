@@ -82,7 +82,8 @@ static void lose_power(void)
         for (size_t off = 0; off < undo[i].n; off += SECTOR) {
             size_t n = undo[i].n - off < SECTOR ? undo[i].n - off : SECTOR;
             if (chance() & 1) {
-                ssize_t k = __real_pwrite(undo[i].fd, undo[i].old + off, n, undo[i].at + (off_t)off);
+                ssize_t k =
+                    __real_pwrite(undo[i].fd, undo[i].old + off, n, undo[i].at + (off_t)off);
                 (void)k;
             }
         }
@@ -224,7 +225,8 @@ static struct cv_wm_store *open_store(struct cv_error *err)
 {
     struct cv_wm_options o = {.directory = store_dir, .create = true, .spare_blocks = SPARE};
     struct cv_wm_store *s = NULL;
-    if (cv_keystore_open_file(&o.keystore, keys, err) != CV_OK || cv_wm_open(&s, &o, err) != CV_OK) {
+    if (cv_keystore_open_file(&o.keystore, keys, err) != CV_OK ||
+        cv_wm_open(&s, &o, err) != CV_OK) {
         return NULL;
     }
     return s;
@@ -335,7 +337,7 @@ static void sweep(enum fault fault, unsigned seeds)
         }
     }
     print_message("%u points\n", at - 1);
-    assert_true(at > 20);  /* the faults were met at all */
+    assert_true(at > 20);   /* the faults were met at all */
     assert_true(at < 2000); /* and came to an end */
 }
 
@@ -371,7 +373,7 @@ static void test_enospc(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {WITH_DIR(test_kill), WITH_DIR(test_power), WITH_DIR(test_eio),
-                                       WITH_DIR(test_enospc)};
+    const struct CMUnitTest tests[] = {WITH_DIR(test_kill), WITH_DIR(test_power),
+                                       WITH_DIR(test_eio), WITH_DIR(test_enospc)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

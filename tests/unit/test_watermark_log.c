@@ -220,9 +220,9 @@ static void test_full(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip),       cmocka_unit_test(test_every_bit),
-        cmocka_unit_test(test_every_truncation), cmocka_unit_test(test_torn_last_flush),
-        cmocka_unit_test(test_one_copy_repairs), cmocka_unit_test(test_both_bad_is_refused),
+        cmocka_unit_test(test_round_trip),         cmocka_unit_test(test_every_bit),
+        cmocka_unit_test(test_every_truncation),   cmocka_unit_test(test_torn_last_flush),
+        cmocka_unit_test(test_one_copy_repairs),   cmocka_unit_test(test_both_bad_is_refused),
         cmocka_unit_test(test_block_of_elsewhere), cmocka_unit_test(test_full),
     };
     return cmocka_run_group_tests(tests, make_dir, drop_dir);

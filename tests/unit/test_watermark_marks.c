@@ -22,10 +22,16 @@ static void test_rule(void **state)
         uint8_t hash;
         enum cv_mark_verdict want;
     } cases[] = {
-        {10, 2, 1, CV_MARK_REPEAT},       {10, 2, 2, CV_MARK_REFUSE},   {10, 3, 2, CV_MARK_ADVANCE},
-        {11, 0, 2, CV_MARK_ADVANCE},      {10, 1, 2, CV_MARK_REFUSE},   {9, 9, 2, CV_MARK_REFUSE},
-        {INT32_MAX, 0, 2, CV_MARK_ADVANCE}, {INT32_MIN, 0, 2, CV_MARK_NEGATIVE},
-        {-1, 0, 2, CV_MARK_NEGATIVE},     {11, -1, 2, CV_MARK_NEGATIVE},
+        {10, 2, 1, CV_MARK_REPEAT},
+        {10, 2, 2, CV_MARK_REFUSE},
+        {10, 3, 2, CV_MARK_ADVANCE},
+        {11, 0, 2, CV_MARK_ADVANCE},
+        {10, 1, 2, CV_MARK_REFUSE},
+        {9, 9, 2, CV_MARK_REFUSE},
+        {INT32_MAX, 0, 2, CV_MARK_ADVANCE},
+        {INT32_MIN, 0, 2, CV_MARK_NEGATIVE},
+        {-1, 0, 2, CV_MARK_NEGATIVE},
+        {11, -1, 2, CV_MARK_NEGATIVE},
         /* The same hash is the same request, whatever level is claimed for it. */
         {9, 0, 1, CV_MARK_REPEAT},
     };
@@ -34,7 +40,8 @@ static void test_rule(void **state)
     struct cv_mark stored = sample_mark(1, CV_MARK_BLOCK, 10, 2, 1);
     assert_int_equal(cv_marks_put(marks, &stored), CV_OK);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct cv_mark m = sample_mark(1, CV_MARK_BLOCK, cases[i].level, cases[i].round, cases[i].hash);
+        struct cv_mark m =
+            sample_mark(1, CV_MARK_BLOCK, cases[i].level, cases[i].round, cases[i].hash);
         assert_int_equal(cv_marks_check(marks, &m), cases[i].want);
     }
     cv_marks_free(marks);
@@ -145,8 +152,9 @@ static void test_chains_are_bounded(void **state)
 
 static struct cv_mark mark_of(const json_t *v)
 {
-    struct cv_mark m = sample_mark(1, CV_MARK_BLOCK, (int32_t)json_integer_value(json_object_get(v, "level")),
-                                   (int32_t)json_integer_value(json_object_get(v, "round")), 0);
+    struct cv_mark m =
+        sample_mark(1, CV_MARK_BLOCK, (int32_t)json_integer_value(json_object_get(v, "level")),
+                    (int32_t)json_integer_value(json_object_get(v, "round")), 0);
     const char *hash = json_string_value(json_object_get(v, "hash"));
     m.has_hash = hash != NULL;
     memset(m.hash, hash != NULL ? hash[1] : 0, sizeof m.hash);
@@ -160,14 +168,17 @@ static void test_shared_cases(void **state)
     char path[512];
     struct cv_buf text;
     json_t *doc;
-    snprintf(path, sizeof path, "%s/vectors/tezos-vectors.json", getenv("CV_SHARED") != NULL ? getenv("CV_SHARED") : "");
+    snprintf(path, sizeof path, "%s/vectors/tezos-vectors.json",
+             getenv("CV_SHARED") != NULL ? getenv("CV_SHARED") : "");
     cv_buf_init(&text, 16 << 20);
     if (cv_file_read(&text, path, NULL) != CV_OK) {
         print_message("%s is absent\n", path);
         skip();
     }
-    assert_int_equal(cv_json_parse_object(&doc, cv_buf_view(&text), text.n, "vectors", NULL), CV_OK);
-    const json_t *cases = json_object_get(json_object_get(doc, "watermark_validate_cases"), "cases");
+    assert_int_equal(cv_json_parse_object(&doc, cv_buf_view(&text), text.n, "vectors", NULL),
+                     CV_OK);
+    const json_t *cases =
+        json_object_get(json_object_get(doc, "watermark_validate_cases"), "cases");
     assert_true(json_array_size(cases) > 0);
     for (size_t i = 0; i < json_array_size(cases); i++) {
         const json_t *c = json_array_get(cases, i);
@@ -191,9 +202,10 @@ static void test_shared_cases(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_shared_cases),
-        cmocka_unit_test(test_rule),     cmocka_unit_test(test_no_wrap_around), cmocka_unit_test(test_hash_absent),
-        cmocka_unit_test(test_separate), cmocka_unit_test(test_many),           cmocka_unit_test(test_chains_are_bounded),
+        cmocka_unit_test(test_shared_cases),       cmocka_unit_test(test_rule),
+        cmocka_unit_test(test_no_wrap_around),     cmocka_unit_test(test_hash_absent),
+        cmocka_unit_test(test_separate),           cmocka_unit_test(test_many),
+        cmocka_unit_test(test_chains_are_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -48,7 +48,8 @@ static struct cv_marks *parse(enum cv_wm_signatory_version version, const char *
     return marks;
 }
 
-static void check(struct cv_marks *marks, enum cv_mark_kind kind, int32_t level, int32_t round, bool hash)
+static void check(struct cv_marks *marks, enum cv_mark_kind kind, int32_t level, int32_t round,
+                  bool hash)
 {
     const struct cv_mark *m = find(marks, kind);
     assert_non_null(m);
@@ -60,10 +61,11 @@ static void check(struct cv_marks *marks, enum cv_mark_kind kind, int32_t level,
 static void test_v2(void **state)
 {
     (void)state;
-    struct cv_marks *m = parse(CV_WM_SIGNATORY_V2,
-                               "{\"" KEY "\":{\"block\":{\"level\":2,\"round\":0,\"hash\":\"" HASH "\"},"
-                               "\"endorsement\":{\"level\":7,\"round\":1,\"hash\":null},"
-                               "\"preattestation\":{\"level\":8,\"round\":3,\"hash\":null}}}");
+    struct cv_marks *m =
+        parse(CV_WM_SIGNATORY_V2,
+              "{\"" KEY "\":{\"block\":{\"level\":2,\"round\":0,\"hash\":\"" HASH "\"},"
+              "\"endorsement\":{\"level\":7,\"round\":1,\"hash\":null},"
+              "\"preattestation\":{\"level\":8,\"round\":3,\"hash\":null}}}");
     check(m, CV_MARK_BLOCK, 2, 0, true);
     check(m, CV_MARK_ATTESTATION, 7, 1, false);
     check(m, CV_MARK_PREATTESTATION, 8, 3, false);
@@ -75,19 +77,22 @@ static void test_v1_orders(void **state)
     (void)state;
     /* An endorsement at 9.0 came last: block and preendorsement of 9.0 may
      * have been signed before it. */
-    struct cv_marks *m = parse(CV_WM_SIGNATORY_V1,
-                               "{\"" KEY "\":{\"level\":9,\"round\":null,\"order\":2,\"hash\":\"" HASH "\"}}");
+    struct cv_marks *m =
+        parse(CV_WM_SIGNATORY_V1,
+              "{\"" KEY "\":{\"level\":9,\"round\":null,\"order\":2,\"hash\":\"" HASH "\"}}");
     check(m, CV_MARK_BLOCK, 9, 0, false);
     check(m, CV_MARK_PREATTESTATION, 9, 0, false);
     check(m, CV_MARK_ATTESTATION, 9, 0, true);
     cv_marks_free(m);
     /* A block at 9.0 came last: the others of level 8 may have been signed. */
-    m = parse(CV_WM_SIGNATORY_V1, "{\"" KEY "\":{\"level\":9,\"round\":0,\"order\":0,\"hash\":null}}");
+    m = parse(CV_WM_SIGNATORY_V1,
+              "{\"" KEY "\":{\"level\":9,\"round\":0,\"order\":0,\"hash\":null}}");
     check(m, CV_MARK_BLOCK, 9, 0, false);
     check(m, CV_MARK_PREATTESTATION, 8, INT32_MAX, false);
     check(m, CV_MARK_ATTESTATION, 8, INT32_MAX, false);
     cv_marks_free(m);
-    m = parse(CV_WM_SIGNATORY_V1, "{\"" KEY "\":{\"level\":9,\"round\":4,\"order\":1,\"hash\":null}}");
+    m = parse(CV_WM_SIGNATORY_V1,
+              "{\"" KEY "\":{\"level\":9,\"round\":4,\"order\":1,\"hash\":null}}");
     check(m, CV_MARK_PREATTESTATION, 9, 4, false);
     check(m, CV_MARK_ATTESTATION, 9, 3, false);
     cv_marks_free(m);
@@ -97,8 +102,9 @@ static void test_v0(void **state)
 {
     (void)state;
     struct cv_marks *m =
-        parse(CV_WM_SIGNATORY_V0, "{\"endorsement\":{\"" KEY "\":{\"level\":5,\"round\":1,\"hash\":null}},"
-                                  "\"block\":{\"" KEY "\":{\"level\":4,\"round\":0,\"hash\":\"" HASH "\"}}}");
+        parse(CV_WM_SIGNATORY_V0,
+              "{\"endorsement\":{\"" KEY "\":{\"level\":5,\"round\":1,\"hash\":null}},"
+              "\"block\":{\"" KEY "\":{\"level\":4,\"round\":0,\"hash\":\"" HASH "\"}}}");
     check(m, CV_MARK_ATTESTATION, 5, 1, false);
     check(m, CV_MARK_BLOCK, 4, 0, true);
     cv_marks_free(m);
@@ -108,7 +114,11 @@ static void test_refused(void **state)
 {
     (void)state;
     static const char *const bad[] = {
-        "", "[]", "{\"x\":{}}x", "{\"" KEY "\":1}", "{\"" KEY "\":{\"block\":1}}",
+        "",
+        "[]",
+        "{\"x\":{}}x",
+        "{\"" KEY "\":1}",
+        "{\"" KEY "\":{\"block\":1}}",
         "{\"" KEY "\":{\"foo\":{\"level\":1,\"round\":0,\"hash\":null}}}",
         "{\"" KEY "\":{\"block\":{\"level\":-1,\"round\":0,\"hash\":null}}}",
         "{\"" KEY "\":{\"block\":{\"level\":2147483648,\"round\":0,\"hash\":null}}}",
@@ -122,8 +132,9 @@ static void test_refused(void **state)
     struct cv_marks *marks;
     assert_int_equal(cv_marks_new(&marks), CV_OK);
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        assert_int_not_equal(
-            cv_wm_signatory_parse(CV_WM_SIGNATORY_V2, chain, cv_bytes_str(bad[i]), put, marks, NULL), CV_OK);
+        assert_int_not_equal(cv_wm_signatory_parse(CV_WM_SIGNATORY_V2, chain, cv_bytes_str(bad[i]),
+                                                   put, marks, NULL),
+                             CV_OK);
     }
     assert_int_equal(cv_marks_count(marks), 0);
     cv_marks_free(marks);
@@ -143,7 +154,8 @@ static void try_one(void *ctx, const uint8_t *p, size_t n, const char *what)
 static void test_mutations(void **state)
 {
     (void)state;
-    static const char text[] = "{\"" KEY "\":{\"block\":{\"level\":2,\"round\":0,\"hash\":\"" HASH "\"}}}";
+    static const char text[] =
+        "{\"" KEY "\":{\"block\":{\"level\":2,\"round\":0,\"hash\":\"" HASH "\"}}}";
     mutate_all(text, sizeof text - 1, try_one, NULL);
 }
 
@@ -207,8 +219,9 @@ int main(void)
         return 1;
     }
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_v2),      cmocka_unit_test(test_v1_orders), cmocka_unit_test(test_v0),
-        cmocka_unit_test(test_refused), cmocka_unit_test(test_mutations), cmocka_unit_test(test_directories),
+        cmocka_unit_test(test_v2),        cmocka_unit_test(test_v1_orders),
+        cmocka_unit_test(test_v0),        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_mutations), cmocka_unit_test(test_directories),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

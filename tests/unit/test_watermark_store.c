@@ -57,7 +57,8 @@ static struct cv_wm_options options(void)
 {
     struct cv_keystore *ks = NULL;
     assert_int_equal(cv_keystore_open_file(&ks, keys, NULL), CV_OK);
-    return (struct cv_wm_options){.directory = store_dir(), .keystore = ks, .create = true, .spare_blocks = 4};
+    return (struct cv_wm_options){
+        .directory = store_dir(), .keystore = ks, .create = true, .spare_blocks = 4};
 }
 
 static struct cv_wm_store *must_open(void)
@@ -339,11 +340,16 @@ static void test_witness_text(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        WITH_DIR(test_restart),       WITH_DIR(test_repeat_waits_for_its_mark),
-        WITH_DIR(test_many_flushes_renew_the_log), WITH_DIR(test_queue_is_bounded),
-        WITH_DIR(test_deleted_store), WITH_DIR(test_older_copy),
-        WITH_DIR(test_other_machine), WITH_DIR(test_damaged),
-        WITH_DIR(test_lock),          WITH_DIR(test_poison),
+        WITH_DIR(test_restart),
+        WITH_DIR(test_repeat_waits_for_its_mark),
+        WITH_DIR(test_many_flushes_renew_the_log),
+        WITH_DIR(test_queue_is_bounded),
+        WITH_DIR(test_deleted_store),
+        WITH_DIR(test_older_copy),
+        WITH_DIR(test_other_machine),
+        WITH_DIR(test_damaged),
+        WITH_DIR(test_lock),
+        WITH_DIR(test_poison),
         WITH_DIR(test_raise_never_lowers),
         WITH_DIR(test_witness_text),
     };

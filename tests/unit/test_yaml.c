@@ -109,8 +109,8 @@ static void test_alias_bomb_is_bounded(void **state)
 static void test_alias_and_merge(void **state)
 {
     (void)state;
-    struct cv_yaml_doc *doc =
-        parse("base: &b {x: 1, y: 2}\none:\n  <<: *b\n  y: 3\ntwo: *b\nthree: {<<: [*b, {z: 4}]}\n");
+    struct cv_yaml_doc *doc = parse(
+        "base: &b {x: 1, y: 2}\none:\n  <<: *b\n  y: 3\ntwo: *b\nthree: {<<: [*b, {z: 4}]}\n");
     assert_non_null(doc);
     const struct cv_yaml_node *root = cv_yaml_root(doc);
     const struct cv_yaml_node *one = cv_yaml_get(root, "one");
@@ -130,8 +130,7 @@ static void test_unknown_keys(void **state)
     struct cv_yaml_doc *doc = parse("sevrer: 1\nvaults: 2\nzzzzzz: 3\nlogPayloads: 1\n");
     assert_false(cv_yaml_check_keys(&problems, cv_yaml_root(doc), known));
     assert_int_equal(problems.count, 3);
-    assert_string_equal(problems.list[0].text,
-                        "unknown key \"sevrer\"; did you mean \"server\"?");
+    assert_string_equal(problems.list[0].text, "unknown key \"sevrer\"; did you mean \"server\"?");
     assert_string_equal(problems.list[1].text, "unknown key \"zzzzzz\"");
     assert_string_equal(problems.list[2].text,
                         "unknown key \"logPayloads\"; did you mean \"log_payloads\"?");
@@ -179,10 +178,14 @@ static void test_values(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_tree_and_positions), cmocka_unit_test(test_empty),
-        cmocka_unit_test(test_refusals),           cmocka_unit_test(test_every_duplicate_is_reported),
-        cmocka_unit_test(test_alias_bomb_is_bounded), cmocka_unit_test(test_alias_and_merge),
-        cmocka_unit_test(test_unknown_keys),       cmocka_unit_test(test_values),
+        cmocka_unit_test(test_tree_and_positions),
+        cmocka_unit_test(test_empty),
+        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_every_duplicate_is_reported),
+        cmocka_unit_test(test_alias_bomb_is_bounded),
+        cmocka_unit_test(test_alias_and_merge),
+        cmocka_unit_test(test_unknown_keys),
+        cmocka_unit_test(test_values),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

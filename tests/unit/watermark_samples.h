@@ -16,10 +16,11 @@ static inline struct cv_pkh sample_pkh(unsigned n)
     return pkh;
 }
 
-static inline struct cv_mark sample_mark(unsigned key, enum cv_mark_kind kind, int32_t level, int32_t round,
-                                         uint8_t hash)
+static inline struct cv_mark sample_mark(unsigned key, enum cv_mark_kind kind, int32_t level,
+                                         int32_t round, uint8_t hash)
 {
-    struct cv_mark m = {.pkh = sample_pkh(key), .kind = kind, .level = level, .round = round, .has_hash = true};
+    struct cv_mark m = {
+        .pkh = sample_pkh(key), .kind = kind, .level = level, .round = round, .has_hash = true};
     if (kind != CV_MARK_KNOWN) {
         memcpy(m.chain, "\x7a\x06\xa7\x70", CV_MARK_CHAIN_LEN);
     }
