@@ -254,6 +254,12 @@ static int prepare(struct request *r, const struct cv_enclave_config *config,
                  (unsigned long long)source->xattrs);
         warn(text);
     }
+    if (rc == 0 && source->sockets != 0) {
+        char text[80];
+        snprintf(text, sizeof text, "%llu sockets of the directory are left out",
+                 (unsigned long long)source->sockets);
+        warn(text);
+    }
     return rc;
 }
 
@@ -406,8 +412,8 @@ const struct cv_command cv_cmd_eif_build = {
     .usage = "[options] SOURCE -o OUT.eif [-- COMMAND ARG...] | --signer (--cmk ARN... | "
              "--unpinned) -o OUT.eif",
     .help =
-        "SOURCE is a directory, a tar (gzip too), an archive of docker save, an OCI archive or\n"
-        "an OCI layout. The same input gives the same bytes, whoever builds when and where.\n"
+        "SOURCE is a directory, a tar (gzip or zstd too), an archive of docker save, an OCI archive\n"
+        "or an OCI layout. The same input gives the same bytes, whoever builds when and where.\n"
         "\n"
         "  -o, --output FILE           the image to write\n"
         "  --kernel FILE               kernel (default: nitro-cli's in $NITRO_CLI_BLOBS)\n"

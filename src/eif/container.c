@@ -57,39 +57,12 @@ static int compare_digest(const uint8_t sum[32], const char *want, size_t index,
     return 0;
 }
 
-static int check_magic(int fd, uint64_t offset, uint64_t size, struct cv_error *err)
-{
-    static const uint8_t zstd[4] = {0x28, 0xb5, 0x2f, 0xfd};
-    uint8_t magic[4];
-    struct cv_input in;
-    if (size < sizeof magic) {
-        return 0;
-    }
-    int rc = cv_input_open(&in, fd, offset, size, false, false, err);
-    if (rc != 0 || in.gzip) {
-        cv_input_close(&in);
-        return rc;
-    }
-    rc = cv_input_exact(&in, magic, sizeof magic, err);
-    cv_input_close(&in);
-    if (rc == 0 && memcmp(magic, zstd, sizeof zstd) == 0) {
-        rc = cv_error_set(err, CV_ERR_UNSUPPORTED,
-                          "the layers are packed with zstd: save the "
-                          "image with gzip, for example \"skopeo copy --dest-compress-format "
-                          "gzip\"");
-    }
-    return rc;
-}
-
 static int apply_layer(struct cv_source *s, struct cv_store *st, const struct cv_layer *layer,
                        size_t index, struct cv_error *err)
 {
     int fd;
     uint64_t offset, size;
     int rc = cv_store_find(s, st, layer->member, &fd, &offset, &size, err);
-    if (rc == 0) {
-        rc = check_magic(fd, offset, size, err);
-    }
     if (rc == 0 && layer->size != 0 && layer->size != size) {
         rc = cv_error_set(err, CV_ERR_INVALID, "it has %llu bytes, and %llu are announced",
                           (unsigned long long)size, (unsigned long long)layer->size);
@@ -101,6 +74,7 @@ static int apply_layer(struct cv_source *s, struct cv_store *st, const struct cv
     if (rc != 0) {
         return rc;
     }
+    in.ample = cv_source_ample(s);
     uint8_t raw[32], plain[32];
     cv_tree_next_layer(&s->tree);
     rc = cv_source_apply_tar(s, &in, true, false, err);

@@ -85,42 +85,86 @@ static bool name_fits(const json_t *d, const char *asked)
     return fits;
 }
 
+/* What lies beside images and is none: signatures, attestations, lists of parts. */
+static bool is_artifact(const json_t *d)
+{
+    const json_t *a = json_object_get(d, "annotations");
+    const char *kind = json_string_value(json_object_get(a, "kind"));
+    return json_object_get(d, "artifactType") != NULL ||
+           json_object_get(a, "vnd.docker.reference.type") != NULL ||
+           (kind != NULL && strncmp(kind, "dev.cosignproject.cosign/", 25) == 0 &&
+            strcmp(kind + 25, "image") != 0 && strcmp(kind + 25, "imageIndex") != 0);
+}
+
+/* Made for every processor of its architecture: amd64 without variant or of "v1",
+ * arm64 without or of "v8". */
+static bool is_baseline(const json_t *d)
+{
+    const char *variant =
+        json_string_value(json_object_get(json_object_get(d, "platform"), "variant"));
+    return variant == NULL || variant[0] == 0 || strcmp(variant, "v1") == 0 ||
+           strcmp(variant, "v8") == 0;
+}
+
+static bool same_digest(const json_t *a, const json_t *b)
+{
+    const char *x = json_string_value(json_object_get(a, "digest"));
+    const char *y = json_string_value(json_object_get(b, "digest"));
+    return x != NULL && y != NULL && strcmp(x, y) == 0;
+}
+
+/* Counts what fits. An image under several names is one image, and of those for
+ * several generations of a processor the one for all counts. */
+struct choice {
+    const json_t *one;
+    size_t named, fits;
+    bool baseline;
+};
+
+static void consider(struct choice *c, const json_t *d, const char *arch)
+{
+    c->named++;
+    if (!platform_fits(d, arch) || (c->one != NULL && same_digest(c->one, d))) {
+        return;
+    }
+    bool baseline = is_baseline(d);
+    if (c->one == NULL || (baseline && !c->baseline)) {
+        *c = (struct choice){d, c->named, 1, baseline};
+    } else if (baseline == c->baseline) {
+        c->fits++;
+    }
+}
+
 /* The one descriptor of LIST that fits. */
 static int choose(const json_t *list, const struct cv_source *s, bool by_name,
                   const json_t **chosen, struct cv_error *err)
 {
-    size_t i, fits = 0, named = 0;
+    size_t i;
     json_t *d;
+    struct choice c = {.one = NULL};
     if (!json_is_array(list)) {
         return bad(err, "no list of manifests");
     }
     json_array_foreach (list, i, d) {
         bool known = media_is(d, index_types) || media_is(d, manifest_types);
-        if (!known || (by_name && !name_fits(d, s->options->image))) {
-            continue;
-        }
-        named++;
-        if (platform_fits(d, s->options->arch)) {
-            *chosen = d;
-            fits++;
+        if (known && !is_artifact(d) && (!by_name || name_fits(d, s->options->image))) {
+            consider(&c, d, s->options->arch);
         }
     }
-    if (fits == 1) {
+    *chosen = c.one;
+    if (c.fits == 1) {
         return 0;
     }
-    if (fits == 0) {
-        return named != 0 ? cv_error_set(err, CV_ERR_NOT_FOUND,
-                                         "the OCI image has nothing for "
-                                         "linux/%s (--arch)",
-                                         s->options->arch)
-                          : cv_error_set(err, CV_ERR_NOT_FOUND,
-                                         "the OCI image has no manifest of the "
-                                         "name that is asked for");
+    if (c.fits == 0) {
+        return c.named != 0 ? cv_error_set(err, CV_ERR_NOT_FOUND,
+                                           "the OCI image has nothing for linux/%s (--arch)",
+                                           s->options->arch)
+                            : cv_error_set(err, CV_ERR_NOT_FOUND,
+                                           "the OCI image has no manifest of the name that is "
+                                           "asked for");
     }
     return cv_error_set(err, CV_ERR_INVALID,
-                        "the OCI layout holds %zu images: choose one with "
-                        "--image",
-                        fits);
+                        "the OCI layout holds %zu images: choose one with --image", c.fits);
 }
 
 static int read_layers(struct cv_image *image, struct cv_error *err)

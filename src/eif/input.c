@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "eif/input.h"
+#include "eif/input_private.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#define PIECE 65536u
 
 static int no_memory(struct cv_error *err)
 {
@@ -56,35 +54,77 @@ static EVP_MD_CTX *new_hash(void)
     return h;
 }
 
+const char *cv_input_packed_with(const uint8_t *p, size_t n)
+{
+    static const struct {
+        const char *name;
+        uint8_t magic[4], bits; /* of the first byte that are no part of it */
+        size_t n;
+    } known[] = {
+        {"gzip", {0x1f, 0x8b}, 0, 2},
+        {"zstd", {0x28, 0xb5, 0x2f, 0xfd}, 0, 4},
+        {"zstd", {0x50, 0x2a, 0x4d, 0x18}, 15, 4}, /* a skippable frame first */
+        {"xz", {0xfd, '7', 'z', 'X'}, 0, 4},
+        {"bzip2", {'B', 'Z', 'h'}, 0, 3},
+        {"lz4", {0x04, 0x22, 0x4d, 0x18}, 0, 4},
+    };
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+        if (n >= known[i].n && (p[0] & ~known[i].bits) == known[i].magic[0] &&
+            memcmp(p + 1, known[i].magic + 1, known[i].n - 1) == 0) {
+            return known[i].name;
+        }
+    }
+    return NULL;
+}
+
+static enum cv_packing packing_of(int fd, uint64_t offset, uint64_t size)
+{
+    uint8_t magic[4];
+    ssize_t n = pread(fd, magic, size < sizeof magic ? (size_t)size : sizeof magic, (off_t)offset);
+    const char *name = n > 0 ? cv_input_packed_with(magic, (size_t)n) : NULL;
+    return name == NULL                ? CV_PACKING_NONE
+           : strcmp(name, "gzip") == 0 ? CV_PACKING_GZIP
+           : strcmp(name, "zstd") == 0 ? CV_PACKING_ZSTD
+                                       : CV_PACKING_NONE;
+}
+
+static const struct cv_unpacker *unpacker(const struct cv_input *in)
+{
+    return in->packing == CV_PACKING_GZIP   ? &cv_input_gzip
+           : in->packing == CV_PACKING_ZSTD ? &cv_input_zstd
+                                            : NULL;
+}
+
 int cv_input_open(struct cv_input *in, int fd, uint64_t offset, uint64_t size, bool hash_raw,
                   bool hash_out, struct cv_error *err)
 {
-    memset(in, 0, sizeof *in);
-    in->fd = fd;
-    in->at = offset;
+    *in = (struct cv_input){.fd = fd, .at = offset, .ample = CV_INPUT_BOMB_FROM};
     if (__builtin_add_overflow(offset, size, &in->end) || in->end > INT64_MAX) {
         return cv_error_set(err, CV_ERR_INVALID, "a size beyond any file");
     }
-    uint8_t magic[2] = {0, 0};
-    ssize_t n = size >= 2 ? pread(fd, magic, 2, (off_t)offset) : 0;
-    in->gzip = n == 2 && magic[0] == 0x1f && magic[1] == 0x8b;
+    in->packing = packing_of(fd, offset, size);
+    in->inside = in->packing != CV_PACKING_NONE;
+    const struct cv_unpacker *u = unpacker(in);
+    if (u != NULL && !u->open(in)) {
+        in->packing = CV_PACKING_NONE;
+        return no_memory(err);
+    }
+    in->raw = u != NULL ? malloc(CV_INPUT_PIECE) : NULL;
     in->raw_hash = hash_raw ? new_hash() : NULL;
     in->out_hash = hash_out ? new_hash() : NULL;
-    in->raw = in->gzip ? malloc(PIECE) : NULL;
-    /* 16: a gzip header and trailer, nothing else. */
     if ((hash_raw && in->raw_hash == NULL) || (hash_out && in->out_hash == NULL) ||
-        (in->gzip && (in->raw == NULL || inflateInit2(&in->z, 15 + 16) != Z_OK))) {
+        (u != NULL && in->raw == NULL)) {
         cv_input_close(in);
         return no_memory(err);
     }
-    in->inflating = in->gzip;
     return 0;
 }
 
 void cv_input_close(struct cv_input *in)
 {
-    if (in->gzip) {
-        inflateEnd(&in->z);
+    const struct cv_unpacker *u = unpacker(in);
+    if (u != NULL) {
+        u->close(in);
     }
     free(in->raw);
     EVP_MD_CTX_free(in->raw_hash);
@@ -92,67 +132,13 @@ void cv_input_close(struct cv_input *in)
     memset(in, 0, sizeof *in);
 }
 
-static int refill(struct cv_input *in, struct cv_error *err)
+int cv_input_refill(struct cv_input *in, struct cv_error *err)
 {
-    size_t got = 0;
-    int rc = in->z.avail_in == 0 ? read_raw(in, in->raw, PIECE, &got, err) : 0;
-    if (got != 0) {
-        in->z.next_in = in->raw;
-        in->z.avail_in = (uInt)got;
+    if (in->raw_at < in->raw_n) {
+        return 0;
     }
-    return rc;
-}
-
-/* After a member: zeros up to the end (as tapes have them), or another member. */
-static int next_member(struct cv_input *in, struct cv_error *err)
-{
-    for (;;) {
-        int rc = refill(in, err);
-        if (rc != 0 || in->z.avail_in == 0) {
-            return rc;
-        }
-        if (in->z.next_in[0] != 0) {
-            break;
-        }
-        in->z.next_in++;
-        in->z.avail_in--;
-    }
-    if (in->z.next_in[0] != 0x1f || inflateReset(&in->z) != Z_OK) {
-        return cv_error_set(err, CV_ERR_TRAILING,
-                            "something other than gzip stands after the "
-                            "compressed data");
-    }
-    in->inflating = true;
-    return 0;
-}
-
-static int read_gzip(struct cv_input *in, void *p, size_t n, size_t *got, struct cv_error *err)
-{
-    in->z.next_out = p;
-    in->z.avail_out = (uInt)n;
-    while (in->inflating && in->z.avail_out == n) {
-        int rc = refill(in, err);
-        if (rc != 0) {
-            return rc;
-        }
-        if (in->z.avail_in == 0) {
-            return cv_error_set(err, CV_ERR_TRUNCATED, "the compressed data end too early");
-        }
-        int z = inflate(&in->z, Z_NO_FLUSH);
-        if (z == Z_STREAM_END) {
-            in->inflating = false;
-            rc = next_member(in, err);
-        } else if (z == Z_MEM_ERROR) {
-            rc = no_memory(err);
-        } else if (z != Z_OK && z != Z_BUF_ERROR) {
-            rc = cv_error_set(err, CV_ERR_INVALID, "the compressed data are damaged");
-        }
-        if (rc != 0) {
-            return rc;
-        }
-    }
-    *got = n - in->z.avail_out;
-    return 0;
+    in->raw_at = in->raw_n = 0;
+    return read_raw(in, in->raw, CV_INPUT_PIECE, &in->raw_n, err);
 }
 
 int cv_input_read(struct cv_input *in, void *p, size_t n, size_t *got, struct cv_error *err)
@@ -161,12 +147,13 @@ int cv_input_read(struct cv_input *in, void *p, size_t n, size_t *got, struct cv
     if (n > (1u << 20)) {
         n = 1u << 20;
     }
-    int rc = in->gzip ? read_gzip(in, p, n, got, err) : read_raw(in, p, n, got, err);
+    const struct cv_unpacker *u = unpacker(in);
+    int rc = u != NULL ? u->read(in, p, n, got, err) : read_raw(in, p, n, got, err);
     if (rc != 0) {
         return rc;
     }
     in->out_total += *got;
-    if (in->gzip && in->out_total > CV_INPUT_BOMB_FROM &&
+    if (u != NULL && in->out_total > in->ample &&
         in->out_total / CV_INPUT_BOMB_RATIO > in->raw_total) {
         return cv_error_set(err, CV_ERR_LIMIT,
                             "the compressed data grow more than %u times: a "
@@ -196,7 +183,7 @@ int cv_input_exact(struct cv_input *in, void *p, size_t n, struct cv_error *err)
 
 int cv_input_skip(struct cv_input *in, uint64_t n, struct cv_error *err)
 {
-    if (!in->gzip && in->raw_hash == NULL && in->out_hash == NULL) {
+    if (in->packing == CV_PACKING_NONE && in->raw_hash == NULL && in->out_hash == NULL) {
         if (n > in->end - in->at) {
             return cv_error_set(err, CV_ERR_TRUNCATED, "the data end too early");
         }
@@ -204,7 +191,7 @@ int cv_input_skip(struct cv_input *in, uint64_t n, struct cv_error *err)
         in->out_total += n;
         return 0;
     }
-    uint8_t piece[PIECE];
+    uint8_t piece[CV_INPUT_PIECE];
     while (n != 0) {
         size_t part = n < sizeof piece ? (size_t)n : sizeof piece;
         int rc = cv_input_exact(in, piece, part, err);
@@ -219,13 +206,13 @@ int cv_input_skip(struct cv_input *in, uint64_t n, struct cv_error *err)
 bool cv_input_position(const struct cv_input *in, uint64_t *offset)
 {
     *offset = in->at;
-    return !in->gzip;
+    return in->packing == CV_PACKING_NONE;
 }
 
 int cv_input_finish(struct cv_input *in, uint8_t raw_sha256[32], uint8_t out_sha256[32],
                     struct cv_error *err)
 {
-    uint8_t piece[PIECE];
+    uint8_t piece[CV_INPUT_PIECE];
     size_t got = 1;
     while (got != 0) {
         int rc = cv_input_read(in, piece, sizeof piece, &got, err);

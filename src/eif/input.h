@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A stretch of a file read as a stream, gzip unpacked on the fly, with the
- * SHA-256 of what lies in the file and of what comes out.
+ * A stretch of a file read as a stream, gzip (RFC 1952) and zstd (RFC 8878)
+ * unpacked on the fly, with the SHA-256 of what lies in the file and of what
+ * comes out.
  */
 #ifndef CV_EIF_INPUT_H
 #define CV_EIF_INPUT_H
@@ -11,20 +12,35 @@
 
 #include "common/bytes.h"
 
-/* Deflate makes at most 1:1032. Real layers stay below 1:50; what goes beyond
- * this ratio after its first GiB is no layer, but an attack on our time. */
+/* Deflate makes at most 1:1032, zstd 1:32768. Real layers stay below 1:50; what
+ * goes beyond this ratio after `ample` bytes is no layer, but an attack on our
+ * time. */
 #define CV_INPUT_BOMB_RATIO 300u
 #define CV_INPUT_BOMB_FROM ((uint64_t)1 << 30)
+
+/* Bytes that zstd may look back: what "zstd --ultra -22" and "--long" use. It
+ * bounds the memory of a stream. */
+#define CV_INPUT_ZSTD_WINDOW_LOG 27
+
+enum cv_packing {
+    CV_PACKING_NONE,
+    CV_PACKING_GZIP,
+    CV_PACKING_ZSTD,
+};
 
 struct cv_input {
     int fd;             /* borrowed */
     uint64_t at, end;   /* raw bytes not read yet */
     uint64_t raw_total; /* raw bytes read */
     uint64_t out_total; /* bytes given out */
-    bool gzip;
-    bool inflating; /* inside a gzip member */
+    uint64_t ample;     /* bytes that are given out whatever they were packed into:
+        CV_INPUT_BOMB_FROM, unless the caller, who bounds them himself, sets another */
+    enum cv_packing packing;
+    bool inside; /* a gzip member or a zstd frame that is not at its end */
+    uint8_t *raw;
+    size_t raw_at, raw_n; /* raw bytes read and not unpacked yet */
     z_stream z;
-    uint8_t *raw;                    /* raw bytes read and not inflated yet */
+    struct ZSTD_DCtx_s *zstd;
     EVP_MD_CTX *raw_hash, *out_hash; /* NULL when not wanted */
 };
 
@@ -44,5 +60,9 @@ bool cv_input_position(const struct cv_input *in, uint64_t *offset);
 /* Reads to the end, then gives the digests (either may be NULL). */
 int cv_input_finish(struct cv_input *in, uint8_t raw_sha256[32], uint8_t out_sha256[32],
                     struct cv_error *err) CV_NODISCARD;
+
+/* How data that begin with the N bytes at P are packed, as far as we know it:
+ * "gzip", "zstd", "xz", "bzip2", "lz4", or NULL. */
+const char *cv_input_packed_with(const uint8_t *p, size_t n);
 
 #endif

@@ -38,6 +38,12 @@ void cv_source_close(struct cv_source *s)
     s->name = s->version = NULL;
 }
 
+uint64_t cv_source_ample(const struct cv_source *s)
+{
+    uint64_t most = 2 * s->options->max_bytes;
+    return most > CV_INPUT_BOMB_FROM ? most : CV_INPUT_BOMB_FROM;
+}
+
 /* ---- archives ---- */
 
 static int add_member(struct cv_store *st, const struct cv_tar_entry *e, uint64_t offset,
@@ -111,10 +117,11 @@ static int unpack_archive(struct cv_source *s, int *fd, uint64_t *size, struct c
 {
     struct cv_input in;
     int rc = cv_input_open(&in, *fd, 0, *size, false, false, err);
-    if (rc != 0 || !in.gzip) {
+    if (rc != 0 || in.packing == CV_PACKING_NONE) {
         cv_input_close(&in);
         return rc;
     }
+    in.ample = cv_source_ample(s);
     uint8_t piece[65536];
     for (;;) {
         size_t got;
@@ -258,7 +265,7 @@ int cv_source_put_host_file(struct cv_source *s, const char *path, uint32_t mode
     struct cv_input in;
     uint64_t from = 0, size = (uint64_t)st.st_size;
     int rc = cv_input_open(&in, fd, 0, size, false, false, err);
-    if (rc == 0 && in.gzip) { /* as it is, not unpacked */
+    if (rc == 0 && in.packing != CV_PACKING_NONE) { /* as it is, not unpacked */
         cv_input_close(&in);
         rc = cv_source_keep_fd(s, fd, err);
         attr.blob = rc == 0 ? cv_tree_blob_new(fd, 0, size) : NULL;

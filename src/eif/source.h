@@ -74,6 +74,9 @@ void cv_source_close(struct cv_source *s);
 
 /* Takes FD over: it is closed with the source. */
 int cv_source_keep_fd(struct cv_source *s, int fd, struct cv_error *err) CV_NODISCARD;
+/* What packed data may unpack to before they are taken for a bomb: files of
+ * --max-size may be all zeros, and the spool takes twice that. */
+uint64_t cv_source_ample(const struct cv_source *s);
 /* The tar in IN into the tree. LAYER: whiteouts count. */
 int cv_source_apply_tar(struct cv_source *s, struct cv_input *in, bool layer, bool need_end,
                         struct cv_error *err) CV_NODISCARD;

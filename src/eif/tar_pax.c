@@ -31,37 +31,6 @@ static int bad(struct cv_error *err, const char *what)
     return cv_error_set(err, CV_ERR_INVALID, "damaged extended header (pax): %s", what);
 }
 
-int cv_tar_add_extent(struct cv_tar_pax *p, uint64_t at, uint64_t length, struct cv_error *err)
-{
-    uint64_t end, from = 0;
-    if (p->extent_count != 0) {
-        const struct cv_tree_extent *last = &p->extents[p->extent_count - 1];
-        from = last->from + last->length;
-        if (at < last->at + last->length) {
-            return cv_error_set(err, CV_ERR_INVALID, "the map of a sparse file runs backwards");
-        }
-    }
-    if (__builtin_add_overflow(at, length, &end) || end > INT64_MAX ||
-        __builtin_add_overflow(from, length, &end)) {
-        return cv_error_set(err, CV_ERR_INVALID, "the map of a sparse file goes beyond any file");
-    }
-    if (p->extent_count == CV_TAR_MAX_EXTENTS) {
-        return cv_error_set(err, CV_ERR_LIMIT, "a sparse file of more than %u pieces",
-                            CV_TAR_MAX_EXTENTS);
-    }
-    if (p->extent_count == p->extent_cap) {
-        size_t cap = p->extent_cap != 0 ? p->extent_cap * 2 : 8;
-        struct cv_tree_extent *more = reallocarray(p->extents, cap, sizeof *more);
-        if (more == NULL) {
-            return cv_error_set(err, CV_ERR_NOMEM, "out of memory");
-        }
-        p->extents = more;
-        p->extent_cap = cap;
-    }
-    p->extents[p->extent_count++] = (struct cv_tree_extent){at, length, from};
-    return 0;
-}
-
 static bool decimal(uint64_t *out, const char *p, size_t n)
 {
     uint64_t v = 0;
