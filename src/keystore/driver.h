@@ -16,6 +16,7 @@ struct cv_keystore_driver {
                     struct cv_error *err);
     int (*note_put)(struct cv_keystore *ks, const char *name, struct cv_bytes content,
                     struct cv_error *err);
+    bool remote;
 };
 
 /* The first member of every driver's own struct. */

@@ -28,9 +28,46 @@ static void close_store(struct cv_keystore *ks)
     cv_aws_config_free(&s->aws);
     pthread_cond_destroy(&s->wake);
     pthread_mutex_destroy(&s->lock);
+    pthread_mutex_destroy(&s->connect_lock);
+    free(s->region);
+    free(s->endpoint);
     free(s->table);
     free(s->notes);
     free(s);
+}
+
+/* ---- connecting ---- */
+
+static int connect_locked(struct cv_ddb_store *s, struct cv_error *err)
+{
+    int64_t deadline = cv_deadline(CV_DDB_CALL_MS);
+    int rc = 0;
+    if (s->client == NULL)
+        rc = cv_aws_config_client(s->aws, &s->client, "dynamodb", s->region, s->endpoint, deadline,
+                                  err);
+    if (rc == 0 && s->ddb == NULL)
+        rc = cv_ddb_new(&s->ddb, s->client, err);
+    if (rc == 0)
+        rc = cv_ddb_table(s->ddb, s->table, &keys_key, false, deadline, err);
+    if (rc == CV_ERR_NOT_FOUND) {
+        cv_error_clear(err);
+        rc = 0;
+    }
+    s->connected = rc == 0;
+    return rc;
+}
+
+int cv_ddb_store_connect(struct cv_ddb_store *s, struct cv_error *err)
+{
+    struct cv_error unused;
+    if (err == NULL) {
+        cv_error_clear(&unused);
+        err = &unused;
+    }
+    pthread_mutex_lock(&s->connect_lock);
+    int rc = s->connected ? 0 : connect_locked(s, err);
+    pthread_mutex_unlock(&s->connect_lock);
+    return rc;
 }
 
 /* ---- listing ---- */
@@ -101,9 +138,12 @@ static int list(struct cv_keystore *ks, struct cv_keystore_list *out, struct cv_
 {
     struct cv_ddb_store *s = self(ks);
     struct listing l = {.out = out, .table = s->table};
+    int rc = cv_ddb_store_connect(s, err);
+    if (rc != 0)
+        return rc;
     /* What changes from here on is seen next time. */
     s->changed = false;
-    int rc = cv_ddb_scan(s->ddb, s->table, take_item, &l, cv_deadline(CV_DDB_SCAN_MS), err);
+    rc = cv_ddb_scan(s->ddb, s->table, take_item, &l, cv_deadline(CV_DDB_SCAN_MS), err);
     if (missing(rc, err)) {
         cv_error_clear(err);
         rc = 0;
@@ -131,9 +171,12 @@ static int apply(struct cv_keystore *ks, const struct cv_keystore_change *change
                  struct cv_error *err)
 {
     struct cv_ddb_store *s = self(ks);
+    int rc = cv_ddb_store_connect(s, err);
+    if (rc != 0)
+        return rc;
     for (int round = 0;; round++) {
-        int rc = n == 1 ? cv_ddb_store_change(s, &changes[0], err)
-                        : cv_ddb_store_transact(s, changes, n, err);
+        rc = n == 1 ? cv_ddb_store_change(s, &changes[0], err)
+                    : cv_ddb_store_transact(s, changes, n, err);
         bool table = rc == CV_ERR_NOT_FOUND && round == 0;
         if (!table)
             return rc;
@@ -163,7 +206,10 @@ static int note_get(struct cv_keystore *ks, const char *name, struct cv_buf *out
     CV_JSON_AUTO json_t *reply = NULL;
     if (req == NULL)
         return cv_error_set(err, CV_ERR_NOMEM, "no memory for a request");
-    int rc = cv_ddb_call(s->ddb, "GetItem", req, &reply, NULL, cv_deadline(CV_DDB_CALL_MS), err);
+    int rc = cv_ddb_store_connect(s, err);
+    if (rc != 0)
+        return rc;
+    rc = cv_ddb_call(s->ddb, "GetItem", req, &reply, NULL, cv_deadline(CV_DDB_CALL_MS), err);
     if (rc == 0 && cv_ddb_get_b(json_object_get(reply, "Item"), CV_DDB_VALUE, out) != 0)
         rc = CV_ERR_NOT_FOUND;
     if (rc == CV_ERR_NOT_FOUND)
@@ -174,7 +220,10 @@ static int note_get(struct cv_keystore *ks, const char *name, struct cv_buf *out
 static int put_note(struct cv_ddb_store *s, const json_t *req, struct cv_error *err)
 {
     struct cv_aws_error aws;
-    int rc = cv_ddb_call(s->ddb, "PutItem", req, NULL, &aws, cv_deadline(CV_DDB_CALL_MS), err);
+    int rc = cv_ddb_store_connect(s, err);
+    if (rc != 0)
+        return rc;
+    rc = cv_ddb_call(s->ddb, "PutItem", req, NULL, &aws, cv_deadline(CV_DDB_CALL_MS), err);
     if (rc != CV_ERR_NOT_FOUND)
         return rc;
     rc = cv_ddb_table(s->ddb, s->notes, &notes_key, true, cv_deadline(CV_DDB_CREATE_MS), err);
@@ -197,38 +246,29 @@ static int note_put(struct cv_keystore *ks, const char *name, struct cv_bytes co
 /* ---- opening ---- */
 
 static const struct cv_keystore_driver driver = {
-    close_store, list, apply, changed, note_get, note_put,
+    close_store, list, apply, changed, note_get, note_put, true,
 };
 
 static int fill(struct cv_ddb_store *s, const struct cv_keystore_dynamodb *o, struct cv_error *err)
 {
     const char *table = o->table != NULL && *o->table != '\0' ? o->table : CV_KEYSTORE_TABLE;
-    int64_t deadline = cv_deadline(CV_DDB_CALL_MS);
     s->poll_ms = o->poll_ms != 0 ? o->poll_ms : 30000;
     s->table = strdup(table);
     if (asprintf(&s->notes, "%s_claviger", table) < 0)
         s->notes = NULL;
     if (asprintf(&s->base.name, "DynamoDB table %s", table) < 0)
         s->base.name = NULL;
-    if (s->table == NULL || s->notes == NULL || s->base.name == NULL)
+    s->region = o->region != NULL ? strdup(o->region) : NULL;
+    s->endpoint = o->endpoint != NULL ? strdup(o->endpoint) : NULL;
+    if (s->table == NULL || s->notes == NULL || s->base.name == NULL ||
+        (o->region != NULL && s->region == NULL) || (o->endpoint != NULL && s->endpoint == NULL))
         return cv_error_set(err, CV_ERR_NOMEM, "no memory for the key store");
-    int rc =
-        cv_aws_config_client(s->aws, &s->client, "dynamodb", o->region, o->endpoint, deadline, err);
-    if (rc == 0)
-        rc = cv_ddb_new(&s->ddb, s->client, err);
-    if (rc == 0)
-        rc = cv_ddb_table(s->ddb, s->table, &keys_key, false, deadline, err);
-    if (rc == CV_ERR_NOT_FOUND) {
-        cv_error_clear(err);
-        rc = 0;
-    }
-    return rc;
+    return o->later ? 0 : cv_ddb_store_connect(s, err);
 }
 
 int cv_keystore_open_dynamodb(struct cv_keystore **out, struct cv_aws_config **aws,
                               const struct cv_keystore_dynamodb *options, struct cv_error *err)
 {
-    struct cv_error local;
     pthread_condattr_t attr;
     struct cv_ddb_store *s = calloc(1, sizeof *s);
     *out = NULL;
@@ -236,14 +276,11 @@ int cv_keystore_open_dynamodb(struct cv_keystore **out, struct cv_aws_config **a
         cv_aws_config_free(aws);
         return cv_error_set(err, CV_ERR_NOMEM, "no memory for the key store");
     }
-    if (err == NULL) {
-        cv_error_clear(&local);
-        err = &local;
-    }
     s->base.driver = &driver;
     s->aws = *aws;
     *aws = NULL;
     pthread_mutex_init(&s->lock, NULL);
+    pthread_mutex_init(&s->connect_lock, NULL);
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_cond_init(&s->wake, &attr);

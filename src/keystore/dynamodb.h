@@ -22,10 +22,13 @@ struct cv_keystore_dynamodb {
     const char *region;   /* NULL = what the configuration finds */
     const char *endpoint; /* a URL, or NULL */
     int64_t poll_ms;      /* how often cv_keystore_changed() has the table looked at; 0 = 30 000 */
+    bool later;           /* AWS is first asked when the store is used */
 };
 
 /* AWS is owned by the store from now on, also when this fails; *AWS is NULL
- * afterwards. Asks AWS whether the table is there.
+ * afterwards. Asks AWS whether the table is there and has the right key; with
+ * `later` that is done by the first function that needs the table, and again by
+ * the next one while it fails, so that a daemon can start before AWS answers.
  *
  * cv_keystore_changed() does not wait for AWS: a thread of the store, started
  * by its first call, looks at the table. The other functions do wait, at most

@@ -6,8 +6,6 @@
 #include "common/clock.h"
 #include "keystore/dynamodb_private.h"
 
-#define TRANSACT_MAX 100 /* items of one transaction (Service Quotas) */
-
 static int no_memory(struct cv_error *err)
 {
     return cv_error_set(err, CV_ERR_NOMEM, "no memory for the key store");
@@ -155,9 +153,10 @@ int cv_ddb_store_transact(struct cv_ddb_store *s, const struct cv_keystore_chang
     CV_JSON_AUTO json_t *items = json_array();
     if (n == 0)
         return 0;
-    if (n > TRANSACT_MAX)
+    /* Items of one transaction: Service Quotas of DynamoDB. */
+    if (n > CV_KEYSTORE_TOGETHER)
         return cv_error_set(err, CV_ERR_LIMIT, "DynamoDB changes at most %d keys at once",
-                            TRANSACT_MAX);
+                            CV_KEYSTORE_TOGETHER);
     for (size_t i = 0; i < n; i++) {
         CV_JSON_AUTO json_t *one = NULL;
         int rc = make_request(&one, s->table, &changes[i], err);

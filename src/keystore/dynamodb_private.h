@@ -23,8 +23,11 @@ struct cv_ddb_store {
     struct cv_aws_client *client;
     struct cv_ddb *ddb;
     char *table;
-    char *notes; /* the table of the notes */
+    char *notes;             /* the table of the notes */
+    char *region, *endpoint; /* NULL = what the configuration finds */
     int64_t poll_ms;
+    pthread_mutex_t connect_lock; /* of the next one, and of client and ddb until it is set */
+    bool connected;               /* the table is ours, or absent */
     /* The watching thread. */
     pthread_t thread;
     pthread_mutex_t lock; /* of all below */
@@ -35,6 +38,8 @@ struct cv_ddb_store {
     atomic_bool changed;
 };
 
+/* Makes the client and looks at the table, once. Before anything else. */
+int cv_ddb_store_connect(struct cv_ddb_store *s, struct cv_error *err) CV_NODISCARD;
 /* One change under its condition. */
 int cv_ddb_store_change(struct cv_ddb_store *s, const struct cv_keystore_change *c,
                         struct cv_error *err) CV_NODISCARD;

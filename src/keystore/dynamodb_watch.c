@@ -35,7 +35,9 @@ static void look(struct cv_ddb_store *s)
     uint8_t sum[CV_SHA256_LEN] = {0};
     struct cv_error err;
     cv_error_clear(&err);
-    int rc = cv_ddb_scan(s->ddb, s->table, add_item, sum, cv_deadline(CV_DDB_SCAN_MS), &err);
+    int rc = cv_ddb_store_connect(s, &err);
+    if (rc == 0)
+        rc = cv_ddb_scan(s->ddb, s->table, add_item, sum, cv_deadline(CV_DDB_SCAN_MS), &err);
     if (rc != 0 && rc != CV_ERR_NOT_FOUND) {
         cv_log_error(CV_LOG_WARN, "the key store cannot be looked at for new keys", &err);
         return;

@@ -24,6 +24,11 @@ void cv_keystore_close(struct cv_keystore *ks)
     ks->driver->close(ks);
 }
 
+bool cv_keystore_remote(const struct cv_keystore *ks)
+{
+    return ks->driver->remote;
+}
+
 const char *cv_keystore_name(const struct cv_keystore *ks)
 {
     return ks->name;

@@ -70,6 +70,12 @@ int cv_keystore_open_file(struct cv_keystore **out, const char *path,
                           struct cv_error *err) CV_NODISCARD;
 void cv_keystore_close(struct cv_keystore *ks); /* NULL is fine */
 
+/* True for a store that is reached over a network: its functions may take
+ * seconds, may be called from several threads at once, and CV_KEYSTORE_TOGETHER
+ * changes are the most of one call. */
+bool cv_keystore_remote(const struct cv_keystore *ks);
+#define CV_KEYSTORE_TOGETHER 100
+
 /* What the store is, for messages ("/var/lib/signatory/enclave_keys.json"). */
 const char *cv_keystore_name(const struct cv_keystore *ks);
 

@@ -129,7 +129,7 @@ static int start_vaults(struct cv_daemon *d, struct cv_error *err)
 {
     const struct cv_config *c = d->config;
     const struct cv_vault_events events = {
-        .state = on_state, .key = on_key, .ctx = d, .kms = on_kms};
+        .state = on_state, .key = on_key, .ctx = d, .kms = on_kms, .patient = true};
     d->vaults = calloc(c->vault_count + 1, sizeof(*d->vaults));
     d->proxies = calloc(c->vault_count + 1, sizeof(*d->proxies));
     if (d->vaults == NULL || d->proxies == NULL) {

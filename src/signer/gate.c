@@ -116,7 +116,7 @@ static int open_marks(struct cv_gate *g, struct cv_error *err)
     case CV_CONFIG_WATERMARK_AWS:
         if (cv_gate_remote_open(&g->remote, g->o.loop, g->o.config, g->o.on_durable, g->o.ctx,
                                 err) != CV_OK) {
-            return cv_error_wrap(err, "opening the watermark table");
+            return cv_error_wrap(err, "watermark");
         }
         return CV_OK;
     }
@@ -346,6 +346,13 @@ static void explain(const struct cv_gate *gate, const struct cv_pkh *pkh, int co
                        text, text);
         break;
     case CV_ERR_STATE:
+        if (gate->remote != NULL) {
+            verdict->status = 503;
+            (void)cv_gate_remote_ready(gate->remote, &err);
+            (void)snprintf(verdict->text, sizeof verdict->text, "%.500s",
+                           cv_error_format(chain, sizeof chain, &err));
+            break;
+        }
         verdict->status = 500;
         (void)cv_wm_poisoned(gate->store, &err);
         (void)snprintf(verdict->text, sizeof verdict->text,
@@ -404,9 +411,16 @@ void cv_gate_release(struct cv_gate_ticket *ticket)
     cv_gate_remote_release(&ticket->write);
 }
 
-bool cv_gate_failed(const struct cv_gate *gate, struct cv_error *err)
+bool cv_gate_ready(const struct cv_gate *gate, struct cv_error *why)
 {
-    return gate->store != NULL && cv_wm_poisoned(gate->store, err);
+    if (gate->remote != NULL) {
+        return cv_gate_remote_ready(gate->remote, why);
+    }
+    if (gate->store == NULL || !cv_wm_poisoned(gate->store, why)) {
+        return true;
+    }
+    (void)cv_error_wrap(why, "the watermark store failed");
+    return false;
 }
 
 static enum cv_gate_state settled_remotely(const struct cv_gate *gate, const struct cv_pkh *pkh,
@@ -471,33 +485,13 @@ void cv_gate_sync(struct cv_gate *gate)
     }
 }
 
-static void on_first_record(void *ctx, const struct cv_pkh *pkh)
-{
-    struct cv_keystore *store = ctx;
-    char text[CV_PKH_TEXT_SIZE];
-    struct cv_error err;
-    cv_error_clear(&err);
-    cv_pkh_format(text, pkh);
-    if (cv_keystore_set_member(store, text, CV_KEYSTORE_NEW, NULL, &err) != CV_OK) {
-        cv_log_error(CV_LOG_WARN, "a key stays marked as new", &err);
-    }
-}
-
-static void first_remote_record(struct cv_gate *gate, struct cv_keystore *store,
-                                const struct cv_pkh *pkh)
-{
-    if (cv_gate_remote_first(gate->remote, pkh, on_first_record, store) != CV_OK) {
-        cv_log(CV_LOG_ERROR, "a new key has no watermark record yet: too much is waiting", NULL);
-    }
-}
-
 void cv_gate_key(struct cv_gate *gate, struct cv_keystore *store, const struct cv_pkh *pkh,
                  bool is_new)
 {
-    if (is_new && gate->remote != NULL) {
-        first_remote_record(gate, store, pkh);
+    if (is_new && gate->remote != NULL && cv_gate_remote_first(gate->remote, store, pkh) != CV_OK) {
+        cv_log(CV_LOG_ERROR, "a new key has no watermark record yet: too much is waiting", NULL);
     }
-    if (!is_new || gate->store == NULL) {
+    if (!is_new || gate->newborns == NULL) {
         return;
     }
     cv_newborns_add(gate->newborns, store, pkh);
@@ -507,9 +501,7 @@ void cv_gate_settle_new_keys(struct cv_gate *gate)
 {
     /* Writes under way come to their end, and tell those who wait. */
     cv_gate_remote_close(&gate->remote);
-    if (gate->newborns != NULL) {
-        cv_newborns_settle(gate->newborns);
-    }
+    cv_newborns_free(&gate->newborns);
 }
 
 void cv_gate_audit(struct cv_gate *gate, const char *decision, const char *pkh,

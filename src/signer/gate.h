@@ -36,7 +36,8 @@ struct cv_gate_options {
     void *ctx;
 };
 
-/* Opens the watermark store and the audit log. */
+/* Opens the watermark store and the audit log. A shared table is opened later,
+ * when AWS answers (gate_remote.h). */
 int cv_gate_new(struct cv_gate **out, const struct cv_gate_options *options,
                 struct cv_error *err) CV_NODISCARD;
 /* Takes the keys and policies of another configuration, all or (on failure)
@@ -80,8 +81,9 @@ enum cv_gate_state {
 };
 enum cv_gate_state cv_gate_settled(const struct cv_gate *gate, const struct cv_pkh *pkh,
                                    const struct cv_gate_ticket *ticket, struct cv_verdict *verdict);
-/* True when nothing is signed any more because the store failed. */
-bool cv_gate_failed(const struct cv_gate *gate, struct cv_error *err);
+/* False while nothing that needs a watermark is signed: the store failed, or a
+ * shared table is not open. WHY (may be NULL) says which. */
+bool cv_gate_ready(const struct cv_gate *gate, struct cv_error *why);
 /* What the store did so far; all zero for the driver mem. */
 void cv_gate_stats(const struct cv_gate *gate, struct cv_wm_stats *out);
 /* Waits until all that was reserved is settled: at the end, when nothing more

@@ -21,11 +21,10 @@ static bool is_ready(const struct cv_server *s, json_t *reasons)
         ready = false;
         (void)json_array_append_new(reasons, json_string("the signer is stopping"));
     }
-    if (cv_gate_failed(s->o.gate, &err)) {
+    if (!cv_gate_ready(s->o.gate, &err)) {
         ready = false;
-        (void)snprintf(text, sizeof(text), "the watermark store failed: %s",
-                       cv_error_format(chain, sizeof(chain), &err));
-        (void)json_array_append_new(reasons, json_string(text));
+        (void)json_array_append_new(reasons,
+                                    json_string(cv_error_format(chain, sizeof(chain), &err)));
     }
     for (size_t i = 0; i < s->o.vault_count; i++) {
         const struct cv_vault *v = s->o.vaults[i];

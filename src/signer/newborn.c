@@ -5,17 +5,29 @@
 #include <stdlib.h>
 
 #include "common/log.h"
+#include "signer/pool.h"
 
 #define SETTLE_MS 200
 #define TOGETHER 4096 /* then without waiting */
+#define BATCHES 1024  /* of changes that wait for a store over a network */
 
 struct newborn {
     struct cv_keystore *store;
     char pkh[CV_PKH_TEXT_SIZE];
 };
 
+/* Marks that end in a store over a network, in the pool's thread. */
+struct batch {
+    struct cv_job job;
+    struct cv_keystore *store;
+    struct newborn key[CV_KEYSTORE_TOGETHER];
+    size_t count;
+};
+
 struct cv_newborns {
     struct cv_wm_store *marks;
+    struct cv_loop *loop;
+    struct cv_pool *pool; /* made when it is needed */
     struct cv_loop_timer timer;
     struct newborn *list;
     size_t count, room;
@@ -36,6 +48,7 @@ int cv_newborns_new(struct cv_newborns **out, struct cv_loop *loop, struct cv_wm
         return cv_error_set(err, CV_ERR_NOMEM, "no memory for new keys");
     }
     n->marks = marks;
+    n->loop = loop;
     cv_loop_timer_init(loop, &n->timer, on_timer);
     return 0;
 }
@@ -44,6 +57,7 @@ void cv_newborns_free(struct cv_newborns **n)
 {
     if (*n != NULL) {
         cv_newborns_settle(*n);
+        cv_pool_free(&(*n)->pool);
         free((*n)->list);
         free(*n);
         *n = NULL;
@@ -95,33 +109,87 @@ void cv_newborns_add(struct cv_newborns *n, struct cv_keystore *store, const str
     }
 }
 
+static struct cv_keystore_change end_of(const struct newborn *b)
+{
+    return (struct cv_keystore_change){
+        .op = CV_KEYSTORE_MEMBER, .pkh = b->pkh, .name = CV_KEYSTORE_NEW, .value = NULL};
+}
+
 /* All of one store with one change of it. */
-static size_t end_marks(struct cv_newborns *n, struct cv_keystore *store,
-                        struct cv_keystore_change *changes)
+static void end_marks(struct cv_newborns *n, struct cv_keystore *store,
+                      struct cv_keystore_change *changes)
 {
     struct cv_error err;
     size_t k = 0;
     cv_error_clear(&err);
     for (size_t i = 0; i < n->count; i++) {
         if (n->list[i].store == store) {
-            changes[k++] = (struct cv_keystore_change){.op = CV_KEYSTORE_MEMBER,
-                                                       .pkh = n->list[i].pkh,
-                                                       .name = CV_KEYSTORE_NEW,
-                                                       .value = NULL};
+            changes[k++] = end_of(&n->list[i]);
             n->list[i].store = NULL;
         }
     }
     if (cv_keystore_apply(store, changes, k, &err) != 0) {
         cv_log_error(CV_LOG_WARN, "keys stay marked as new", &err);
-        return 0;
     }
-    return k;
+}
+
+static struct batch *batch_of(struct cv_job *job)
+{
+    return (struct batch *)(void *)((char *)job - offsetof(struct batch, job));
+}
+
+static void batch_work(struct cv_job *job)
+{
+    const struct batch *b = batch_of(job);
+    struct cv_keystore_change changes[CV_KEYSTORE_TOGETHER];
+    struct cv_error err;
+    cv_error_clear(&err);
+    for (size_t i = 0; i < b->count; i++) {
+        changes[i] = end_of(&b->key[i]);
+    }
+    if (cv_keystore_apply(b->store, changes, b->count, &err) != 0) {
+        cv_log_error(CV_LOG_WARN, "keys stay marked as new", &err);
+    }
+}
+
+static void batch_done(struct cv_job *job)
+{
+    free(batch_of(job));
+}
+
+/* The same in the pool, as many at once as such a store changes. */
+static void end_marks_later(struct cv_newborns *n, struct cv_keystore *store)
+{
+    struct cv_error err;
+    size_t i = 0;
+    cv_error_clear(&err);
+    if (n->pool == NULL && cv_pool_new(&n->pool, n->loop, 1, BATCHES, &err) != 0) {
+        cv_log_error(CV_LOG_WARN, "keys stay marked as new", &err);
+        return;
+    }
+    while (i < n->count) {
+        struct batch *b = calloc(1, sizeof(*b));
+        if (b == NULL) {
+            return; /* the marks end at the next start */
+        }
+        b->store = store;
+        b->job.work = batch_work;
+        b->job.done = batch_done;
+        for (; i < n->count && b->count < CV_KEYSTORE_TOGETHER; i++) {
+            if (n->list[i].store == store) {
+                b->key[b->count++] = n->list[i];
+                n->list[i].store = NULL;
+            }
+        }
+        if (b->count == 0 || cv_pool_submit(n->pool, &b->job) != 0) {
+            free(b);
+        }
+    }
 }
 
 void cv_newborns_settle(struct cv_newborns *n)
 {
     struct cv_error err;
-    size_t done = 0;
     cv_loop_timer_off(&n->timer);
     if (n->count == 0) {
         return;
@@ -132,11 +200,15 @@ void cv_newborns_settle(struct cv_newborns *n)
         cv_log_error(CV_LOG_ERROR, "new keys have no durable watermark records yet", &err);
     } else {
         for (size_t i = 0; i < n->count; i++) {
-            if (n->list[i].store != NULL) {
-                done += end_marks(n, n->list[i].store, changes);
+            struct cv_keystore *store = n->list[i].store;
+            if (store != NULL && cv_keystore_remote(store)) {
+                end_marks_later(n, store);
+            } else if (store != NULL) {
+                end_marks(n, store, changes);
             }
         }
-        cv_log(CV_LOG_INFO, "first watermark records written", "keys", cv_logf("%zu", done), NULL);
+        cv_log(CV_LOG_INFO, "first watermark records written", "keys", cv_logf("%zu", n->count),
+               NULL);
     }
     free(changes);
     n->count = 0;

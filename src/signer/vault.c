@@ -26,7 +26,7 @@ static void on_watch(struct cv_loop_timer *timer);
 
 static int open_store(struct cv_vault *v, struct cv_error *err)
 {
-    struct cv_keystore_dynamodb o = {.table = v->config->storage_table};
+    struct cv_keystore_dynamodb o = {.table = v->config->storage_table, .later = v->events.patient};
     struct cv_aws_config *aws = NULL;
     if (v->config->storage == CV_CONFIG_STORAGE_FILE) {
         return cv_keystore_open_file(&v->store, v->config->storage_path, err);

@@ -69,6 +69,9 @@ struct cv_vault_events {
     void *ctx;
     /* A request is over for which the enclave may have asked KMS. May be NULL. */
     void (*kms)(void *ctx, const struct cv_vault *vault, const char *request, bool good);
+    /* For daemons: a key store of AWS's that does not answer is no reason to
+     * fail, the vault is DOWN until it does. Else cv_vault_new() asks it. */
+    bool patient;
 };
 
 /* CONFIG outlives the vault. Opens the store, but connects only with

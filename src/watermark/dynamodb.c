@@ -301,8 +301,10 @@ static int migrate(struct walk *walk, const struct cv_mark *m, const json_t *ite
 
 static int fill(struct cv_wm_ddb *w, const struct cv_wm_ddb_options *o, struct cv_error *err)
 {
-    int64_t deadline = cv_deadline(o->create ? CREATE_MS : OPEN_MS);
-    struct walk walk = {.w = w, .each_item = migrate, .deadline = deadline};
+    int64_t deadline = cv_deadline(o->table_ms != 0 ? o->table_ms
+                                   : o->create      ? CREATE_MS
+                                                    : OPEN_MS);
+    struct walk walk = {.w = w, .each_item = migrate};
     w->table = strdup(o->table != NULL && *o->table != '\0' ? o->table : CV_WM_TABLE);
     if (w->table == NULL || cv_marks_new(&w->known) != 0)
         return cv_error_set(err, CV_ERR_NOMEM, "no memory for the watermarks");
@@ -312,7 +314,8 @@ static int fill(struct cv_wm_ddb *w, const struct cv_wm_ddb_options *o, struct c
         rc = cv_ddb_new(&w->ddb, w->client, err);
     if (rc == 0)
         rc = cv_ddb_table(w->ddb, w->table, &table_key, o->create, deadline, err);
-    return rc != 0 ? rc : cv_ddb_scan(w->ddb, w->table, take, &walk, deadline, err);
+    walk.deadline = cv_deadline(OPEN_MS);
+    return rc != 0 ? rc : cv_ddb_scan(w->ddb, w->table, take, &walk, walk.deadline, err);
 }
 
 int cv_wm_ddb_open(struct cv_wm_ddb **out, struct cv_aws_config **aws,

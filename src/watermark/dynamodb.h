@@ -29,6 +29,7 @@ struct cv_wm_ddb_options {
     const char *region;   /* NULL = what the configuration finds */
     const char *endpoint; /* a URL, or NULL */
     bool create;          /* make the table, with on-demand billing, when absent */
+    int64_t table_ms;     /* for finding or making it; 0: 1 minute, 5 when it is made */
 };
 
 /* AWS is owned from now on, also when this fails; *AWS is NULL afterwards.
