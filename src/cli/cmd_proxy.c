@@ -108,23 +108,24 @@ static bool targets(struct cv_proxy_config *list, size_t *count, const struct op
     return *count > 0 || usage("no target is given", NULL);
 }
 
-static enum cv_exit allowed(const struct cv_cli *cli, const struct cv_proxy_config *list,
-                            size_t count)
+/* Fills ALLOW, which the proxies go on to look at. */
+static enum cv_exit allowed(const struct cv_cli *cli, struct cv_allowlist *allow,
+                            struct cv_proxy_config *list, size_t count)
 {
-    struct cv_allowlist allow;
     struct cv_error err;
     enum cv_exit rc = CV_EXIT_OK;
     const char *file = cli->config_given ? cli->config : CV_ALLOWLIST_DEFAULT;
     cv_error_clear(&err);
     if (!cli->config_given && access(file, F_OK) != 0)
-        cv_allowlist_builtin(&allow);
-    else if (cv_allowlist_read(&allow, file, &err) != 0)
+        cv_allowlist_builtin(allow);
+    else if (cv_allowlist_read(allow, file, &err) != 0)
         return cv_cli_fail(&err, "allowlist");
     int64_t deadline = cv_deadline(CHECK_MS);
-    for (size_t i = 0; i < count && rc == CV_EXIT_OK; i++)
-        if (cv_allowlist_check(&allow, list[i].host, list[i].port, deadline, &err) != 0)
-            rc = cv_cli_fail(&err, allow.builtin ? "no allowlist file %s" : "allowlist %s", file);
-    cv_allowlist_free(&allow);
+    for (size_t i = 0; i < count && rc == CV_EXIT_OK; i++) {
+        list[i].allow = allow;
+        if (cv_allowlist_check(allow, list[i].host, list[i].port, deadline, &err) != 0)
+            rc = cv_cli_fail(&err, allow->builtin ? "no allowlist file %s" : "allowlist %s", file);
+    }
     return rc;
 }
 
@@ -209,11 +210,13 @@ static enum cv_exit run(const struct cv_cli *cli, int argc, char **argv)
     if (list == NULL)
         return cv_cli_fail(NULL, "no memory");
     enum cv_exit rc = CV_EXIT_USAGE;
+    struct cv_allowlist allow = {.entries = NULL};
     if (targets(list, &count, &o, operands, argv)) {
-        rc = allowed(cli, list, count);
+        rc = allowed(cli, &allow, list, count);
         if (rc == CV_EXIT_OK)
             rc = serve(list, count, o.metrics);
     }
+    cv_allowlist_free(&allow);
     free(list);
     return rc;
 }
@@ -235,7 +238,7 @@ const struct cv_command cv_cmd_proxy = {
             "      --max-connections N          more are closed at once\n"
             "      --idle-timeout SECONDS       without a byte either way (300)\n"
             "      --connect-timeout SECONDS    for all addresses of the target (10)\n"
-            "      --resolve-interval SECONDS   the target's name is resolved again (60)\n"
+            "      --resolve-interval SECONDS   the target's name is resolved again (its TTL)\n"
             "      --metrics ADDRESS            serve numbers for Prometheus at /metrics\n\n"
             "Example: claviger proxy 8000 kms.us-east-1.amazonaws.com 443\n"
             "Example: claviger proxy --forward vsock:any:8000=kms.us-east-1.amazonaws.com:443 \\\n"

@@ -4,7 +4,7 @@
  *
  * It also answers to the names of the signer whose place it takes: under
  * "signatory" no subcommand means serve, and "signatory-cli" has the same
- * subcommands as "claviger".
+ * subcommands as "claviger". Under "vsock-proxy" it is AWS's proxy.
  */
 #include <signal.h>
 #include <stdio.h>
@@ -229,7 +229,10 @@ int main(int argc, char **argv)
         argv++;
         argc--;
     }
-    if (argc < 2 || (is_signatory && argv[1][0] == '-')) {
+    if (strcmp(cli.program, "vsock-proxy") == 0) {
+        c = cv_command_find("proxy");
+        words = 0;
+    } else if (argc < 2 || (is_signatory && argv[1][0] == '-')) {
         c = is_signatory ? cv_command_find("serve") : NULL;
         if (c == NULL || (help && argc < 2)) {
             print_overview(help ? stdout : stderr, cli.program);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which targets a proxy may have (library cv_proxy_allowlist). The file is that
+ * Which targets a proxy may have (reading: library cv_proxy_allowlist). The file is that
  * of AWS's vsock-proxy:
  *
  *   allowlist:
@@ -37,5 +37,10 @@ void cv_allowlist_free(struct cv_allowlist *list);
  * other an IP address, the name resolves to that address. CV_ERR_DENIED. */
 int cv_allowlist_check(const struct cv_allowlist *list, const char *host, uint16_t port,
                        int64_t deadline, struct cv_error *err) CV_NODISCARD;
+
+/* For each time that the name HOST is resolved: unless the name itself is on
+ * the list, only those of its addresses stay in R that are. */
+void cv_allowlist_filter(const struct cv_allowlist *list, const char *host, uint16_t port,
+                         struct cv_resolved *r);
 
 #endif

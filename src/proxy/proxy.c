@@ -42,7 +42,8 @@ static void start_lookup(struct cv_proxy *p)
         return;
     cv_error_clear(&err);
     p->lookup_deadline = now + LOOKUP_MS;
-    if (cv_lookup_start(&p->lookup, p->config.host, p->config.family, p->wake, &err) != 0) {
+    if (cv_lookup_start(&p->lookup, p->config.host, p->config.family, p->config.resolve_ms == 0,
+                        p->wake, &err) != 0) {
         p->n.resolve_errors++;
         p->retry_lookup_at = now + LOOKUP_RETRY_MS;
         cv_proxy_warn(p, cv_error_top(&err), "");
@@ -86,6 +87,18 @@ static void lookup_failed(struct cv_proxy *p, int code, const struct cv_error *e
         tell_waiting(p, code);
 }
 
+static int64_t good_for(const struct cv_proxy *p, const struct cv_resolved *r)
+{
+    if (p->config.resolve_ms != 0)
+        return p->config.resolve_ms;
+    if (r->ttl < 0)
+        return CV_PROXY_TTL_UNKNOWN_MS;
+    int64_t ms = (int64_t)r->ttl * 1000;
+    return ms < CV_PROXY_TTL_LEAST_MS  ? CV_PROXY_TTL_LEAST_MS
+           : ms > CV_PROXY_TTL_MOST_MS ? CV_PROXY_TTL_MOST_MS
+                                       : ms;
+}
+
 static void collect_lookup(struct cv_proxy *p)
 {
     struct cv_resolved r;
@@ -99,13 +112,22 @@ static void collect_lookup(struct cv_proxy *p)
             return;
         rc = cv_error_set(&err, CV_ERR_TIMEOUT, "resolving %s: no answer in time", p->config.host);
     }
+    if (rc == 0 && p->config.allow != NULL) {
+        cv_allowlist_filter(p->config.allow, p->config.host, p->config.port, &r);
+        if (r.n == 0) {
+            p->known.n = 0; /* what it meant before is no longer its address */
+            rc =
+                cv_error_set(&err, CV_ERR_DENIED,
+                             "%s has no address any more that is on the allowlist", p->config.host);
+        }
+    }
     if (rc != 0) {
         lookup_failed(p, rc, &err);
         return;
     }
     cv_lookup_free(&p->lookup);
     p->known = r;
-    p->known_until = cv_now_ms() + p->config.resolve_ms;
+    p->known_until = cv_now_ms() + good_for(p, &r);
     tell_waiting(p, 0);
 }
 
@@ -256,8 +278,6 @@ int cv_proxy_start(struct cv_proxy **out, const struct cv_proxy_config *config,
         p->config.connect_ms = 10000;
     if (p->config.idle_ms == 0)
         p->config.idle_ms = 300000;
-    if (p->config.resolve_ms == 0)
-        p->config.resolve_ms = 60000;
     p->listener = (struct cv_listener)CV_LISTENER_INIT;
     p->epoll = p->wake = -1;
     int rc = 0;

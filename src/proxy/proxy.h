@@ -6,11 +6,12 @@
  *
  * One epoll loop in a thread of its own serves every connection, so no client
  * can hold another one up; names are resolved in another thread and again when
- * their time has come, every address is tried, and each end may close its half.
+ * their time to live is over, every address is tried, and each end may close its half.
  */
 #ifndef CV_PROXY_PROXY_H
 #define CV_PROXY_PROXY_H
 
+#include "proxy/allowlist.h"
 #include "transport/resolve.h"
 
 struct cv_proxy_config {
@@ -21,8 +22,17 @@ struct cv_proxy_config {
     unsigned max_connections; /* 0 = 256; past it a connection is closed at once */
     int64_t connect_ms;       /* for all addresses together; 0 = 10 000 */
     int64_t idle_ms;          /* without a byte either way; 0 = 300 000 */
-    int64_t resolve_ms;       /* a resolved name is good for this long; 0 = 60 000 */
+    /* Looked at each time that the name is resolved (cv_allowlist_filter());
+     * outlives the proxy; NULL = any address of the name. */
+    const struct cv_allowlist *allow;
+    int64_t resolve_ms; /* a resolved name is good for this long; 0 = as its TTL says */
 };
+
+/* The TTL of a name counts within these; one that no name server tells (from
+ * /etc/hosts) is taken for the last. */
+#define CV_PROXY_TTL_LEAST_MS 1000
+#define CV_PROXY_TTL_MOST_MS 300000
+#define CV_PROXY_TTL_UNKNOWN_MS 60000
 
 struct cv_proxy_stats {
     uint64_t accepted;   /* connections taken */

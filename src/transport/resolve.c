@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "transport/resolve_ttl.h"
 #include "transport/vsock_uds.h"
 
 /* One look-up, shared by who asks and the thread that does it; whoever leaves
@@ -25,6 +26,7 @@ struct cv_lookup {
     int errnum;
     char host[CV_ADDR_HOST];
     int family;
+    bool want_ttl;
     struct cv_resolved result;
 };
 
@@ -59,12 +61,14 @@ static void *resolve_thread(void *arg)
     struct cv_lookup *l = arg;
     struct addrinfo hints = {.ai_family = l->family, .ai_socktype = SOCK_STREAM};
     struct addrinfo *list = NULL;
-    struct cv_resolved result = {.n = 0};
+    struct cv_resolved result = {.n = 0, .ttl = CV_RESOLVE_TTL_UNKNOWN};
     int gai = getaddrinfo(l->host, NULL, &hints, &list);
     int e = errno;
     if (gai == 0) {
         collect(&result, list);
         freeaddrinfo(list);
+        if (l->want_ttl)
+            result.ttl = cv_resolve_ttl(l->host, &result);
     }
     pthread_mutex_lock(&l->lock);
     l->gai = gai;
@@ -79,7 +83,8 @@ static void *resolve_thread(void *arg)
     return NULL;
 }
 
-static struct cv_lookup *start(const char *host, enum cv_resolve_family family, int notify)
+static struct cv_lookup *start(const char *host, enum cv_resolve_family family, bool ttl,
+                               int notify)
 {
     struct cv_lookup *l = calloc(1, sizeof *l);
     pthread_condattr_t ca;
@@ -88,6 +93,7 @@ static struct cv_lookup *start(const char *host, enum cv_resolve_family family, 
     if (l == NULL)
         return NULL;
     l->refs = 2;
+    l->want_ttl = ttl;
     l->notify = notify >= 0 ? fcntl(notify, F_DUPFD_CLOEXEC, 3) : -1;
     l->family = family == CV_RESOLVE_IPV4   ? AF_INET
                 : family == CV_RESOLVE_IPV6 ? AF_INET6
@@ -146,11 +152,12 @@ int cv_resolve(struct cv_resolved *out, const char *host, uint16_t port,
         out->addr[0] = (struct cv_addr){.kind = CV_ADDR_TCP, .port = port};
         snprintf(out->addr[0].host, CV_ADDR_HOST, "%s", host);
         out->n = 1;
+        out->ttl = CV_RESOLVE_TTL_UNKNOWN;
         return 0;
     }
     if (!cv_host_is_name(host))
         return cv_error_set(err, CV_ERR_INVALID, "this is no host name");
-    struct cv_lookup *l = start(host, family, -1);
+    struct cv_lookup *l = start(host, family, false, -1);
     if (l == NULL)
         return cv_error_set(err, CV_ERR_NOMEM, "resolving %s: no thread for it", host);
     int rc = await(l, deadline)
@@ -161,12 +168,12 @@ int cv_resolve(struct cv_resolved *out, const char *host, uint16_t port,
 }
 
 int cv_lookup_start(struct cv_lookup **out, const char *host, enum cv_resolve_family family,
-                    int notify, struct cv_error *err)
+                    bool ttl, int notify, struct cv_error *err)
 {
     *out = NULL;
     if (!cv_host_is_ip(host) && !cv_host_is_name(host))
         return cv_error_set(err, CV_ERR_INVALID, "this is no host name");
-    *out = start(host, family, notify);
+    *out = start(host, family, ttl, notify);
     return *out != NULL ? 0
                         : cv_error_set(err, CV_ERR_NOMEM, "resolving %s: no thread for it", host);
 }

@@ -15,7 +15,9 @@ enum cv_resolve_family { CV_RESOLVE_ANY, CV_RESOLVE_IPV4, CV_RESOLVE_IPV6 };
 struct cv_resolved {
     size_t n;
     struct cv_addr addr[CV_RESOLVE_MAX]; /* kind tcp, host = IP address, in order of preference */
+    int32_t ttl;                         /* seconds they are good for, when that was asked for */
 };
+#define CV_RESOLVE_TTL_UNKNOWN (-1)
 
 /* By the system's resolver (nsswitch), at most until DEADLINE: the system call
  * that hangs is left to a thread of its own. An IP address resolves to itself.
@@ -24,10 +26,11 @@ int cv_resolve(struct cv_resolved *out, const char *host, uint16_t port,
                enum cv_resolve_family family, int64_t deadline, struct cv_error *err) CV_NODISCARD;
 
 /* The same without waiting, for event loops: a look-up in a thread of its own,
- * which adds 1 to the eventfd NOTIFY when it is done. */
+ * which adds 1 to the eventfd NOTIFY when it is done. With TTL the name server
+ * is asked how long the answer is good for, too. */
 struct cv_lookup;
 int cv_lookup_start(struct cv_lookup **out, const char *host, enum cv_resolve_family family,
-                    int notify, struct cv_error *err) CV_NODISCARD;
+                    bool ttl, int notify, struct cv_error *err) CV_NODISCARD;
 /* CV_ERR_BUSY while it runs; otherwise what cv_resolve() returns. */
 int cv_lookup_result(struct cv_lookup *l, struct cv_resolved *out, uint16_t port,
                      struct cv_error *err) CV_NODISCARD;

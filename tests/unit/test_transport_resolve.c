@@ -4,6 +4,7 @@
 #include "common/clock.h"
 #include "transport/listen.h"
 #include "transport/resolve.h"
+#include "transport/resolve_ttl.h"
 
 static void addresses_resolve_to_themselves(void **state)
 {
@@ -63,12 +64,46 @@ static void a_deadline_in_the_past_ends_at_once(void **state)
     assert_in_range(cv_now_ms() - t, 0, 1000);
 }
 
+/* An answer to "kms.example A?": a CNAME for 60 s, two addresses for 5 s and 9 s. */
+static const uint8_t answer[] = {
+    0x12, 0x34, 0x81, 0x80, 0, 1,   0,   3,   0,   0,   0,   0, /* header */
+    3,    'k',  'm',  's',  7, 'e', 'x', 'a', 'm', 'p', 'l', 'e', 0,   0,   1,    0,
+    1,                                                                                /* question */
+    0xc0, 12,   0,    5,    0, 1,   0,   0,   0,   60,  0,   4,   1,   'a', 0xc0, 16, /* CNAME */
+    0xc0, 41,   0,    1,    0, 1,   0,   0,   0,   5,   0,   4,   192, 0,   2,    1,  /* A */
+    0xc0, 41,   0,    1,    0, 1,   0,   0,   0,   9,   0,   4,   192, 0,   2,    2,  /* A */
+};
+
+static void the_time_to_live_of_an_answer(void **state)
+{
+    struct cv_resolved r = {.n = 1}, other = {.n = 1};
+    uint8_t copy[sizeof answer];
+    (void)state;
+    strcpy(r.addr[0].host, "192.0.2.2");
+    strcpy(other.addr[0].host, "192.0.2.3");
+    assert_int_equal(cv_dns_answer_ttl(CV_BYTES(answer, sizeof answer), &r), 5);
+    /* Another answer than getaddrinfo's says nothing about its addresses. */
+    assert_int_equal(cv_dns_answer_ttl(CV_BYTES(answer, sizeof answer), &other),
+                     CV_RESOLVE_TTL_UNKNOWN);
+    /* The CNAME's may be the smallest. */
+    memcpy(copy, answer, sizeof answer);
+    copy[38] = 3;
+    assert_int_equal(cv_dns_answer_ttl(CV_BYTES(copy, sizeof copy), &r), 3);
+    copy[35] = 0x80; /* more than 31 bits: none */
+    assert_int_equal(cv_dns_answer_ttl(CV_BYTES(copy, sizeof copy), &r), 0);
+    copy[3] = 0x83; /* no such name */
+    assert_int_equal(cv_dns_answer_ttl(CV_BYTES(copy, sizeof copy), &r), CV_RESOLVE_TTL_UNKNOWN);
+    for (size_t n = 0; n < sizeof answer; n++)
+        assert_int_equal(cv_dns_answer_ttl(CV_BYTES(answer, n), &r), CV_RESOLVE_TTL_UNKNOWN);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(addresses_resolve_to_themselves),
         cmocka_unit_test(localhost_connects),
         cmocka_unit_test(bad_names),
+        cmocka_unit_test(the_time_to_live_of_an_answer),
         cmocka_unit_test(a_deadline_in_the_past_ends_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
