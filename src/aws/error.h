@@ -9,7 +9,7 @@
 #include "http/message.h"
 
 #define CV_AWS_CODE_MAX 96
-#define CV_AWS_MESSAGE_MAX 256
+#define CV_AWS_MESSAGE_MAX 768 /* a denial names the caller's ARN, the key's and why */
 
 struct cv_aws_error {
     int status;                       /* HTTP status; 0 = there was no reply */

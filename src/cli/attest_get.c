@@ -70,7 +70,7 @@ static int get_fresh(struct cv_buf *out, const struct cv_config *config, const c
     struct cv_vault_key *key = find_key(v.vault, o->pkh);
     if (key != NULL)
         rc = cv_vault_attest_now(key, CV_BYTES(o->nonce, o->nonce_n), out,
-                                 cv_deadline(CV_VAULT_KMS_MS), err);
+                                 cv_cli_deadline(CV_VAULT_KMS_MS), err);
     cv_cli_vault_close(&v);
     return rc;
 }

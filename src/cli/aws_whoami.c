@@ -79,7 +79,7 @@ static enum cv_exit run(const struct cv_cli *cli, int argc, char **argv)
         return CV_EXIT_USAGE;
     int rc = cv_aws_config_load(&c, &o, &err);
     if (rc == 0)
-        rc = ask(c, &a, cv_deadline(ALL_MS), &err);
+        rc = ask(c, &a, cv_cli_deadline(ALL_MS), &err);
     enum cv_exit result;
     if (rc != 0)
         result = cv_cli_fail(&err, "%s", "");

@@ -22,7 +22,7 @@ static enum cv_exit generate(const struct cv_cli *cli, const struct cv_config *c
         size_t batch = num - made < CV_VAULT_GENERATE_MAX ? num - made : CV_VAULT_GENERATE_MAX,
                n = 0;
         if (cv_vault_generate(v->vault, scheme, batch, keys + made, &n,
-                              cv_deadline(CV_VAULT_KMS_MS), &err) != 0) {
+                              cv_cli_deadline(CV_VAULT_KMS_MS), &err) != 0) {
             rc = cv_cli_fail(&err, "generating key %zu of %u in vault %s", made + n + 1, num,
                              cv_vault_name(v->vault));
         }

@@ -92,7 +92,7 @@ static int hand_in(struct cv_vault *vault, const struct how *how, enum cv_scheme
 {
     CV_CLEANUP(cv_buf_free) struct cv_buf root = {0};
     struct cv_attest_policy policy;
-    int64_t deadline = cv_deadline(CV_VAULT_KMS_MS);
+    int64_t deadline = cv_cli_deadline(CV_VAULT_KMS_MS);
     bool verify = expects_something(&how->expect);
     if (how->plain) {
         return cv_vault_import(vault, scheme, key, made, deadline, err);

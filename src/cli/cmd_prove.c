@@ -30,7 +30,7 @@ static void on_proved(struct cv_sign *sign, int code, const struct cv_signature 
 
 static int prove(struct cv_cli_vault *v, struct cv_vault_key *key, struct proving *p)
 {
-    int64_t deadline = cv_deadline(CV_CLI_VAULT_MS);
+    int64_t deadline = cv_cli_deadline(CV_CLI_VAULT_MS);
     p->sign.done = on_proved;
     int rc = cv_vault_prove(key, &p->sign, deadline, p->err);
     if (rc != 0) {

@@ -8,7 +8,7 @@
  * and the file to CMakeLists.txt. Names may have two words ("watermark list").
  *
  * The global flags (-c --config --base-dir --log --json-log --json --lenient
- * -h --help) are taken out of argv before a command runs, wherever they stand,
+ * --timeout -h --help) are taken out of argv before a command runs, wherever they stand,
  * so no command may use these names for itself.
  */
 #ifndef CV_CLI_COMMAND_H
@@ -16,6 +16,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "common/error.h"
 #include "common/log.h"
@@ -90,6 +91,12 @@ bool cv_options_parse(const struct cv_command *cmd, const struct cv_option *opti
 enum cv_exit cv_cli_fail(const struct cv_error *err, const char *fmt, ...) CV_PRINTF(2, 3);
 /* The same with the command's usage line. Returns CV_EXIT_USAGE. */
 enum cv_exit cv_cli_usage(const struct cv_command *cmd, const char *fmt, ...) CV_PRINTF(2, 3);
+
+/* MS from now, or the end of the time that --timeout gives the whole command,
+ * whichever comes first: the deadline of anything that waits for others. */
+int64_t cv_cli_deadline(int64_t ms);
+/* At the start: the command has MS altogether. */
+void cv_cli_limit_time(int64_t ms);
 
 /* Flushes standard output and reports a failed write (a full disk, a closed
  * pipe): CV_EXIT_FAILURE; CV_EXIT_OK otherwise. The last act of a command that

@@ -164,7 +164,7 @@ static int network(struct plan *p, const struct options *o, struct cv_error *err
     char kms[CV_AWS_HOST_MAX + 8];
     struct cv_aws_endpoint e;
     struct cv_parent_config *c = &p->config;
-    int rc = cv_aws_config_region(p->credentials, region, cv_deadline(REGION_MS), err);
+    int rc = cv_aws_config_region(p->credentials, region, cv_cli_deadline(REGION_MS), err);
     if (rc == 0) /* first, so that what the operator says about a host holds */
         rc = add_rules(&p->aws, &o->endpoint, "aws-endpoint", err);
     if (rc == 0)

@@ -9,7 +9,7 @@
 #include "json/json.h"
 #include "signer/reseal.h"
 
-#define ERROR_ROOM (CV_ERROR_DEPTH * CV_ERROR_TEXT)
+#define ERROR_ROOM (CV_ERROR_SENTENCE)
 
 struct show {
     bool json, terminal, drawn;
@@ -94,6 +94,7 @@ static enum cv_exit reseal(const struct cv_cli *cli, struct cv_cli_vault *v,
                      .next = cv_now_ms() + 1000,
                      .failures = failures};
     o->ctx = &s;
+    o->deadline = cv_cli_deadline(CV_NO_DEADLINE / 2);
     o->progress = progress;
     o->failed = failed;
     cv_error_clear(&err);

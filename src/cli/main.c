@@ -6,8 +6,10 @@
  * "signatory" no subcommand means serve, and "signatory-cli" has the same
  * subcommands as "claviger". Under "vsock-proxy" it is AWS's proxy.
  */
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli/commands.h"
@@ -25,7 +27,10 @@ static const char global_help[] =
     "      --json-log      log as lines of JSON\n"
     "      --json          print results as JSON\n"
     "      --lenient       unknown configuration keys are warnings\n"
-    "  -h, --help          this text, or the command's\n";
+    "      --timeout SEC   give up after so many seconds altogether (default: each step\n"
+    "                      has its own limit of at most two minutes)\n"
+    "  -h, --help          this text, or the command's\n"
+    "  -V, --version       the same as the command version\n";
 
 static void print_overview(FILE *out, const char *program)
 {
@@ -84,6 +89,18 @@ static enum cv_exit bad_global(const char *text, const char *program)
     return CV_EXIT_USAGE;
 }
 
+static bool limit_time(const char *seconds)
+{
+    char *end;
+    errno = 0;
+    long n = strtol(seconds, &end, 10);
+    if (seconds[0] < '0' || seconds[0] > '9' || *end != 0 || errno != 0 || n < 1 || n > 86400) {
+        return false;
+    }
+    cv_cli_limit_time(n * 1000);
+    return true;
+}
+
 /* Takes the global flags out of argv. Returns CV_EXIT_OK and the number of
  * arguments left. */
 static enum cv_exit take_globals(struct cv_cli *cli, bool *help, int *argc, char **argv)
@@ -134,6 +151,11 @@ static enum cv_exit take_globals(struct cv_cli *cli, bool *help, int *argc, char
         } else if ((r = global_value(&value, "log", 0, *argc, argv, &i)) >= 0) {
             if (r > 0 || cv_log_level_parse(&cli->log, value) != 0) {
                 return bad_global("--log wants one of error, warn, info, debug, trace",
+                                  cli->program);
+            }
+        } else if ((r = global_value(&value, "timeout", 0, *argc, argv, &i)) >= 0) {
+            if (r > 0 || !limit_time(value)) {
+                return bad_global("--timeout wants a number of seconds from 1 to 86400",
                                   cli->program);
             }
         } else {
@@ -204,6 +226,7 @@ static enum cv_exit unknown_command(const struct cv_cli *cli, int argc, char **a
 int main(int argc, char **argv)
 {
     static char serve_name[] = "serve";
+    static char version_name[] = "version";
     char *only_serve[] = {serve_name, NULL};
     struct cv_cli cli = {.config = DEFAULT_CONFIG, .log = CV_LOG_INFO};
     bool help = false;
@@ -229,7 +252,10 @@ int main(int argc, char **argv)
         argv++;
         argc--;
     }
-    if (strcmp(cli.program, "vsock-proxy") == 0) {
+    if (argc > 1 && (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0)) {
+        argv[1] = version_name;
+    }
+    if (strcmp(cli.program, "vsock-proxy") == 0 && argv[1] != version_name) {
         c = cv_command_find("proxy");
         words = 0;
     } else if (argc < 2 || (is_signatory && argv[1][0] == '-')) {

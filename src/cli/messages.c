@@ -1,16 +1,30 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What every command says in the same way: failures and usage. */
+/* What every command does in the same way: failures, usage, the time it has. */
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "cli/command.h"
+#include "common/clock.h"
+
+static int64_t time_ends = CV_NO_DEADLINE;
+
+void cv_cli_limit_time(int64_t ms)
+{
+    time_ends = cv_deadline(ms);
+}
+
+int64_t cv_cli_deadline(int64_t ms)
+{
+    int64_t at = cv_deadline(ms);
+    return at < time_ends ? at : time_ends;
+}
 
 enum cv_exit cv_cli_fail(const struct cv_error *err, const char *fmt, ...)
 {
     char text[2048];
-    char chain[CV_ERROR_DEPTH * CV_ERROR_TEXT];
+    char chain[CV_ERROR_SENTENCE];
     va_list ap;
     va_start(ap, fmt);
     (void)vsnprintf(text, sizeof(text), fmt, ap);

@@ -30,7 +30,8 @@ static int client(struct cv_secrets_aws *aws, struct cv_aws_client **out, const 
     struct cv_aws_endpoint e;
     int rc = configured(aws, err);
     if (rc == 0) {
-        rc = cv_aws_config_region(aws->config, region, cv_deadline(CV_SECRETS_DEADLINE_MS), err);
+        rc =
+            cv_aws_config_region(aws->config, region, cv_cli_deadline(CV_SECRETS_DEADLINE_MS), err);
     }
     if (rc == 0) {
         rc = cv_aws_config_endpoint(aws->config, &e, service, region, NULL, err);
@@ -90,7 +91,7 @@ static int load_instruction(struct cv_secrets_object *o, struct cv_aws_client *s
     }
     memcpy(file.key + strlen(uri->key), ".instruction", sizeof ".instruction");
     file.version[0] = 0;
-    int rc = cv_s3_get(s3, &file, &m, NULL, cv_deadline(CV_SECRETS_DEADLINE_MS), err);
+    int rc = cv_s3_get(s3, &file, &m, NULL, cv_cli_deadline(CV_SECRETS_DEADLINE_MS), err);
     if (rc == 0) {
         rc = cv_s3ec_instruction_parse(&o->pairs, cv_buf_view(&m.body), err);
     } else {
@@ -112,7 +113,7 @@ static int load_s3(struct cv_secrets_object *o, struct cv_secrets_aws *aws, cons
         rc = client(aws, &s3, "s3", err);
     }
     if (rc == 0) {
-        rc = cv_s3_get(s3, &uri, &m, NULL, cv_deadline(CV_SECRETS_DEADLINE_MS), err);
+        rc = cv_s3_get(s3, &uri, &m, NULL, cv_cli_deadline(CV_SECRETS_DEADLINE_MS), err);
     }
     if (rc == 0) {
         rc = take_headers(&o->pairs, &m, err);
@@ -165,7 +166,7 @@ static int put(struct cv_aws_client *s3, const struct cv_s3_uri *uri, struct cv_
                             total, S3_METADATA_MAX);
     }
     return cv_s3_put(s3, uri, body, metadata, pairs->n, s->create, s->version_id, NULL,
-                     cv_deadline(CV_SECRETS_DEADLINE_MS), err);
+                     cv_cli_deadline(CV_SECRETS_DEADLINE_MS), err);
 }
 
 static int save_s3(struct cv_secrets_save *s, struct cv_secrets_aws *aws,
@@ -252,7 +253,8 @@ static int open_kms(struct cv_secrets_aws *aws, const char *cmk, struct cv_kms *
     struct cv_aws_endpoint e;
     int rc = configured(aws, err);
     if (rc == 0 && (cmk == NULL || cv_kms_arn_region(region, cmk) != 0)) {
-        rc = cv_aws_config_region(aws->config, region, cv_deadline(CV_SECRETS_DEADLINE_MS), err);
+        rc =
+            cv_aws_config_region(aws->config, region, cv_cli_deadline(CV_SECRETS_DEADLINE_MS), err);
     }
     if (rc == 0) {
         rc = cv_aws_config_endpoint(aws->config, &e, "kms", region, NULL, err);
@@ -289,7 +291,7 @@ int cv_secrets_new_key(struct cv_secrets_aws *aws, const char *cmk, struct cv_s3
     int rc = open_kms(aws, cmk, &kms, err);
     if (rc == 0) {
         rc = cv_kms_generate_data_key(kms, cmk, CV_S3EC_KEY_LEN, &context, NULL, &r,
-                                      cv_deadline(CV_SECRETS_DEADLINE_MS), err);
+                                      cv_cli_deadline(CV_SECRETS_DEADLINE_MS), err);
     }
     if (rc == 0 && strncmp(cmk, "arn:", 4) == 0 && strstr(cmk, ":key/") != NULL &&
         !cv_kms_key_matches(r.key_id, cmk)) {
@@ -319,7 +321,7 @@ int cv_secrets_open(struct cv_secrets_aws *aws, const char *cmk, const struct cv
     int rc = open_kms(aws, cmk, &kms, err);
     if (rc == 0) {
         rc = cv_kms_decrypt(kms, cmk, cv_buf_view(&o->meta.edk), &context, NULL, &r,
-                            cv_deadline(CV_SECRETS_DEADLINE_MS), err);
+                            cv_cli_deadline(CV_SECRETS_DEADLINE_MS), err);
     }
     if (rc == 0 && cmk != NULL && strstr(cmk, ":key/") != NULL &&
         !cv_kms_key_matches(r.key_id, cmk)) {

@@ -42,8 +42,8 @@ static void unknown_vault(const struct cv_config *config, const char *name)
                       near != NULL ? "?" : "");
 }
 
-bool cv_cli_vault_open(struct cv_cli_vault *v, const struct cv_config *config, const char *name,
-                       bool keys)
+static bool open_vault(struct cv_cli_vault *v, const struct cv_config *config, const char *name,
+                       bool keys, bool to_list, int64_t ms)
 {
     const struct cv_vault_events none = {.state = NULL};
     const struct cv_config_vault *c = cv_config_vault_find(config, name);
@@ -67,14 +67,29 @@ bool cv_cli_vault_open(struct cv_cli_vault *v, const struct cv_config *config, c
         rc = cv_vault_new(&v->vault, v->loop, c, NULL, &none, &err);
     }
     if (rc == 0) {
-        rc = cv_vault_open_now(v->vault, keys, cv_deadline(CV_CLI_VAULT_MS), &err);
+        rc = cv_vault_open_now(v->vault, keys, cv_cli_deadline(ms), &err);
     }
-    if (rc != 0) {
+    v->late = to_list && rc == CV_ERR_TIMEOUT && cv_vault_listed(v->vault);
+    if (v->late) {
+        (void)cv_cli_fail(&err, "opening vault %s: not every key was imported", c->name);
+    } else if (rc != 0) {
         (void)cv_cli_fail(&err, "opening vault %s", c->name);
         cv_cli_vault_close(v);
         return false;
     }
     return true;
+}
+
+bool cv_cli_vault_open(struct cv_cli_vault *v, const struct cv_config *config, const char *name,
+                       bool keys)
+{
+    return open_vault(v, config, name, keys, false, CV_CLI_VAULT_MS);
+}
+
+bool cv_cli_vault_open_to_list(struct cv_cli_vault *v, const struct cv_config *config,
+                               const char *name, int64_t ms)
+{
+    return open_vault(v, config, name, true, true, ms);
 }
 
 void cv_cli_vault_close(struct cv_cli_vault *v)

@@ -14,12 +14,18 @@ struct cv_cli_vault {
     struct cv_loop *loop;
     struct cv_vault *vault;
     struct cv_proxy *proxy;
+    bool late; /* not all keys were imported in time */
 };
 
 /* Connects to vault NAME of CONFIG and, with KEYS, imports its keys. On failure the error
  * was printed, and the command ends with CV_EXIT_FAILURE. */
 bool cv_cli_vault_open(struct cv_cli_vault *v, const struct cv_config *config, const char *name,
                        bool keys) CV_NODISCARD;
+/* The same for `list`, with its keys and within MS: when the time was not
+ * enough for all keys, those of the store are there, v->late is set, and the
+ * error was printed. */
+bool cv_cli_vault_open_to_list(struct cv_cli_vault *v, const struct cv_config *config,
+                               const char *name, int64_t ms) CV_NODISCARD;
 void cv_cli_vault_close(struct cv_cli_vault *v);
 
 /* One key as people read it (`list`, `generate`), or COUNT of them as a JSON

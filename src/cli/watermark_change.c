@@ -86,7 +86,7 @@ static enum cv_exit close_store(struct session *s, const struct cv_cli *cli, int
 
 static int raise_in_table(struct session *s, const struct cv_mark *mark)
 {
-    int r = cv_wm_ddb_raise(s->table, mark, cv_deadline(TABLE_MS), &s->err);
+    int r = cv_wm_ddb_raise(s->table, mark, cv_cli_deadline(TABLE_MS), &s->err);
     s->kept += r == CV_ERR_DENIED ? 1 : 0;
     s->raised += r == CV_OK ? 1 : 0;
     return r == CV_ERR_DENIED ? CV_OK : r;

@@ -34,7 +34,7 @@ static int read_table(struct cv_marks *marks, const struct cv_config *config, st
         r = cv_wm_ddb_open(&table, &aws, &o, err);
     }
     if (r == CV_OK) {
-        r = cv_wm_ddb_each(table, put_mark, marks, cv_deadline(120000), err);
+        r = cv_wm_ddb_each(table, put_mark, marks, cv_cli_deadline(120000), err);
     }
     cv_wm_ddb_close(table);
     return r;

@@ -11,10 +11,16 @@ void cv_error_clear(struct cv_error *err)
         return;
     err->code = CV_OK;
     err->count = 0;
-    err->text[0][0] = '\0';
+    err->used = 0;
 }
 
-/* Formats into TEXT and marks a cut with "...". */
+/* Writes "..." over the end of TEXT, which was cut at SIZE bytes. */
+static void mark_cut(char *text, size_t size)
+{
+    memcpy(text + size - 4, "...", 4);
+}
+
+/* Formats into TEXT and marks a cut. */
 CV_PRINTF(2, 0)
 static void format_text(char text[static CV_ERROR_TEXT], const char *fmt, va_list ap)
 {
@@ -22,7 +28,7 @@ static void format_text(char text[static CV_ERROR_TEXT], const char *fmt, va_lis
     if (n < 0)
         text[0] = '\0';
     else if (n >= CV_ERROR_TEXT)
-        memcpy(text + CV_ERROR_TEXT - 4, "...", 4);
+        mark_cut(text, CV_ERROR_TEXT);
 }
 
 /* TEXT ": " MORE, cut like a text that is too long. */
@@ -31,16 +37,35 @@ static void join(char text[static CV_ERROR_TEXT], const char *more)
     size_t n = strlen(text);
     int add = snprintf(text + n, CV_ERROR_TEXT - n, ": %s", more);
     if (add < 0 || (size_t)add >= CV_ERROR_TEXT - n)
-        memcpy(text + CV_ERROR_TEXT - 4, "...", 4);
+        mark_cut(text, CV_ERROR_TEXT);
+}
+
+/* Puts TEXT behind the others as the outermost one, cut to the room there is;
+ * for a text to come there is always room for a mark of the cut. */
+static void push(struct cv_error *err, const char *text)
+{
+    size_t later = (size_t)(CV_ERROR_DEPTH - 1 - err->count) * 4;
+    size_t room = CV_ERROR_CHAIN - err->used - later;
+    size_t n = strlen(text) + 1;
+    char *to = err->chain + err->used;
+    if (n > room) {
+        n = room;
+        memcpy(to, text, n);
+        mark_cut(to, n);
+    } else {
+        memcpy(to, text, n);
+    }
+    err->at[err->count++] = err->used;
+    err->used += (unsigned)n;
 }
 
 /* A new chain of one text. The text is formatted beside ERR first, since the
  * arguments may point into it. */
 static void start_chain(struct cv_error *err, int code, const char *text)
 {
+    cv_error_clear(err);
     err->code = code;
-    err->count = 1;
-    memcpy(err->text[0], text, CV_ERROR_TEXT);
+    push(err, text);
 }
 
 int cv_error_set(struct cv_error *err, int code, const char *fmt, ...)
@@ -82,14 +107,14 @@ int cv_error_wrap(struct cv_error *err, const char *fmt, ...)
     va_end(ap);
     if (err->count == 0) {
         start_chain(err, CV_ERR_INTERNAL, text);
-    } else if (err->count < CV_ERROR_DEPTH) {
-        memcpy(err->text[err->count++], text, CV_ERROR_TEXT);
-    } else {
-        /* Full: the new text goes before the outermost one, in its place. */
-        char *outer = err->text[CV_ERROR_DEPTH - 1];
-        join(text, outer);
-        memcpy(outer, text, CV_ERROR_TEXT);
+        return err->code;
     }
+    if (err->count == CV_ERROR_DEPTH) {
+        /* Full: the new text goes before the outermost one, in its place. */
+        join(text, cv_error_top(err));
+        err->used = err->at[--err->count];
+    }
+    push(err, text);
     return err->code;
 }
 
@@ -100,12 +125,12 @@ char *cv_error_format(char *out, size_t size, const struct cv_error *err)
     out[0] = '\0';
     size_t n = 0;
     for (unsigned i = err == NULL ? 0 : err->count; i-- > 0;) {
-        int add = snprintf(out + n, size - n, "%s%s", err->text[i], i > 0 ? ": " : "");
+        int add = snprintf(out + n, size - n, "%s%s", cv_error_text(err, i), i > 0 ? ": " : "");
         if (add < 0)
             break;
         if ((size_t)add >= size - n) {
             if (size >= 4)
-                memcpy(out + size - 4, "...", 4);
+                mark_cut(out, size);
             break;
         }
         n += (size_t)add;
@@ -113,9 +138,14 @@ char *cv_error_format(char *out, size_t size, const struct cv_error *err)
     return out;
 }
 
+const char *cv_error_text(const struct cv_error *err, unsigned i)
+{
+    return err == NULL || i >= err->count ? "" : err->chain + err->at[i];
+}
+
 const char *cv_error_top(const struct cv_error *err)
 {
-    return err == NULL || err->count == 0 ? "" : err->text[err->count - 1];
+    return err == NULL || err->count == 0 ? "" : cv_error_text(err, err->count - 1);
 }
 
 const char *cv_strerror(int code)

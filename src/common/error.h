@@ -46,13 +46,18 @@ enum cv_code {
     CV_ERR_INTERNAL = -21,  /* a bug of ours */
 };
 
-#define CV_ERROR_DEPTH 8  /* causes kept; deeper ones are merged into the last */
-#define CV_ERROR_TEXT 320 /* bytes of one text with its NUL; longer ones are cut */
+#define CV_ERROR_DEPTH 8    /* causes kept; deeper ones are merged into the last */
+#define CV_ERROR_TEXT 1024  /* bytes of one text with its NUL; longer ones are cut */
+#define CV_ERROR_CHAIN 2560 /* bytes of all texts, each with its NUL: room for cv_error_format() */
 
+/* The texts lie one after another, so that a long one (what KMS says when it
+ * denies) is kept whole and the many short ones cost little. */
 struct cv_error {
-    int code;                                 /* of the innermost cause */
-    unsigned count;                           /* texts in use */
-    char text[CV_ERROR_DEPTH][CV_ERROR_TEXT]; /* [0] is the innermost cause */
+    int code;                    /* of the innermost cause */
+    unsigned count;              /* texts in use */
+    unsigned used;               /* bytes of CHAIN in use */
+    unsigned at[CV_ERROR_DEPTH]; /* where each text begins; [0] is the innermost cause */
+    char chain[CV_ERROR_CHAIN];
 };
 
 /* Empties ERR. An error object needs it once before its first use. */
@@ -80,8 +85,13 @@ int cv_error_errno(struct cv_error *err, int code, int errnum, const char *fmt, 
 int cv_error_wrap(struct cv_error *err, const char *fmt, ...) CV_PRINTF(2, 3);
 
 /* Writes "outer: inner: cause" into OUT (SIZE bytes, NUL included, cut with
- * "..." when too long) and returns OUT. */
+ * "..." when too long) and returns OUT. CV_ERROR_SENTENCE bytes are enough for
+ * any chain. */
+#define CV_ERROR_SENTENCE (CV_ERROR_CHAIN + CV_ERROR_DEPTH)
 char *cv_error_format(char *out, size_t size, const struct cv_error *err);
+
+/* Text I of the chain, 0 the innermost; "" when there is none. */
+const char *cv_error_text(const struct cv_error *err, unsigned i);
 
 /* The outermost text, "" for an empty chain. */
 const char *cv_error_top(const struct cv_error *err);

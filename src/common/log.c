@@ -230,7 +230,8 @@ void cv_log(enum cv_log_level level, const char *message, ...)
     const char *key;
     while ((key = va_arg(ap, const char *)) != NULL) {
         const char *value = va_arg(ap, const char *);
-        field(&l, key, value == NULL ? "" : value, json);
+        if (value != NULL)
+            field(&l, key, value, json);
     }
     va_end(ap);
     finish(&l, json);
@@ -238,7 +239,7 @@ void cv_log(enum cv_log_level level, const char *message, ...)
 
 void cv_log_error(enum cv_log_level level, const char *message, const struct cv_error *err)
 {
-    char text[CV_ERROR_DEPTH * CV_ERROR_TEXT];
+    char text[CV_ERROR_SENTENCE];
     cv_log(level, message, "error", cv_error_format(text, sizeof(text), err), NULL);
 }
 

@@ -24,7 +24,7 @@ void cv_log_setup(enum cv_log_level level, bool json);
 int cv_log_level_parse(enum cv_log_level *level, const char *name) CV_NODISCARD;
 bool cv_log_enabled(enum cv_log_level level);
 /* MESSAGE and pairs of strings (key, value), ended by NULL. Control characters
- * and invalid UTF-8 in values are escaped. A NULL value prints as empty. */
+ * and invalid UTF-8 in values are escaped. A pair whose value is NULL is left out. */
 void cv_log(enum cv_log_level level, const char *message, ...) __attribute__((sentinel));
 /* For a value made on the spot: cv_log(…, "n", cv_logf("%d", n), NULL). Uses
  * a ring of per-thread buffers: good for up to 8 uses in one statement. */

@@ -14,7 +14,7 @@ void cv_receiver_failed(struct cv_receiver *r, int rc, bool document, const stru
     r->unwrap_failed = !document && rc != 0;
     if (rc == 0)
         return;
-    const char *text = err != NULL && err->count > 0 ? err->text[0] : cv_strerror(rc);
+    const char *text = err != NULL && err->count > 0 ? cv_error_text(err, 0) : cv_strerror(rc);
     snprintf(r->cause, sizeof r->cause, "%s", text);
 }
 
@@ -27,14 +27,13 @@ static bool denied(const struct cv_kms_result *result)
 static void explain_denial(struct cv_error *err, const char *pcr0, const char *hint)
 {
     struct cv_error said = *err;
-    if (hint != NULL) {
-        (void)cv_error_set(err, said.code, "%s", hint);
-        (void)cv_error_wrap(err, "this image's PCR0 is %s", pcr0);
-    } else {
-        (void)cv_error_set(err, said.code, "this image's PCR0 is %s", pcr0);
-    }
+    (void)cv_error_set(err, said.code, "%s",
+                       hint != NULL ? hint
+                                    : "claviger policy explain shows which condition of the key "
+                                      "policy does not fit");
+    (void)cv_error_wrap(err, "this image's PCR0 is %s", pcr0);
     for (unsigned i = 0; i < said.count; i++)
-        (void)cv_error_wrap(err, "%s", said.text[i]);
+        (void)cv_error_wrap(err, "%s", cv_error_text(&said, i));
 }
 
 void cv_kms_failed(struct cv_job *job, int rc, const struct cv_kms_result *result,

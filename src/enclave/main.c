@@ -26,11 +26,11 @@ static int parse(int argc, char **argv, const char **settings)
 {
     bool dev = cv_enclave_build.settings_option;
     for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--version") == 0) {
+        if (strcmp(argv[i], "--version") == 0 || strcmp(argv[i], "-V") == 0) {
             printf("claviger-enclave %s (%s build)\n", CV_VERSION, cv_enclave_build.name);
             return 0;
         }
-        if (strcmp(argv[i], "--help") == 0) {
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
             printf(usage, dev ? " | --settings FILE" : "", dev ? usage_settings : "");
             return 0;
         }

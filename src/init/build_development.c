@@ -57,11 +57,11 @@ static bool parse(struct cv_init_options *o, int argc, char **argv, int *status)
         {"kms-endpoint", required_argument, NULL, 'k'},
         {"s3-endpoint", required_argument, NULL, 's'},
         {"help", no_argument, NULL, 'h'},
-        {"version", no_argument, NULL, 'v'},
+        {"version", no_argument, NULL, 'V'},
         {NULL, 0, NULL, 0},
     };
     int c;
-    while ((c = getopt_long(argc, argv, "", longs, NULL)) != -1) {
+    while ((c = getopt_long(argc, argv, "hV", longs, NULL)) != -1) {
         switch (c) {
         case 'i':
             o->image = optarg;
@@ -84,7 +84,7 @@ static bool parse(struct cv_init_options *o, int argc, char **argv, int *status)
         case 'h':
             fputs(usage, stdout);
             return end(status, 0);
-        case 'v':
+        case 'V':
             printf("claviger-init %s (development build)\n", CV_VERSION);
             return end(status, 0);
         default:

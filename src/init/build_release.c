@@ -11,14 +11,15 @@ static bool prepare(struct cv_init_options *o, int argc, char **argv, int *statu
     *status = 0;
     if (getpid() == 1)
         return true; /* whatever the kernel's command line gave us */
-    if (argc == 2 && strcmp(argv[1], "--version") == 0) {
+    const char *only = argc == 2 ? argv[1] : "";
+    if (strcmp(only, "--version") == 0 || strcmp(only, "-V") == 0) {
         printf("claviger-init %s (release build)\n", CV_VERSION);
         return false;
     }
     printf("usage: claviger-init [--version]\n\n"
            "The first process of an enclave image made by \"claviger eif build\". It wants to be\n"
            "process 1 of an enclave; see claviger-init(8).\n");
-    *status = argc == 2 && strcmp(argv[1], "--help") == 0 ? 0 : 2;
+    *status = strcmp(only, "--help") == 0 || strcmp(only, "-h") == 0 ? 0 : 2;
     return false;
 }
 

@@ -24,7 +24,7 @@ static void explain_denial(const struct cv_opener *o, struct cv_error *err)
     (void)cv_error_set(err, said.code, "PCR2 %s, PCR8 %s", o->pcr[2], o->pcr[3]);
     (void)cv_error_wrap(err, "this image has PCR0 %s, PCR1 %s", o->pcr[0], o->pcr[1]);
     for (unsigned i = 0; i < said.count; i++)
-        (void)cv_error_wrap(err, "%s", said.text[i]);
+        (void)cv_error_wrap(err, "%s", cv_error_text(&said, i));
 }
 
 static bool wrong_key(const struct cv_kms_result *r)

@@ -11,7 +11,7 @@ int main(int argc, char **argv)
 {
     struct cv_kmstool_options o;
     struct cv_error err;
-    char text[CV_ERROR_DEPTH * CV_ERROR_TEXT];
+    char text[CV_ERROR_SENTENCE];
     cv_process_harden();
     cv_secret_policy(cv_kmstool_build.lock);
     (void)signal(SIGPIPE, SIG_IGN);

@@ -377,8 +377,11 @@ int cv_kmstool_parse(struct cv_kmstool_options *o, int argc, char **argv)
         .credentials_fd = -1,
         .compatible = strcmp(program, "kmstool_enclave_cli") == 0,
     };
-    if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "--version") == 0))
-        return say(o->compatible ? 1 : 0, program, argv[1][2] == 'v' ? VERSION : HELP);
+    const char *first = argc > 1 ? argv[1] : "";
+    if (strcmp(first, "--help") == 0 || strcmp(first, "-h") == 0)
+        return say(o->compatible ? 1 : 0, program, HELP);
+    if (strcmp(first, "--version") == 0 || strcmp(first, "-V") == 0)
+        return say(o->compatible ? 1 : 0, program, VERSION);
     if (argc < 2)
         return usage(o, "a command is missing: decrypt, genkey, genrandom, encrypt or attest");
     if (!find_command(o, argv[1]))
@@ -386,9 +389,11 @@ int cv_kmstool_parse(struct cv_kmstool_options *o, int argc, char **argv)
     argc--;
     argv++;
     opterr = 0;
-    while (rc == -1 && (flag = getopt_long(argc, argv, ":h", flags, NULL)) != -1) {
-        if (flag == 'h' || flag == HELP || flag == VERSION)
-            return say(o->compatible ? 1 : 0, program, flag);
+    while (rc == -1 && (flag = getopt_long(argc, argv, ":hV", flags, NULL)) != -1) {
+        if (flag == 'h' || flag == HELP)
+            return say(o->compatible ? 1 : 0, program, HELP);
+        if (flag == 'V' || flag == VERSION)
+            return say(o->compatible ? 1 : 0, program, VERSION);
         if (flag == ':' || flag == '?')
             return usage(o, flag == ':' ? "an option has no value" : "an unknown option");
         if ((commands_of(flag) & (int)o->command) == 0)

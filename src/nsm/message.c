@@ -40,10 +40,10 @@ const char *cv_nsm_fixed_text(const struct cv_error *err)
         return internal_error;
     if (err->code == CV_ERR_LIMIT)
         return input_too_large;
-    if (strcmp(err->text[0], wrong_type) == 0)
+    if (strcmp(cv_error_text(err, 0), wrong_type) == 0)
         return wrong_type;
     for (size_t i = 0; i < REMOTE_ERRORS; i++) {
-        if (err->code == CV_ERR_REMOTE && strcmp(err->text[0], remote_errors[i].text) == 0)
+        if (err->code == CV_ERR_REMOTE && strcmp(cv_error_text(err, 0), remote_errors[i].text) == 0)
             return remote_errors[i].text;
     }
     return internal_error;

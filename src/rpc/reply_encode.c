@@ -170,7 +170,7 @@ int cv_rpc_reply_err(struct cv_buf *out, const struct cv_rpc_echo *echo, const s
     if (err->count == 0)
         emit_error(&e, cv_strerror(err->code != 0 ? err->code : CV_ERR_INTERNAL));
     for (unsigned i = err->count; i > 0; i--)
-        emit_error(&e, err->text[i - 1]);
+        emit_error(&e, cv_error_text(err, i - 1));
     cv_rpc_emit_null(&e);
     return cv_rpc_emit_end(&e);
 }

@@ -69,8 +69,9 @@ static void read_watermark(struct cv_config_reader *r, const struct cv_yaml_node
         const char *near = cv_yaml_nearest(t.driver, drivers);
         cv_error_quote(quoted, sizeof(quoted), t.driver, strlen(t.driver));
         cv_yaml_problem(r->errors, cv_yaml_get(node, "driver"),
-                        "unknown watermark backend: %s; %s%s file, mem and aws are known", quoted,
-                        near != NULL ? "did you mean " : "", near != NULL ? near : "");
+                        "unknown watermark backend: %s; %s%s%sfile, mem and aws are known", quoted,
+                        near != NULL ? "did you mean " : "", near != NULL ? near : "",
+                        near != NULL ? "? " : "");
     }
     if (config->watermark != CV_CONFIG_WATERMARK_AWS && t.config != NULL &&
         t.config->kind != CV_YAML_SCALAR && t.config->count > 0) {
@@ -179,7 +180,7 @@ int cv_config_load(struct cv_config **out, const char *path,
                    const struct cv_config_options *options, struct cv_config_report *report)
 {
     CV_CLEANUP(cv_buf_free) struct cv_buf text;
-    char chain[CV_ERROR_TEXT * 2];
+    char chain[CV_ERROR_SENTENCE];
     struct cv_error err = {0};
     *out = NULL;
     cv_buf_init(&text, CV_YAML_MAX_TEXT);

@@ -89,8 +89,10 @@ static void add_request(struct cv_config_reader *r, const struct cv_yaml_node *n
     *set |= 1u << i;
 }
 
+/* LIST is where it stands; in the OLD one, kinds that no batch has any more are
+ * names without effect, as they have none there. */
 static void add_operation(struct cv_config_reader *r, const struct cv_yaml_node *node,
-                          const char *written, const char *list, uint64_t *set)
+                          const char *written, const char *list, bool old, uint64_t *set)
 {
     char name[96];
     char head[96];
@@ -106,6 +108,9 @@ static void add_operation(struct cv_config_reader *r, const struct cv_yaml_node 
         *set |= (uint64_t)1 << i;
     } else if (vote >= 0) {
         *set |= (uint64_t)1 << (cv_operation_name_count() + (size_t)vote);
+    } else if (old && now != NULL && colon == NULL) {
+        cv_yaml_problem(r->warnings, node,
+                        "`%s` is no operation of a batch any more: no effect here", written);
     } else {
         invalid(r, node, "operation kind", name, list, cv_operation_names);
     }
@@ -113,13 +118,13 @@ static void add_operation(struct cv_config_reader *r, const struct cv_yaml_node 
 
 /* A list of operation kinds; a scalar is a list of one. */
 static void read_operations(struct cv_config_reader *r, const struct cv_yaml_node *node,
-                            const char *list, uint64_t *set)
+                            const char *list, bool old, uint64_t *set)
 {
     const struct cv_yaml_node *c = node->kind == CV_YAML_SEQUENCE ? node->first : node;
     for (; c != NULL; c = node->kind == CV_YAML_SEQUENCE ? c->next : NULL) {
         char *name = cv_config_read_string(r, c);
         if (name != NULL) {
-            add_operation(r, c, name, list, set);
+            add_operation(r, c, name, list, old, set);
             free(name);
         }
     }
@@ -135,7 +140,7 @@ static void read_allow(struct cv_config_reader *r, const struct cv_yaml_node *no
         add_request(r, c->key, c->key->text, "allow", &k->requests);
         if (strcmp(c->key->text, "generic") == 0) {
             if (!cv_yaml_is_null(c)) {
-                read_operations(r, c, "allow.generic", &k->operations);
+                read_operations(r, c, "allow.generic", false, &k->operations);
             }
         } else if (!cv_yaml_is_null(c) && !(c->kind != CV_YAML_SCALAR && c->count == 0)) {
             cv_yaml_problem(r->warnings, c,
@@ -145,15 +150,44 @@ static void read_allow(struct cv_config_reader *r, const struct cv_yaml_node *no
     }
 }
 
+/* The policy of K as `allow` writes it, for a message. */
+static void write_allow(const struct cv_config_key *k, char *out, size_t size)
+{
+    const char *comma = "";
+    size_t n = (size_t)snprintf(out, size, "allow: {");
+    for (size_t i = 0; i < CV_REQUEST_NAME_COUNT && n < size; i++) {
+        if (k->requests >> i & 1) {
+            n += (size_t)snprintf(out + n, size - n, "%s%s: ", comma, cv_request_names[i]);
+            comma = ", ";
+        }
+        if ((k->requests >> i & 1) == 0 || strcmp(cv_request_names[i], "generic") != 0) {
+            continue;
+        }
+        const char *inner = "[";
+        for (size_t j = 0; cv_operation_names[j] != NULL && n < size; j++) {
+            if (k->operations >> j & 1) {
+                n += (size_t)snprintf(out + n, size - n, "%s%s", inner, cv_operation_names[j]);
+                inner = ", ";
+            }
+        }
+        if (n < size) {
+            n += (size_t)snprintf(out + n, size - n, "%s", inner[0] == '[' ? "[]" : "]");
+        }
+    }
+    if (n < size) {
+        n += (size_t)snprintf(out + n, size - n, "}");
+    }
+    if (n >= size) {
+        (void)snprintf(out, size, "its request kinds as keys of `allow`");
+    }
+}
+
 /* allowed_operations (request kinds) and allowed_kinds (kinds of generic). */
 static void read_deprecated(struct cv_config_reader *r, const struct tezos_target *t,
                             struct cv_config_key *k)
 {
     const struct cv_yaml_node *node = t->old_operations;
     if (node != NULL) {
-        cv_yaml_problem(r->warnings, node,
-                        "`allowed_operations` is deprecated: list the request "
-                        "kinds as keys of `allow`");
         const struct cv_yaml_node *c = node->kind == CV_YAML_SEQUENCE ? node->first : node;
         for (; c != NULL; c = node->kind == CV_YAML_SEQUENCE ? c->next : NULL) {
             char *name = cv_config_read_string(r, c);
@@ -164,11 +198,13 @@ static void read_deprecated(struct cv_config_reader *r, const struct tezos_targe
         }
     }
     if (t->old_kinds != NULL) {
-        cv_yaml_problem(r->warnings, t->old_kinds,
-                        "`allowed_kinds` is deprecated: list the "
-                        "operation kinds under `allow.generic`");
-        read_operations(r, t->old_kinds, "allowed_kinds", &k->operations);
+        read_operations(r, t->old_kinds, "allowed_kinds", true, &k->operations);
     }
+    char now[160];
+    write_allow(k, now, sizeof(now));
+    cv_yaml_problem(r->warnings, node != NULL ? node : t->old_kinds,
+                    "`%s` is deprecated: write %s instead",
+                    node != NULL ? "allowed_operations" : "allowed_kinds", now);
 }
 
 static void read_limits(struct cv_config_reader *r, const struct cv_yaml_node *node,
@@ -293,6 +329,11 @@ static void read_policy(struct cv_config_reader *r, const struct cv_yaml_node *n
 {
     struct tezos_target t = {0};
     cv_config_read_map(r, node, tezos_fields, sizeof(tezos_fields) / sizeof(tezos_fields[0]), &t);
+    if (cv_yaml_get(node, "vault") != NULL) {
+        cv_yaml_problem(r->warnings, cv_yaml_get(node, "vault"),
+                        "`vault` means nothing under a key, in Signatory neither: a key is found "
+                        "in the vault that has it; leave the line out");
+    }
     k->allowed_chains = t.allowed_chains;
     k->jwt_users = t.jwt_users;
     k->client_certificates = t.client_certificates;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The section `vaults`: driver nitro. */
+#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -58,29 +59,40 @@ static const char *or_environment(const char *text, const char *key, const char 
     return text != NULL && text[0] != 0 ? text : NULL;
 }
 
+/* A number of 32 bits, decimal or 0x…; none of ours is ever 0. */
+static bool number_of(const char *text, uint32_t *out)
+{
+    bool hex = text[0] == '0' && (text[1] == 'x' || text[1] == 'X');
+    const char *digits = hex ? text + 2 : text;
+    char *end;
+    errno = 0;
+    unsigned long long v = strtoull(digits, &end, hex ? 16 : 10);
+    *out = (uint32_t)v;
+    return isxdigit((unsigned char)digits[0]) && *end == 0 && errno == 0 && v <= UINT32_MAX;
+}
+
 /* A number of 32 bits from the key or the variable; FALLBACK without either.
- * True when one of them gave it. */
+ * In the original's configuration 0 is the same as nothing. True when one of
+ * them gave it. */
 static bool number(struct cv_config_reader *r, const struct cv_yaml_node *node, const char *text,
                    const char *key, const char *env, uint32_t fallback, uint32_t *out)
 {
     const char *from;
-    char *end;
     char quoted[64];
-    *out = fallback;
+    if (text != NULL && strcmp(text, "0") == 0) {
+        text = NULL;
+    }
     text = or_environment(text, key, env, &from);
+    *out = fallback;
     if (text == NULL) {
         return false;
     }
-    errno = 0;
-    unsigned long long v = strtoull(text, &end, 10);
-    if (text[0] < '0' || text[0] > '9' || *end != 0 || errno != 0 || v > UINT32_MAX) {
+    if (!number_of(text, out)) {
         const struct cv_yaml_node *at = cv_yaml_get(node, key);
         cv_error_quote(quoted, sizeof(quoted), text, strlen(text));
         cv_yaml_problem(r->errors, at != NULL ? at : node, "%s: %s is no whole number of 32 bits",
                         from, quoted);
-        return true;
     }
-    *out = (uint32_t)v;
     return true;
 }
 
@@ -88,7 +100,7 @@ static void address(struct cv_config_reader *r, const struct cv_yaml_node *node,
                     const char *text, struct cv_addr *out)
 {
     struct cv_error err = {0};
-    char chain[CV_ERROR_TEXT * 2];
+    char chain[CV_ERROR_SENTENCE];
     if (cv_addr_parse(out, text, &err) != 0) {
         cv_yaml_problem(r->errors, cv_yaml_get(node, key), "%s",
                         cv_error_format(chain, sizeof(chain), &err));
@@ -222,7 +234,7 @@ static void read_proxy(struct cv_config_reader *r, const struct cv_yaml_node *no
 {
     const char *from;
     char host[CV_ADDR_HOST];
-    char chain[CV_ERROR_TEXT * 2];
+    char chain[CV_ERROR_SENTENCE];
     struct cv_error err = {0};
     const char *remote = or_environment(t->proxy_remote_address, "proxy_remote_address",
                                         "PROXY_REMOTE_ADDRESS", &from);

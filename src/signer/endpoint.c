@@ -29,8 +29,22 @@ static CV_PRINTF(2, 0) void on_log(void *cls, const char *fmt, va_list ap)
     }
 }
 
+/* Percent escapes as libmicrohttpd undoes them, except %00: its texts end
+ * there, and "/keys/tz1…%00x" would be taken for what stands before. It becomes
+ * another byte that is in no name. */
+static size_t unescape(void *cls, struct MHD_Connection *connection, char *text)
+{
+    (void)cls;
+    (void)connection;
+    for (char *p = text; (p = strstr(p, "%00")) != NULL; p += 3) {
+        p[2] = '1';
+    }
+    return MHD_http_unescape(text);
+}
+
 static void run(struct cv_endpoint *e)
 {
+    cv_gate_write_audit(e->server->o.gate); /* of the answers that leave now */
     (void)MHD_run(e->daemon);
     cv_http_suspend(e);
 }
@@ -120,6 +134,7 @@ static struct MHD_Daemon *start_daemon(struct cv_endpoint *e, int fd)
     add(o, &n, MHD_OPTION_CONNECTION_LIMIT, (intptr_t)(e->conn_max + CV_CONN_SPARE), NULL);
     add(o, &n, MHD_OPTION_CONNECTION_TIMEOUT, (intptr_t)caps->idle_seconds, NULL);
     add(o, &n, MHD_OPTION_CONNECTION_MEMORY_LIMIT, 16 * 1024, NULL);
+    add(o, &n, MHD_OPTION_UNESCAPE_CALLBACK, (intptr_t)unescape, NULL);
     if (e->tls != NULL) {
         flags |= MHD_USE_TLS;
         cv_server_tls_options(e->tls, o, &n);

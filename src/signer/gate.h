@@ -20,11 +20,13 @@
 
 struct cv_gate;
 
+#define CV_VERDICT_TEXT 1536 /* a denial of KMS is told whole */
+
 /* What the gate found, for the log, the metrics and the answer. */
 struct cv_verdict {
-    unsigned status;  /* HTTP status of the refusal; 0 = may be signed */
-    char text[512];   /* the refusal, as clients know it */
-    const char *kind; /* request kind, NULL when it was not decoded */
+    unsigned status;            /* HTTP status of the refusal; 0 = may be signed */
+    char text[CV_VERDICT_TEXT]; /* the refusal, as clients know it */
+    const char *kind;           /* request kind, NULL when it was not decoded */
 };
 
 struct cv_gate_options {
@@ -98,7 +100,10 @@ void cv_gate_settle_new_keys(struct cv_gate *gate);
 void cv_gate_key(struct cv_gate *gate, struct cv_keystore *store, const struct cv_pkh *pkh,
                  bool is_new);
 
-/* One line of the audit log. */
+/* One line of the audit log. That of a refusal (VERDICT has a status) is
+ * written at once, that of a signature by cv_gate_write_audit(), which whoever
+ * sends answers calls first: no answer leaves before its line is in the file. */
+void cv_gate_write_audit(struct cv_gate *gate);
 void cv_gate_audit(struct cv_gate *gate, const char *decision, const char *pkh,
                    const struct cv_request *request, const struct cv_verdict *verdict,
                    const uint8_t digest[CV_MARK_HASH_LEN], const char *client);

@@ -81,7 +81,7 @@ void cv_http_fail(struct cv_http *h, unsigned status, const char *text)
 
 void cv_http_fail_error(struct cv_http *h, const char *prefix, int code, const struct cv_error *err)
 {
-    char chain[CV_ERROR_DEPTH * CV_ERROR_TEXT];
+    char chain[CV_ERROR_SENTENCE];
     char text[sizeof(chain) + 64];
     (void)snprintf(text, sizeof(text), "%s%s", prefix, cv_error_format(chain, sizeof(chain), err));
     h->retry_later = code == CV_ERR_BUSY || code == CV_ERR_CANCELLED;

@@ -83,10 +83,11 @@ void cv_http_refuse(struct cv_http *h, unsigned status, const char *text)
 
 void cv_http_refuse_error(struct cv_http *h, int code, const struct cv_error *err)
 {
-    char chain[CV_ERROR_DEPTH * CV_ERROR_TEXT];
+    char chain[CV_ERROR_SENTENCE];
     (void)cv_error_format(chain, sizeof(chain), err);
     h->verdict.status = code == CV_ERR_BUSY || code == CV_ERR_CANCELLED ? 503 : 500;
-    (void)snprintf(h->verdict.text, sizeof(h->verdict.text), "%.500s", chain);
+    (void)snprintf(h->verdict.text, sizeof(h->verdict.text), "%.*s",
+                   (int)sizeof(h->verdict.text) - 1, chain);
     log_refusal(h, "not signed", h->verdict.status, chain);
     cv_gate_audit(h->server->o.gate, "fail", h->pkh, h->decoded ? &h->request : NULL, &h->verdict,
                   NULL, client_of(h));

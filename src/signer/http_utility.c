@@ -12,7 +12,7 @@
  * Ready means: what is listed can be signed. */
 static bool is_ready(const struct cv_server *s, json_t *reasons)
 {
-    char chain[CV_ERROR_DEPTH * CV_ERROR_TEXT];
+    char chain[CV_ERROR_SENTENCE];
     char text[sizeof(chain) + 128];
     struct cv_error err;
     bool ready = true;

@@ -145,12 +145,17 @@ static int check(struct run *r, const struct item *item, struct cv_reseal *made,
     return rc;
 }
 
+static int64_t step_end(const struct run *r)
+{
+    int64_t at = cv_deadline(CV_VAULT_KMS_MS);
+    return r->o->deadline != 0 && r->o->deadline < at ? r->o->deadline : at;
+}
+
 /* Nothing is replaced by what KMS would not open again. */
 static int prove(struct run *r, struct cv_reseal *made, struct cv_error *err)
 {
     struct cv_public_key pk;
-    int rc = cv_vault_public_key_of(r->vault, cv_buf_view(&made->sealed), &pk,
-                                    cv_deadline(CV_VAULT_KMS_MS), err);
+    int rc = cv_vault_public_key_of(r->vault, cv_buf_view(&made->sealed), &pk, step_end(r), err);
     if (rc == 0 && !cv_public_key_equal(&pk, &made->public_key)) {
         rc = cv_error_set(err, CV_ERR_CRYPTO, "it is another key then");
     }
@@ -191,8 +196,7 @@ static int probe(struct run *r, struct cv_error *err)
         }
         tries++;
         r->batch[0].blob = cv_buf_view(&r->items[i].entry->blob);
-        cv_vault_reseal(r->vault, r->batch, 1, r->o->cmk, r->o->version,
-                        cv_deadline(CV_VAULT_KMS_MS));
+        cv_vault_reseal(r->vault, r->batch, 1, r->o->cmk, r->o->version, step_end(r));
         rc = r->batch[0].code;
         cv_error_clear(err);
         *err = r->batch[0].err;
@@ -282,10 +286,11 @@ static int replace(struct run *r, const struct cv_keystore_change *changes, stru
     return rc;
 }
 
+/* No other item would fare better. */
 static bool lost(int code)
 {
     return code == CV_ERR_CLOSED || code == CV_ERR_CANCELLED || code == CV_ERR_PROTOCOL ||
-           code == CV_ERR_STATE;
+           code == CV_ERR_STATE || code == CV_ERR_TIMEOUT;
 }
 
 /* Seals the N items anew and stores them. */
@@ -297,7 +302,7 @@ static int one_batch(struct run *r, struct item **of, size_t n, struct cv_error 
     for (size_t i = 0; i < n; i++) {
         r->batch[i].blob = cv_buf_view(&of[i]->entry->blob);
     }
-    cv_vault_reseal(r->vault, r->batch, n, r->o->cmk, r->o->version, cv_deadline(CV_VAULT_KMS_MS));
+    cv_vault_reseal(r->vault, r->batch, n, r->o->cmk, r->o->version, step_end(r));
     for (size_t i = 0; i < n; i++) {
         struct cv_reseal *made = &r->batch[i];
         r->tried++;

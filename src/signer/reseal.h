@@ -19,6 +19,7 @@ struct cv_reseal_options {
     unsigned version; /* 1 or 2 */
     const char *cmk;  /* ARN; NULL = the session's. Version 2 only */
     bool dry_run;     /* one key is sealed anew, to see whether it can be; nothing is stored */
+    int64_t deadline; /* of everything; 0 = none, but each step has its own */
     bool afresh;      /* ignore what an interrupted run has done */
     /* Each may be NULL. */
     void (*progress)(void *ctx, size_t done, size_t total);

@@ -85,7 +85,7 @@ void cv_session_fault(struct cv_session *s, int code, const char *fmt, ...)
     va_start(ap, fmt);
     (void)vsnprintf(text, sizeof(text), fmt, ap);
     va_end(ap);
-    (void)cv_error_set(&s->err, code, "enclave %.110s: %.190s", s->name, text);
+    (void)cv_error_set(&s->err, code, "enclave %s: %s", s->name, text);
     cv_session_drop(s, &s->err);
 }
 
@@ -230,7 +230,7 @@ static void greet(struct cv_session *s)
 
 static void greeted(struct cv_session *s)
 {
-    char chain[CV_ERROR_TEXT * 2];
+    char chain[CV_ERROR_SENTENCE];
     cv_error_clear(&s->err);
     int rc = cv_vsock_uds_take(&s->greeting, s->source.fd, &s->err);
     if (rc == CV_ERR_BUSY) {

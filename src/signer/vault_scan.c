@@ -87,7 +87,7 @@ void cv_vault_key_activate(struct cv_vault *v, struct cv_vault_key *key,
 
 static void key_failed(struct cv_vault *v, struct cv_vault_key *key, const struct cv_error *err)
 {
-    char text[CV_ERROR_DEPTH * CV_ERROR_TEXT];
+    char text[CV_ERROR_SENTENCE];
     struct cv_error chain = *err;
     int64_t wait = RETRY_FIRST_MS;
     for (unsigned i = 0; i < key->failures && wait < RETRY_LAST_MS; i++) {

@@ -79,16 +79,15 @@ static void on_signed(struct cv_call *call, int code, const struct cv_rpc_reply 
 int cv_vault_key_usable(const struct cv_vault_key *key, struct cv_error *err)
 {
     const struct cv_vault *v = key->vault;
-    char why[CV_ERROR_TEXT * 2];
+    char why[CV_ERROR_SENTENCE];
     if (key->active) {
         return 0;
     }
     if (v->state == CV_VAULT_DOWN) {
-        return cv_error_set(err, CV_ERR_STATE,
-                            "the enclave of vault %.40s is not connected: %.200s", v->config->name,
-                            cv_error_format(why, sizeof(why), &v->why));
+        return cv_error_set(err, CV_ERR_STATE, "the enclave of vault %.40s is not connected: %s",
+                            v->config->name, cv_error_format(why, sizeof(why), &v->why));
     }
-    return cv_error_set(err, CV_ERR_STATE, "this key is not imported into the enclave%s%.250s",
+    return cv_error_set(err, CV_ERR_STATE, "this key is not imported into the enclave%s%s",
                         key->fault[0] != 0 ? ": " : " yet", key->fault);
 }
 

@@ -37,23 +37,31 @@ static int by_position(const void *a, const void *b)
     return strcmp(x->text, y->text);
 }
 
-static size_t kept(struct cv_yaml_problems *p)
+size_t cv_yaml_problems_sort(struct cv_yaml_problems *p)
 {
     size_t n = p->count < CV_YAML_MAX_PROBLEMS ? p->count : CV_YAML_MAX_PROBLEMS;
     qsort(p->list, n, sizeof p->list[0], by_position);
     return n;
 }
 
+char *cv_yaml_problem_place(char *out, size_t size, const struct cv_yaml_problems *p,
+                            const struct cv_yaml_problem *one)
+{
+    if (one->line != 0) {
+        snprintf(out, size, "%s:%u:%u", p->file, one->line, one->column);
+    } else {
+        snprintf(out, size, "%s", p->file);
+    }
+    return out;
+}
+
 void cv_yaml_problems_print(struct cv_yaml_problems *p, FILE *out)
 {
-    size_t n = kept(p);
+    char place[4200];
+    size_t n = cv_yaml_problems_sort(p);
     for (size_t i = 0; i < n; i++) {
-        const struct cv_yaml_problem *one = &p->list[i];
-        if (one->line != 0) {
-            fprintf(out, "%s:%u:%u: %s\n", p->file, one->line, one->column, one->text);
-        } else {
-            fprintf(out, "%s: %s\n", p->file, one->text);
-        }
+        fprintf(out, "%s: %s\n", cv_yaml_problem_place(place, sizeof place, p, &p->list[i]),
+                p->list[i].text);
     }
     if (p->count > n) {
         fprintf(out, "%s: and %zu more problems\n", p->file, p->count - n);
@@ -65,7 +73,7 @@ int cv_yaml_problems_error(struct cv_yaml_problems *p, struct cv_error *err)
     if (p->count == 0) {
         return 0;
     }
-    kept(p);
+    (void)cv_yaml_problems_sort(p);
     const struct cv_yaml_problem *one = &p->list[0];
     char more[48] = "";
     if (p->count > 1) {

@@ -125,7 +125,8 @@ bool cv_yaml_check_keys(struct cv_yaml_problems *p, const struct cv_yaml_node *n
     }
     bool good = true;
     for (const struct cv_yaml_node *c = node->first; c != NULL; c = c->next) {
-        bool found = false;
+        /* A place of the author's own, for anchors. */
+        bool found = node->parent == NULL && strncmp(c->key->text, "x-", 2) == 0;
         for (size_t i = 0; known[i] != NULL && !found; i++) {
             found = strcmp(c->key->text, known[i]) == 0;
         }

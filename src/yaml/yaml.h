@@ -65,6 +65,11 @@ void cv_yaml_problem(struct cv_yaml_problems *p, const struct cv_yaml_node *node
                      ...) CV_PRINTF(3, 4);
 /* One "FILE:LINE:COLUMN: text" a line, in the order of the file. */
 void cv_yaml_problems_print(struct cv_yaml_problems *p, FILE *out);
+/* Puts them into the order of the file; how many are in the table. */
+size_t cv_yaml_problems_sort(struct cv_yaml_problems *p);
+/* "FILE:LINE:COLUMN", or "FILE", of ONE into OUT; returns OUT. */
+char *cv_yaml_problem_place(char *out, size_t size, const struct cv_yaml_problems *p,
+                            const struct cv_yaml_problem *one);
 /* The same as one chain in ERR: the first problem, and how many more there
  * are. Returns 0 without problems, else CV_ERR_CONFIG. */
 int cv_yaml_problems_error(struct cv_yaml_problems *p, struct cv_error *err);
@@ -95,7 +100,9 @@ char *cv_yaml_path(char *out, size_t size, const struct cv_yaml_node *node);
 
 /* Reports each key of the mapping NODE that is not in KNOWN (ended by NULL),
  * with the nearest known name where one is near. False when NODE is no mapping
- * (which is reported, except for null: an empty mapping) or a key is unknown. */
+ * (which is reported, except for null: an empty mapping) or a key is unknown.
+ * A key of the root that begins with "x-" is the author's own, a place to
+ * write what is anchored and used elsewhere. */
 bool cv_yaml_check_keys(struct cv_yaml_problems *p, const struct cv_yaml_node *node,
                         const char *const known[]);
 /* The nearest of KNOWN to NAME by edit distance, NULL when none is near. */

@@ -8,6 +8,7 @@ import resource
 import signal
 import subprocess
 import threading
+import time
 import unittest
 
 from cryptography.hazmat.primitives import serialization
@@ -36,6 +37,23 @@ class Program(unittest.TestCase):
             self.assertRegex(done.stdout, r"^Release Version: \d+\.\d+\.\d+\n$")
         self.assertIn("version", json.loads(claviger("version", "--json").stdout))
         self.assertIn("version", json.loads(claviger("--json", "version").stdout))
+
+    def test_version_of_every_program(self):
+        """--version and -V, -h and --help, wherever a program is there."""
+        done = 0
+        for program in ("claviger", "signatory", "signatory-cli", "claviger-enclave", "claviger-enclave-dev", "claviger-init",
+                        "claviger-init-dev", "claviger-init-small", "claviger-kmstool", "claviger-local"):
+            if not (process.bin_dir() / program).exists():
+                continue
+            done += 1
+            said = {claviger(option, program=program).stdout for option in ("--version", "-V")}
+            self.assertEqual(len(said), 1, program)
+            self.assertRegex(said.pop(), r"\d+\.\d+\.\d+")
+            for option in ("--help", "-h"):
+                answer = claviger(option, program=program)
+                self.assertEqual(answer.returncode, 0, (program, option))
+                self.assertRegex(answer.stdout, r"(?i)usage:")
+        self.assertGreater(done, 2)
 
     def test_usage(self):
         for arguments, part in (
@@ -283,6 +301,25 @@ class Keys(unittest.TestCase):
         self.assertEqual(done.returncode, 1)
         self.assertIn("enclave_keys.json", done.stderr)
         self.assertEqual(self.stack.keys_file.read_text(), "{")
+
+    def test_time_is_limited(self):
+        """An enclave whose KMS never answers: every command ends, and says so."""
+        key = self.stack.generate("tz1")
+        self.stack.restart_enclave("slow-kms")
+        for command in (("list",), ("generate", "-v", "nitro"), ("import", "-v", "nitro", "-f", self.write("k", ALICE)),
+                        ("keys", "reseal", "-v", "nitro"), ("attest", "get", key["public_key_hash"])):
+            with self.subTest(command=command):
+                begun = time.monotonic()
+                done = self.stack.cli("--timeout", "1", *command, check=False)
+                self.assertEqual(done.returncode, 1, done.stderr)
+                self.assertIn("Error: ", done.stderr)
+                self.assertLess(time.monotonic() - begun, 10)
+        done = self.stack.cli("list", "--timeout=1", "--json", check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("no answer in time", done.stderr)
+        self.assertEqual([k["public_key_hash"] for k in json.loads(done.stdout)], [key["public_key_hash"]])
+        for wrong in ("0", "x", "-1", "1.5", "86401", ""):
+            self.assertEqual(claviger("list", "--timeout", wrong).returncode, 2)
 
     def test_original_enclave(self):
         with FakeStack(original=True) as s:

@@ -101,6 +101,8 @@ class Routes(Table):
                           (self.key["public_key"], "gotez: unknown public key prefix")):
             for method, path in (("GET", "/keys/"), ("POST", "/keys/"), ("GET", "/bls_prove_possession/")):
                 self.row(self.stack, method, path + text, 400, failure(why), send='"03"' if method == "POST" else None)
+        for end in ("%00", "%00x", "%01", "%2F", "%0a", "%20", "%zz"):
+            self.assertIn(self.stack.request("GET", f"/keys/{self.pkh}{end}").status, (400, 404), end)
         # In the path, percent escapes are decoded as they are everywhere.
         self.row(self.stack, "GET", f"/keys/%74{self.pkh[1:]}", 200, f'{{"public_key":"{self.key["public_key"]}"}}\n'.encode())
 

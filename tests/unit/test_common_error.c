@@ -20,7 +20,7 @@ static void chain_reads_outermost_first(void **state)
     assert_int_equal(err.code, CV_ERR_DENIED);
 
     /* Set starts anew, and may quote the chain that it replaces. */
-    assert_int_equal(cv_error_set(&err, CV_ERR_IO, "after %s", err.text[0]), CV_ERR_IO);
+    assert_int_equal(cv_error_set(&err, CV_ERR_IO, "after %s", cv_error_text(&err, 0)), CV_ERR_IO);
     assert_string_equal(cv_error_format(text, sizeof(text), &err), "after access denied");
 }
 
@@ -57,7 +57,7 @@ static void deep_chains_merge_outwards(void **state)
 {
     (void)state;
     struct cv_error err;
-    char text[1024];
+    char text[256];
     (void)cv_error_set(&err, CV_ERR_IO, "0");
     for (int i = 1; i < CV_ERROR_DEPTH + 3; i++)
         assert_int_equal(cv_error_wrap(&err, "%d", i), CV_ERR_IO);
@@ -85,6 +85,54 @@ static void long_texts_are_cut_and_say_so(void **state)
     assert_string_equal(cv_error_format(out, 1, &err), "");
     (void)cv_error_set(&err, CV_ERR_IO, "012345678");
     assert_string_equal(cv_error_format(out, sizeof(out), &err), "012345678");
+}
+
+/* What KMS says when it denies is as long as this, and is told whole. */
+static void a_denial_is_told_whole(void **state)
+{
+    (void)state;
+    static const char said[] =
+        "AccessDeniedException (HTTP 400, request id 01234567-89ab-cdef-0123-456789abcdef): User: "
+        "arn:aws:sts::123456789012:assumed-role/a-role-with-a-rather-long-name-of-64-characters-x/"
+        "i-0123456789abcdef0 is not authorized to perform: kms:Decrypt on resource: "
+        "arn:aws:kms:eu-central-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab because no "
+        "resource-based policy allows the kms:Decrypt action";
+    static const char measured[] =
+        "this image's PCR0 is 0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+        "0123456789abcdef0123456789abcdef; the key's policy wants 0123456789abcdef0123456789abcdef"
+        "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+    struct cv_error err;
+    char text[CV_ERROR_SENTENCE];
+    (void)cv_error_set(&err, CV_ERR_DENIED, "%s", measured);
+    (void)cv_error_wrap(&err, "%s", said);
+    (void)cv_error_wrap(&err, "SDK error");
+    (void)cv_error_wrap(&err, "encryption error");
+    (void)cv_error_format(text, sizeof(text), &err);
+    assert_non_null(strstr(text, said));
+    assert_non_null(strstr(text, measured));
+    assert_string_equal(cv_error_text(&err, 0), measured);
+    assert_string_equal(cv_error_text(&err, 4), "");
+}
+
+static void a_full_chain_keeps_its_beginning(void **state)
+{
+    (void)state;
+    struct cv_error err;
+    char big[CV_ERROR_TEXT];
+    char text[CV_ERROR_SENTENCE];
+    memset(big, 'a', sizeof(big) - 1);
+    big[sizeof(big) - 1] = '\0';
+    (void)cv_error_set(&err, CV_ERR_IO, "%s", big);
+    for (int i = 1; i < CV_ERROR_DEPTH + 3; i++)
+        assert_int_equal(cv_error_wrap(&err, "%s", big), CV_ERR_IO);
+    assert_int_equal(err.count, CV_ERROR_DEPTH);
+    assert_true(err.used <= sizeof(err.chain));
+    for (unsigned i = 0; i < err.count; i++)
+        assert_string_equal(cv_error_text(&err, i) + strlen(cv_error_text(&err, i)) - 3,
+                            i < 2 ? "aaa" : "...");
+    (void)cv_error_format(text, sizeof(text), &err);
+    assert_true(strlen(text) < sizeof(text));
+    assert_non_null(strstr(text, big));
 }
 
 static void every_code_has_a_name(void **state)
@@ -128,6 +176,8 @@ int main(void)
         cmocka_unit_test(wrap_of_an_empty_chain_is_internal),
         cmocka_unit_test(errno_is_told),
         cmocka_unit_test(deep_chains_merge_outwards),
+        cmocka_unit_test(a_denial_is_told_whole),
+        cmocka_unit_test(a_full_chain_keeps_its_beginning),
         cmocka_unit_test(long_texts_are_cut_and_say_so),
         cmocka_unit_test(every_code_has_a_name),
         cmocka_unit_test(quoting),

@@ -272,7 +272,7 @@ static void on_a_full_disk(void)
         _exit(1);
     if (cv_file_replace(path, CV_BYTES(big, sizeof(big)), 0600, &err) != CV_ERR_IO)
         _exit(2);
-    if (strstr(err.text[0], "No space left on device") == NULL)
+    if (strstr(cv_error_text(&err, 0), "No space left on device") == NULL)
         _exit(3);
     if (count_files() != 1)
         _exit(4);

@@ -317,8 +317,19 @@ static void test_tezos(void **state)
     assert_true(allows(&c->keys[0], CV_REQUEST_ATTESTATION));
     assert_false(allows(&c->keys[0], CV_REQUEST_PREATTESTATION));
     assert_true(allows_operation(&c->keys[0], "reveal"));
-    assert_true(told(&report.warnings, "`allowed_operations` is deprecated"));
+    assert_true(told(&report.warnings, "`allowed_operations` is deprecated: write "
+                                       "allow: {attestation: , block: } instead"));
     cv_config_free(&c);
+    /* As the original's own example has it, whose last line has had no effect for long. */
+    c = good("tezos: {" PKH ": {allowed_operations: [generic, block, endorsement], "
+             "allowed_kinds: [transaction, reveal, endorsement]}}\n");
+    assert_true(allows_operation(&c->keys[0], "transaction"));
+    assert_true(
+        told(&report.warnings, "allow: {attestation: , block: , generic: [reveal, transaction]}"));
+    assert_true(told(&report.warnings, "`endorsement` is no operation of a batch any more"));
+    cv_config_free(&c);
+    bad("tezos: {" PKH ": {allowed_kinds: [endorsement:foo]}}\n", 1, "attestation:foo");
+    bad("tezos: {" PKH ": {allowed_kinds: [nothing]}}\n", 1, "nothing");
     c = good("tezos: {" PKH ": {allow_proof_of_possession: true, jwt_users: [nobody]}}\n");
     assert_true(told(&report.warnings, "only tz4"));
     assert_true(told(&report.warnings, "nobody is not among"));
@@ -328,6 +339,27 @@ static void test_tezos(void **state)
     bad("tezos: {" PKH ": {alow: {block: }}}\n", 1, "allow");
     bad("tezos: {" PKH ": , " PKH ": }\n", 1, "");
     bad("tezos: {" PKH ": {limits: {destinations: [x]}}}\n", 1, "x is no address");
+}
+
+/* 0 is what the original takes for nothing; 0x… is a number in YAML too. */
+static void test_numbers_of_the_vault(void **state)
+{
+    (void)state;
+    struct cv_config *c = good("vaults: {n: {driver: nitro, config: {encryption_key_id: k, "
+                               "enclave_cid: 0x14, enclave_port: 0, proxy_local_port: 8001}}}\n");
+    assert_int_equal(c->vaults[0].enclave.cid, 20);
+    assert_int_equal(c->vaults[0].enclave.port, CV_CONFIG_DEFAULT_ENCLAVE_PORT);
+    assert_int_equal(c->vaults[0].proxy_local.port, 8001);
+    cv_config_free(&c);
+    static const char *const wrong[] = {"-1", "1.5", "4294967296", "0x", "0xg", "1_6", "x"};
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        char text[160];
+        (void)snprintf(text, sizeof(text),
+                       "vaults: {n: {driver: nitro, config: {encryption_key_id: k, "
+                       "enclave_cid: %s}}}\n",
+                       wrong[i]);
+        bad(text, 1, "is no whole number of 32 bits");
+    }
 }
 
 /* The rejections that the signer whose file this is makes, too. */
@@ -419,11 +451,17 @@ static void test_truncations(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_documented_file),  cmocka_unit_test(test_defaults),
-        cmocka_unit_test(test_environment),      cmocka_unit_test(test_nitro_fields),
-        cmocka_unit_test(test_server),           cmocka_unit_test(test_tezos),
-        cmocka_unit_test(test_known_rejections), cmocka_unit_test(test_everything_at_once),
-        cmocka_unit_test(test_lenient),          cmocka_unit_test(test_rest),
+        cmocka_unit_test(test_documented_file),
+        cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_environment),
+        cmocka_unit_test(test_nitro_fields),
+        cmocka_unit_test(test_server),
+        cmocka_unit_test(test_tezos),
+        cmocka_unit_test(test_numbers_of_the_vault),
+        cmocka_unit_test(test_known_rejections),
+        cmocka_unit_test(test_everything_at_once),
+        cmocka_unit_test(test_lenient),
+        cmocka_unit_test(test_rest),
         cmocka_unit_test(test_truncations),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -20,7 +20,7 @@ static void no_device(void **state)
     assert_string_equal(cv_nsm_transport_name(), "device");
     assert_int_equal(cv_nsm_open(&nsm, "/nonexistent/nsm", &err), CV_ERR_NOT_FOUND);
     assert_null(nsm);
-    assert_non_null(strstr(err.text[0], "/nonexistent/nsm"));
+    assert_non_null(strstr(cv_error_text(&err, 0), "/nonexistent/nsm"));
 }
 
 static void another_device(void **state)

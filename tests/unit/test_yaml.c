@@ -140,6 +140,13 @@ static void test_unknown_keys(void **state)
     assert_string_equal(cv_error_top(&err), "t.yaml:1:1: unknown key \"sevrer\"; did you mean "
                                             "\"server\"? (and 2 more)");
     cv_yaml_free(doc);
+    /* The author's own, at the root alone. */
+    doc = parse("x-policy: &p {a: 1}\nserver: *p\n");
+    assert_true(cv_yaml_check_keys(&problems, cv_yaml_root(doc), known));
+    cv_yaml_free(doc);
+    doc = parse("server: {x-a: 1}\n");
+    assert_false(cv_yaml_check_keys(&problems, cv_yaml_get(cv_yaml_root(doc), "server"), known));
+    cv_yaml_free(doc);
 }
 
 static void test_values(void **state)
