@@ -251,7 +251,8 @@ static void go_to(struct conn *c, const struct cv_parent_rule *rule)
             connect_to(c);
     } else {
         c->state = RESOLVING;
-        if (cv_lookup_start(&c->lookup, c->host, CV_RESOLVE_ANY, false, c->port->p->wake, &err) != 0)
+        if (cv_lookup_start(&c->lookup, c->host, CV_RESOLVE_ANY, false, c->port->p->wake, &err) !=
+            0)
             refuse(c, "resolving", cv_error_top(&err));
     }
 }

@@ -39,8 +39,8 @@ LIBRARIES = [name for name in re.search(
 FORBIDDEN = ("strcpy strcat sprintf vsprintf gets atoi atol atof strtok alloca system popen "
              "tmpnam mktemp rand srand").split()
 
-# Where the aims of CONTRIBUTING.md, 500 lines and 100 columns, are surely missed.
-MAX_LINES = 650
+# The aims of CONTRIBUTING.md; text in columns may go on a little.
+MAX_LINES = 500  # of a source or public header
 MAX_COLUMNS = 120
 
 
