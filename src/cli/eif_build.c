@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "cli/commands.h"
+#include "cli/eif_kms.h"
 #include "cli/eif_show.h"
 #include "cli/eif_signer.h"
 #include "common/clock.h"
@@ -20,7 +21,8 @@
 #define DEFAULT_MAX_MIB 8192u
 
 struct request {
-    const char *source, *out, *arch, *type, *config, *image, *certificate, *key, *compress;
+    const char *source, *out, *arch, *type, *config, *image, *certificate, *key, *kms_key,
+        *compress;
     struct cv_option_list modules;
     unsigned max_mib;
     bool signer;
@@ -160,11 +162,18 @@ static bool check(struct request *r, int operands, char **argv)
         (void)cv_cli_usage(&cv_cmd_eif_build, "-o OUT.eif is needed");
         return false;
     }
-    if ((r->certificate == NULL) != (r->key == NULL)) {
-        (void)cv_cli_usage(&cv_cmd_eif_build, "--signing-certificate and --private-key belong "
-                                              "together");
+    if ((r->certificate == NULL) != (r->key == NULL && r->kms_key == NULL) ||
+        (r->key != NULL && r->kms_key != NULL)) {
+        (void)cv_cli_usage(&cv_cmd_eif_build,
+                           "--signing-certificate belongs together with --private-key or "
+                           "--kms-key");
         return false;
     }
+    if (r->kms_key != NULL && !cv_eif_kms_names(r->kms_key)) {
+        (void)cv_cli_usage(&cv_cmd_eif_build, "--kms-key wants the ARN of a key");
+        return false;
+    }
+    r->key = r->kms_key != NULL ? r->kms_key : r->key;
     return true;
 }
 
@@ -315,6 +324,24 @@ static int build(struct request *r, struct cv_build_result *result, struct cv_er
     return rc;
 }
 
+/* A key in KMS is asked before the work, so that a refusal comes at once. */
+static int build_with_kms(struct request *r, struct cv_build_result *result, struct cv_error *err)
+{
+    struct cv_eif_kms kms;
+    int rc = cv_eif_kms_open(&kms, r->key, err);
+    struct cv_eif_remote_key key = cv_eif_kms_key(&kms);
+    if (rc == 0) {
+        rc = cv_eif_sign_check_remote(r->certificate, &key, err);
+    }
+    if (rc == 0) {
+        r->build.remote_key = &key;
+        rc = build(r, result, err);
+        r->build.remote_key = NULL;
+    }
+    cv_eif_kms_close(&kms);
+    return rc;
+}
+
 static enum cv_exit report(const struct cv_cli *cli, const struct request *r,
                            const struct cv_build_result *result)
 {
@@ -352,6 +379,7 @@ static enum cv_exit run(const struct cv_cli *cli, int argc, char **argv)
         {"compress", 0, CV_OPT_TEXT, &r.compress},
         {"signing-certificate", 0, CV_OPT_TEXT, &r.certificate},
         {"private-key", 0, CV_OPT_TEXT, &r.key},
+        {"kms-key", 0, CV_OPT_TEXT, &r.kms_key},
         {"max-size", 0, CV_OPT_COUNT, &r.max_mib},
         {"signer", 0, CV_OPT_FLAG, &signer_flag},
         {"cmk", 0, CV_OPT_LIST, &r.signer_options.cmk},
@@ -397,8 +425,9 @@ static enum cv_exit run(const struct cv_cli *cli, int argc, char **argv)
         struct cv_error err;
         cv_error_clear(&err);
         struct cv_build_result made;
-        result = build(&r, &made, &err) == 0 ? report(cli, &r, &made)
-                                             : cv_cli_fail(&err, "building %s", r.out);
+        int rc = r.key != NULL && cv_eif_kms_names(r.key) ? build_with_kms(&r, &made, &err)
+                                                          : build(&r, &made, &err);
+        result = rc == 0 ? report(cli, &r, &made) : cv_cli_fail(&err, "building %s", r.out);
     }
     for (size_t i = 0; i < CV_OPTION_LIST_MAX; i++) {
         free(copies[i]);
@@ -430,7 +459,7 @@ const struct cv_command cv_cmd_eif_build = {
         "  --metadata FILE             JSON of your own for the metadata, at most 4096 bytes\n"
         "  --omit-build-info           no tool versions, nothing of the container image\n"
         "  --compress gzip|none        of the ramdisks (none; gzip for the signer)\n"
-        "  --signing-certificate FILE, --private-key FILE  sign the image\n"
+        "  --signing-certificate FILE, --private-key FILE|--kms-key ARN  sign the image\n"
         "  --max-size MIB              all files together (8192)\n"
         "  --signer                    the image of the Claviger signer itself\n"
         "  --cmk ARN                   a KMS key that it may use; may be repeated\n"

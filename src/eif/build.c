@@ -276,7 +276,9 @@ static int put_signature(struct cv_eif_writer *w, const struct cv_build *b, stru
     cv_buf_init(&section, CV_EIF_MAX_SIGNATURE);
     int rc = cv_eif_writer_pcr0(w, pcr0, err);
     if (rc == 0) {
-        rc = cv_eif_sign_section(&section, pcr0, b->certificate, b->key, err);
+        rc = b->remote_key != NULL
+                 ? cv_eif_sign_remote(&section, pcr0, b->certificate, b->remote_key, err)
+                 : cv_eif_sign_section(&section, pcr0, b->certificate, b->key, err);
     }
     return rc == 0 ? cv_eif_writer_section(w, CV_EIF_SIGNATURE, cv_buf_view(&section), err) : rc;
 }

@@ -11,6 +11,8 @@
 #ifndef CV_EIF_BUILD_H
 #define CV_EIF_BUILD_H
 
+struct cv_eif_remote_key; /* sign.h */
+
 #include "eif/ramdisk.h"
 #include "eif/source.h"
 #include "eif/write.h"
@@ -38,8 +40,9 @@ struct cv_build {
     bool omit_build_info;
     bool compress;                 /* ramdisks with gzip: smaller, slower to start */
     int64_t build_time;            /* seconds: SOURCE_DATE_EPOCH, or 0 */
-    const char *certificate, *key; /* to sign with, both or neither */
-    const char *ca_file;           /* PEM roots for claviger-init, or NULL: the image's own */
+    const char *certificate, *key; /* to sign with, both or neither; or instead of KEY: */
+    const struct cv_eif_remote_key *remote_key;
+    const char *ca_file; /* PEM roots for claviger-init, or NULL: the image's own */
     const struct cv_boot_settings *settings;
     struct cv_source *source;
     void (*warn)(const char *text); /* a sentence for the operator */

@@ -4,6 +4,7 @@
 #include <openssl/bn.h>
 #include <openssl/ecdsa.h>
 #include <openssl/err.h>
+#include <openssl/x509.h>
 #include <string.h>
 
 #include "cbor/cbor.h"
@@ -176,6 +177,71 @@ int cv_eif_sign_section(struct cv_buf *section, const uint8_t pcr0[CV_EIF_PCR_LE
     rc = encode(&text, true, m.alg, pcr0, CV_BYTES(NULL, 0), err);
     if (rc == 0) {
         rc = sign_text(raw, &m, key, cv_buf_view(&text), err);
+    }
+    if (rc == 0) {
+        rc = encode(&cose, false, m.alg, pcr0, CV_BYTES(raw, 2 * (size_t)m.field), err);
+    }
+    return rc == 0 ? make_section(section, &m, cv_buf_view(&cose), pcr0, err) : rc;
+}
+
+/* ---- a key elsewhere ---- */
+
+static int check_remote(const struct material *m, const char *cert_path,
+                        const struct cv_eif_remote_key *key, struct cv_error *err)
+{
+    CV_CLEANUP(cv_buf_free) struct cv_buf spki;
+    CV_CLEANUP(cv_eif_free_pkey) EVP_PKEY *theirs = NULL;
+    cv_buf_init(&spki, 8192);
+    int rc = key->public_key(key->ctx, &spki, err);
+    if (rc != 0) {
+        return rc;
+    }
+    const uint8_t *p = spki.p;
+    theirs = d2i_PUBKEY(NULL, &p, (long)spki.n);
+    bool same = theirs != NULL && p == spki.p + spki.n &&
+                EVP_PKEY_eq(theirs, X509_get0_pubkey(m->cert)) == 1;
+    ERR_clear_error();
+    return same ? 0
+                : cv_error_set(err, CV_ERR_CRYPTO,
+                               "the key %s is not that of the certificate in %s: the certificate "
+                               "has to be made for the public key that KMS gives",
+                               key->name, cert_path);
+}
+
+int cv_eif_sign_check_remote(const char *cert_path, const struct cv_eif_remote_key *key,
+                             struct cv_error *err)
+{
+    CV_CLEANUP(material_free) struct material m;
+    int rc = material_load(&m, cert_path, err);
+    return rc == 0 ? check_remote(&m, cert_path, key, err) : rc;
+}
+
+int cv_eif_sign_remote(struct cv_buf *section, const uint8_t pcr0[CV_EIF_PCR_LEN],
+                       const char *cert_path, const struct cv_eif_remote_key *key,
+                       struct cv_error *err)
+{
+    CV_CLEANUP(material_free) struct material m;
+    CV_CLEANUP(cv_buf_free) struct cv_buf text, der, cose;
+    uint8_t digest[EVP_MAX_MD_SIZE], raw[2 * 66];
+    unsigned n = 0;
+    cv_buf_init(&text, MAX_COSE);
+    cv_buf_init(&der, 6144);
+    cv_buf_init(&cose, MAX_COSE);
+    int rc = material_load(&m, cert_path, err);
+    if (rc == 0) {
+        rc = check_remote(&m, cert_path, key, err);
+    }
+    if (rc == 0) {
+        rc = encode(&text, true, m.alg, pcr0, CV_BYTES(NULL, 0), err);
+    }
+    if (rc == 0 && EVP_Digest(text.p, text.n, digest, &n, alg_md(m.alg), NULL) != 1) {
+        rc = cv_error_set(err, CV_ERR_CRYPTO, "hashing failed");
+    }
+    if (rc == 0) {
+        rc = key->sign(key->ctx, CV_BYTES(digest, n), &der, err);
+    }
+    if (rc == 0 && der_to_raw(raw, m.field, cv_buf_view(&der)) != 0) {
+        rc = cv_error_set(err, CV_ERR_PROTOCOL, "%s answered with no ECDSA signature", key->name);
     }
     if (rc == 0) {
         rc = encode(&cose, false, m.alg, pcr0, CV_BYTES(raw, 2 * (size_t)m.field), err);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Signing an image: with a local EC key, or in two steps with a key that lives
- * elsewhere: cv_eif_tbs() gives the bytes to sign, their signature is attached
- * later. An existing signature is replaced, and offsets, sizes and CRC with it.
+ * Signing an image: with a local EC key, with one that lives elsewhere and is
+ * asked, or in two steps: cv_eif_sign_tbs() gives the bytes to sign, their
+ * signature is attached later. An existing signature is replaced, and offsets, sizes and CRC with it.
  */
 #ifndef CV_EIF_SIGN_H
 #define CV_EIF_SIGN_H
@@ -15,6 +15,24 @@
 int cv_eif_sign_section(struct cv_buf *section, const uint8_t pcr0[CV_EIF_PCR_LEN],
                         const char *cert_path, const char *key_path,
                         struct cv_error *err) CV_NODISCARD;
+
+/* A key that signs elsewhere, as in KMS. */
+struct cv_eif_remote_key {
+    const char *name; /* for people */
+    /* Its SubjectPublicKeyInfo. */
+    int (*public_key)(void *ctx, struct cv_buf *spki, struct cv_error *err);
+    /* ECDSA over DIGEST, which is SHA-256, SHA-384 or SHA-512 by the curve, in DER. */
+    int (*sign)(void *ctx, struct cv_bytes digest, struct cv_buf *der, struct cv_error *err);
+    void *ctx;
+};
+/* CV_ERR_CRYPTO unless KEY is that of the certificate. */
+int cv_eif_sign_check_remote(const char *cert_path, const struct cv_eif_remote_key *key,
+                             struct cv_error *err) CV_NODISCARD;
+/* cv_eif_sign_section() with such a key; checks it first, and the signature
+ * that comes back. */
+int cv_eif_sign_remote(struct cv_buf *section, const uint8_t pcr0[CV_EIF_PCR_LEN],
+                       const char *cert_path, const struct cv_eif_remote_key *key,
+                       struct cv_error *err) CV_NODISCARD;
 
 /* The COSE Sig_structure over PCR0 for the certificate's algorithm: what a KMS
  * or an HSM signs with ECDSA over the digest that fits the curve. */

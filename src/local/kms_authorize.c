@@ -36,9 +36,22 @@ static int add_caller(struct cv_local_kms_call *c)
     snprintf(epoch, sizeof epoch, "%lld", (long long)(ms / 1000));
     return cv_policy_context_add_caller(&c->context, c->who->arn, c->who->role_arn) ||
            cv_policy_context_add(&c->context, "aws:SecureTransport", "true") ||
+           cv_policy_context_add(&c->context, "aws:ViaAWSService", "false") ||
+           cv_policy_context_add(&c->context, "aws:PrincipalIsAWSService", "false") ||
            cv_policy_context_add(&c->context, "aws:SourceIp", "127.0.0.1") ||
            cv_policy_context_add(&c->context, "aws:CurrentTime", now) ||
            cv_policy_context_add(&c->context, "aws:EpochTime", epoch);
+}
+
+/* What KMS tells of the key itself. */
+static int add_key(struct cv_local_kms_call *c, const struct cv_local_key *key)
+{
+    return cv_policy_context_add(&c->context, "kms:KeySpec",
+                                 key->spec ? key->spec->name : "SYMMETRIC_DEFAULT") ||
+           cv_policy_context_add(&c->context, "kms:KeyUsage",
+                                 key->spec ? "SIGN_VERIFY" : "ENCRYPT_DECRYPT") ||
+           cv_policy_context_add(&c->context, "kms:KeyOrigin", "AWS_KMS") ||
+           cv_policy_context_add(&c->context, "kms:MultiRegion", "false");
 }
 
 struct verdict {
@@ -114,7 +127,7 @@ int cv_local_authorize(struct cv_local_kms_call *c, const struct cv_local_key *k
     c->key = key;
     if (cv_local_in_bool(c, "DryRun", &dry_run))
         return -1;
-    if (add_caller(c))
+    if (add_caller(c) || (key && add_key(c, key)))
         return cv_local_refuse(c, 500, "KMSInternalException", "no room for condition keys");
     ask(c, &v, c->action, key, key ? key->policy : NULL);
     explain(c, &v);
@@ -128,6 +141,14 @@ int cv_local_authorize(struct cv_local_kms_call *c, const struct cv_local_key *k
         return cv_local_refuse(c, 400, "DryRunOperationException",
                                "The request would have succeeded, but the DryRun option is set.");
     return 0;
+}
+
+int cv_local_encrypts(struct cv_local_kms_call *c, const struct cv_local_key *key)
+{
+    return !key->spec ? 0
+                      : cv_local_refuse(c, 400, "InvalidKeyUsageException",
+                                        "%s key usage is SIGN_VERIFY which is not valid for %s.",
+                                        key->arn, c->action);
 }
 
 int cv_local_usable(struct cv_local_kms_call *c, const struct cv_local_key *key)

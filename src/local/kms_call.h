@@ -90,9 +90,13 @@ bool cv_local_may(struct cv_local_kms_call *c, const char *action, const struct 
                   const struct cv_policy *policy);
 /* DisabledException unless it is enabled. */
 int cv_local_usable(struct cv_local_kms_call *c, const struct cv_local_key *key);
+/* InvalidKeyUsageException unless it encrypts. */
+int cv_local_encrypts(struct cv_local_kms_call *c, const struct cv_local_key *key);
 
 /* Members of the reply. 0, or -1 with KMSInternalException recorded. */
 int cv_local_out_text(struct cv_local_kms_call *c, const char *name, const char *value);
+/* KeyId, or what a fault makes of it. */
+int cv_local_out_key_id(struct cv_local_kms_call *c, const struct cv_local_key *key);
 int cv_local_out_blob(struct cv_local_kms_call *c, const char *name, struct cv_bytes value);
 /* PLAINTEXT, for the recipient when there is one, as "Plaintext" otherwise. */
 int cv_local_out_plaintext(struct cv_local_kms_call *c, struct cv_bytes plaintext);
@@ -107,6 +111,7 @@ cv_local_operation cv_local_op_create_key, cv_local_op_describe_key, cv_local_op
     cv_local_op_enable_key, cv_local_op_disable_key;
 cv_local_operation cv_local_op_encrypt, cv_local_op_decrypt, cv_local_op_generate_data_key,
     cv_local_op_generate_data_key_without_plaintext, cv_local_op_generate_random;
+cv_local_operation cv_local_op_sign, cv_local_op_verify, cv_local_op_get_public_key;
 
 /* What a fault makes of a finished reply. */
 void cv_local_fault_apply(const struct cv_local_fault *f, struct cv_local_kms_reply *r);

@@ -149,6 +149,19 @@ int cv_local_out_text(struct cv_local_kms_call *c, const char *name, const char 
     return json_object_set_new(c->out, name, json_string(value)) ? no_memory(c) : 0;
 }
 
+int cv_local_out_key_id(struct cv_local_kms_call *c, const struct cv_local_key *key)
+{
+    char other[CV_LOCAL_KMS_ARN];
+    /* NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker) */
+    size_t n = strlen(key->arn);
+    if (c->fault.kind == CV_FAULT_NO_KEY_ID)
+        return 0;
+    memcpy(other, key->arn, n + 1);
+    if (c->fault.kind == CV_FAULT_KEY_ID)
+        other[n - 1] = other[n - 1] == '0' ? '1' : '0';
+    return cv_local_out_text(c, "KeyId", other);
+}
+
 int cv_local_out_blob(struct cv_local_kms_call *c, const char *name, struct cv_bytes value)
 {
     size_t n = CV_BASE64_LEN(value.n);

@@ -16,21 +16,9 @@ static int check_algorithm(struct cv_local_kms_call *c)
     if (algorithm && strcmp(algorithm, "SYMMETRIC_DEFAULT"))
         return cv_local_refuse(c, 400, "InvalidKeyUsageException",
                                "the key is symmetric: its only algorithm is SYMMETRIC_DEFAULT");
-    return 0;
-}
-
-/* KeyId of the reply, or what a fault makes of it. */
-static int put_key_id(struct cv_local_kms_call *c, const struct cv_local_key *key)
-{
-    char other[CV_LOCAL_KMS_ARN];
-    /* NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker) */
-    size_t n = strlen(key->arn);
-    if (c->fault.kind == CV_FAULT_NO_KEY_ID)
-        return 0;
-    memcpy(other, key->arn, n + 1);
-    if (c->fault.kind == CV_FAULT_KEY_ID)
-        other[n - 1] = other[n - 1] == '0' ? '1' : '0';
-    return cv_local_out_text(c, "KeyId", other);
+    return cv_policy_context_add(&c->context, "kms:EncryptionAlgorithm", "SYMMETRIC_DEFAULT")
+               ? cv_local_refuse(c, 500, "KMSInternalException", "no room for condition keys")
+               : 0;
 }
 
 int cv_local_op_encrypt(struct cv_local_kms_call *c)
@@ -48,11 +36,12 @@ int cv_local_op_encrypt(struct cv_local_kms_call *c)
         return cv_local_refuse(c, 400, "ValidationException",
                                "1 validation error detected: Value null at 'plaintext' failed to "
                                "satisfy constraint: Member must not be null");
-    if (cv_local_authorize(c, key) || cv_local_usable(c, key))
+    if (cv_local_authorize(c, key) || cv_local_usable(c, key) || cv_local_encrypts(c, key))
         return -1;
     if (cv_local_blob_seal(&blob, key, context, cv_buf_view(&plaintext)))
         return cv_local_refuse(c, 500, "KMSInternalException", "encryption failed");
-    return cv_local_out_blob(c, "CiphertextBlob", cv_buf_view(&blob)) || put_key_id(c, key) ||
+    return cv_local_out_blob(c, "CiphertextBlob", cv_buf_view(&blob)) ||
+                   cv_local_out_key_id(c, key) ||
                    cv_local_out_text(c, "EncryptionAlgorithm", "SYMMETRIC_DEFAULT")
                ? -1
                : 0;
@@ -64,7 +53,8 @@ static int blob_key(struct cv_local_kms_call *c, struct cv_bytes blob, struct cv
     char id[CV_LOCAL_KMS_ID];
     struct cv_local_key *named = NULL;
     const char *text;
-    if (cv_local_in_text(c, "KeyId", &text) || (text && cv_local_in_key(c, &named)))
+    if (cv_local_in_text(c, "KeyId", &text) || (text && cv_local_in_key(c, &named)) ||
+        (named && cv_local_encrypts(c, named)))
         return -1;
     if (cv_local_blob_key_id(id, blob) || !(*out = cv_local_kms_key_by_id(&c->kms->state, id)))
         return cv_local_refuse(c, 400, "InvalidCiphertextException", "%s", "");
@@ -97,7 +87,7 @@ int cv_local_op_decrypt(struct cv_local_kms_call *c)
         return -1;
     if (cv_local_blob_open(&plaintext, key, context, cv_buf_view(&blob)))
         return cv_local_refuse(c, 400, "InvalidCiphertextException", "%s", "");
-    return cv_local_out_plaintext(c, cv_secret_view(&plaintext)) || put_key_id(c, key) ||
+    return cv_local_out_plaintext(c, cv_secret_view(&plaintext)) || cv_local_out_key_id(c, key) ||
                    cv_local_out_text(c, "EncryptionAlgorithm", "SYMMETRIC_DEFAULT")
                ? -1
                : 0;
@@ -143,14 +133,15 @@ static int generate_data_key(struct cv_local_kms_call *c, bool with_plaintext)
     cv_buf_init(&blob, CV_LOCAL_BLOB_MAX);
     if (cv_local_in_key(c, &key) || cv_local_in_no_grants(c) || cv_local_in_context(c, &context) ||
         data_key_size(c, &n) || (with_plaintext && cv_local_in_recipient(c)) ||
-        cv_local_authorize(c, key) || cv_local_usable(c, key))
+        cv_local_authorize(c, key) || cv_local_usable(c, key) || cv_local_encrypts(c, key))
         return -1;
     if (cv_secret_alloc(&secret, n))
         return cv_local_refuse(c, 500, "KMSInternalException", "no memory");
     cv_random(secret.p, n);
     if (cv_local_blob_seal(&blob, key, context, cv_secret_view(&secret)))
         return cv_local_refuse(c, 500, "KMSInternalException", "encryption failed");
-    return cv_local_out_blob(c, "CiphertextBlob", cv_buf_view(&blob)) || put_key_id(c, key) ||
+    return cv_local_out_blob(c, "CiphertextBlob", cv_buf_view(&blob)) ||
+                   cv_local_out_key_id(c, key) ||
                    (with_plaintext && cv_local_out_plaintext(c, cv_secret_view(&secret)))
                ? -1
                : 0;

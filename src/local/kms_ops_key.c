@@ -14,13 +14,15 @@ static json_t *seconds(int64_t ms)
 
 static json_t *metadata(const struct cv_local_kms_call *c, const struct cv_local_key *k)
 {
+    const char *spec = k->spec ? k->spec->name : "SYMMETRIC_DEFAULT";
     return json_pack(
         "{s:s, s:s, s:o, s:s, s:s, s:b, s:[s], s:s, s:s, s:s, s:s, s:s, s:b, s:s}", "AWSAccountId",
         c->kms->state.account, "Arn", k->arn, "CreationDate", seconds(k->created_ms),
-        "CustomerMasterKeySpec", "SYMMETRIC_DEFAULT", "Description", k->description, "Enabled",
-        (int)k->enabled, "EncryptionAlgorithms", "SYMMETRIC_DEFAULT", "KeyId", k->id, "KeyManager",
-        "CUSTOMER", "KeySpec", "SYMMETRIC_DEFAULT", "KeyState", k->enabled ? "Enabled" : "Disabled",
-        "KeyUsage", "ENCRYPT_DECRYPT", "MultiRegion", 0, "Origin", "AWS_KMS");
+        "CustomerMasterKeySpec", spec, "Description", k->description, "Enabled", (int)k->enabled,
+        k->spec ? "SigningAlgorithms" : "EncryptionAlgorithms",
+        k->spec ? k->spec->algorithm : "SYMMETRIC_DEFAULT", "KeyId", k->id, "KeyManager",
+        "CUSTOMER", "KeySpec", spec, "KeyState", k->enabled ? "Enabled" : "Disabled", "KeyUsage",
+        k->spec ? "SIGN_VERIFY" : "ENCRYPT_DECRYPT", "MultiRegion", 0, "Origin", "AWS_KMS");
 }
 
 static int put_metadata(struct cv_local_kms_call *c, const struct cv_local_key *k)
@@ -30,21 +32,33 @@ static int put_metadata(struct cv_local_kms_call *c, const struct cv_local_key *
                : 0;
 }
 
-/* What this stand-in's keys can be. */
-static int check_spec(struct cv_local_kms_call *c)
+/* What this stand-in's keys can be; *OUT NULL for a symmetric one. */
+static int check_spec(struct cv_local_kms_call *c, const struct cv_local_key_spec **out)
 {
     const char *usage, *spec, *old_spec, *origin;
     bool multi;
+    *out = NULL;
     if (cv_local_in_text(c, "KeyUsage", &usage) || cv_local_in_text(c, "KeySpec", &spec) ||
         cv_local_in_text(c, "CustomerMasterKeySpec", &old_spec) ||
         cv_local_in_text(c, "Origin", &origin) || cv_local_in_bool(c, "MultiRegion", &multi))
         return -1;
-    if ((usage && strcmp(usage, "ENCRYPT_DECRYPT")) ||
-        (spec && strcmp(spec, "SYMMETRIC_DEFAULT")) ||
-        (old_spec && strcmp(old_spec, "SYMMETRIC_DEFAULT")) ||
-        (origin && strcmp(origin, "AWS_KMS")) || multi)
+    if (spec && old_spec)
+        return cv_local_refuse(c, 400, "ValidationException",
+                               "You cannot specify KeySpec and CustomerMasterKeySpec in the same "
+                               "request.");
+    spec = spec ? spec : old_spec ? old_spec : "SYMMETRIC_DEFAULT";
+    *out = cv_local_key_spec(spec);
+    if ((!*out && strcmp(spec, "SYMMETRIC_DEFAULT")) || (origin && strcmp(origin, "AWS_KMS")) ||
+        multi)
         return cv_local_refuse(c, 400, "UnsupportedOperationException",
-                               "the local KMS has symmetric, single-region keys of its own only");
+                               "the local KMS has symmetric keys and ECC keys that sign only, in "
+                               "one region, of its own");
+    if (*out && !usage)
+        return cv_local_refuse(c, 400, "ValidationException",
+                               "You must specify a KeyUsage value for an asymmetric KMS key.");
+    if (usage && strcmp(usage, *out ? "SIGN_VERIFY" : "ENCRYPT_DECRYPT"))
+        return cv_local_refuse(c, 400, "ValidationException",
+                               "KeyUsage %.40s is not compatible with KeySpec %s", usage, spec);
     return 0;
 }
 
@@ -73,11 +87,13 @@ int cv_local_op_create_key(struct cv_local_kms_call *c)
 {
     const char *description, *policy;
     char standard[512];
+    const struct cv_local_key_spec *spec;
     struct cv_local_key *key;
     struct cv_error err;
     cv_error_clear(&err);
     if (cv_local_in_text(c, "Description", &description) ||
-        cv_local_in_text(c, "Policy", &policy) || check_spec(c) || cv_local_authorize(c, NULL))
+        cv_local_in_text(c, "Policy", &policy) || check_spec(c, &spec) ||
+        cv_local_authorize(c, NULL))
         return -1;
     if (description && strlen(description) > 8192)
         return cv_local_refuse(c, 400, "ValidationException", "Description is too long");
@@ -90,14 +106,13 @@ int cv_local_op_create_key(struct cv_local_kms_call *c)
                              policy ? policy : standard, cv_local_now(c->kms), &err))
         return malformed(c, &err);
     if (check_lockout(c, key, key->policy)) {
-        /* It was added last. */
-        c->kms->state.n_keys--;
-        cv_policy_free(key->policy);
-        cv_wipe(key->material, sizeof key->material);
-        free(key->policy_text);
-        free(key->description);
-        free(key);
+        cv_local_kms_key_undo(&c->kms->state);
         return -1;
+    }
+    key->spec = spec;
+    if (spec && cv_local_pair_make(&key->pair, spec)) {
+        cv_local_kms_key_undo(&c->kms->state);
+        return cv_local_refuse(c, 500, "KMSInternalException", "making the key pair failed");
     }
     c->key = key;
     return cv_local_save(c) || put_metadata(c, key) ? -1 : 0;

@@ -50,6 +50,7 @@ static void free_key(struct cv_local_key *k)
     free(k->policy_text);
     cv_policy_free(k->policy);
     cv_wipe(k->material, sizeof k->material);
+    EVP_PKEY_free(k->pair);
     free(k);
 }
 
@@ -207,6 +208,11 @@ int cv_local_kms_key_add(struct cv_local_key **out, struct cv_local_kms_state *s
     s->keys[s->n_keys++] = k;
     *out = k;
     return 0;
+}
+
+void cv_local_kms_key_undo(struct cv_local_kms_state *s)
+{
+    free_key(s->keys[--s->n_keys]);
 }
 
 struct cv_local_key *cv_local_kms_key_by_id(const struct cv_local_kms_state *s, const char *id)

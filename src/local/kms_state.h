@@ -8,6 +8,7 @@
 #define CV_LOCAL_KMS_STATE_H
 
 #include "common/bytes.h"
+#include "local/kms_pair.h"
 #include "policy/policy.h"
 
 #define CV_LOCAL_KMS_ID 37 /* a key's id (UUID) with its NUL */
@@ -34,7 +35,9 @@ struct cv_local_key {
     char *description;
     int64_t created_ms;
     bool enabled;
-    uint8_t material[CV_LOCAL_KMS_MATERIAL];
+    uint8_t material[CV_LOCAL_KMS_MATERIAL]; /* of a symmetric key */
+    const struct cv_local_key_spec *spec;    /* NULL: SYMMETRIC_DEFAULT */
+    EVP_PKEY *pair;                          /* with SPEC */
     char *policy_text;
     struct cv_policy *policy;
 };
@@ -82,6 +85,8 @@ const struct cv_local_principal *cv_local_kms_principal(const struct cv_local_km
 int cv_local_kms_key_add(struct cv_local_key **out, struct cv_local_kms_state *s,
                          const char *description, const char *policy, int64_t now_ms,
                          struct cv_error *err) CV_NODISCARD;
+/* Takes out and frees the key that was added last. */
+void cv_local_kms_key_undo(struct cv_local_kms_state *s);
 /* Replaces the policy; the old one stays when the new does not parse. */
 int cv_local_kms_key_set_policy(struct cv_local_key *key, const char *policy,
                                 struct cv_error *err) CV_NODISCARD;

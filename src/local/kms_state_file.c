@@ -5,7 +5,8 @@
  *   {"format": "claviger-local kms 1", "region": …, "account": …,
  *    "principals": [{"access_key_id", "secret_access_key", "session_token"?,
  *                    "arn", "role_arn"?, "expires"?, "policy"?}],
- *    "keys": [{"id", "description", "created_ms", "enabled", "material", "policy"}],
+ *    "keys": [{"id", "description", "created_ms", "enabled", "material", "policy",
+ *              "key_spec"?, "private_key"?}],
  *    "aliases": [{"name", "key", "created_ms"}]}
  *
  * A person may add principals while the stand-in is stopped.
@@ -45,6 +46,23 @@ static int read_principal(struct cv_local_kms_state *s, const json_t *o, struct 
     return cv_local_kms_principal_add(s, id, secret, token, arn, role, expires_ms, policy, err);
 }
 
+/* "key_spec" and "private_key" of an asymmetric key. */
+static int read_pair(struct cv_local_key *k, const json_t *o, struct cv_error *err)
+{
+    const char *name;
+    struct cv_buf CV_CLEANUP(cv_buf_free) der;
+    cv_buf_init(&der, 4096);
+    int rc = cv_json_opt_str(o, "key_spec", &name, NULL, err);
+    if (rc || !name)
+        return rc;
+    k->spec = cv_local_key_spec(name);
+    rc = cv_json_get_base64(o, "private_key", &der, err);
+    if (!rc && (!k->spec || cv_local_pair_read(&k->pair, k->spec, cv_buf_view(&der))))
+        rc = cv_error_set(err, CV_ERR_INVALID, "a key's spec or private key is damaged");
+    cv_wipe(der.p, der.n);
+    return rc;
+}
+
 static int read_key(struct cv_local_kms_state *s, const json_t *o, struct cv_error *err)
 {
     const char *id, *description, *policy;
@@ -55,7 +73,7 @@ static int read_key(struct cv_local_kms_state *s, const json_t *o, struct cv_err
     int rc;
     cv_buf_init(&material, CV_LOCAL_KMS_MATERIAL);
     if ((rc = cv_json_only(o, err, "id", "description", "created_ms", "enabled", "material",
-                           "policy", NULL)) ||
+                           "policy", "key_spec", "private_key", NULL)) ||
         (rc = cv_json_get_str(o, "id", &id, err)) ||
         (rc = cv_json_get_str(o, "description", &description, err)) ||
         (rc = cv_json_get_int(o, "created_ms", 0, INT64_MAX, &created, err)) ||
@@ -72,7 +90,7 @@ static int read_key(struct cv_local_kms_state *s, const json_t *o, struct cv_err
     snprintf(k->arn, sizeof k->arn, "arn:aws:kms:%s:%s:key/%s", s->region, s->account, k->id);
     memcpy(k->material, material.p, CV_LOCAL_KMS_MATERIAL);
     k->enabled = enabled;
-    return 0;
+    return read_pair(k, o, err);
 }
 
 static int read_alias(struct cv_local_kms_state *s, const json_t *o, struct cv_error *err)
@@ -176,6 +194,19 @@ static json_t *write_principal(const struct cv_local_principal *p)
     return bad ? NULL : o;
 }
 
+static int write_pair(json_t *o, const struct cv_local_key *k)
+{
+    struct cv_buf CV_CLEANUP(cv_buf_free) der, text;
+    cv_buf_init(&der, 4096);
+    cv_buf_init(&text, 8192);
+    int bad = cv_local_pair_write(&der, k->pair) || cv_base64_append(&text, der.p, der.n) ||
+              set_text(o, "key_spec", k->spec->name) ||
+              set_text(o, "private_key", (const char *)text.p);
+    cv_wipe(der.p, der.n);
+    cv_wipe(text.p, text.n);
+    return bad;
+}
+
 static json_t *write_key(const struct cv_local_key *k)
 {
     char material[CV_BASE64_LEN(CV_LOCAL_KMS_MATERIAL) + 1];
@@ -184,6 +215,10 @@ static json_t *write_key(const struct cv_local_key *k)
                           k->description, "created_ms", (json_int_t)k->created_ms, "enabled",
                           (int)k->enabled, "material", material, "policy", k->policy_text);
     cv_wipe(material, sizeof material);
+    if (o && k->spec && write_pair(o, k)) {
+        json_decref(o);
+        o = NULL;
+    }
     return o;
 }
 
