@@ -27,6 +27,7 @@ static const struct cv_command *const table[] = {
     &cv_cmd_secrets_show,
     &cv_cmd_secrets_diff,
     &cv_cmd_secrets_copy,
+    &cv_cmd_secrets_pcr,
     &cv_cmd_watermark_list,
     &cv_cmd_watermark_export,
     &cv_cmd_watermark_import,

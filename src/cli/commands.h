@@ -31,6 +31,7 @@ extern const struct cv_command cv_cmd_secrets_copy;
 extern const struct cv_command cv_cmd_secrets_decrypt;
 extern const struct cv_command cv_cmd_secrets_diff;
 extern const struct cv_command cv_cmd_secrets_encrypt;
+extern const struct cv_command cv_cmd_secrets_pcr;
 extern const struct cv_command cv_cmd_secrets_show;
 extern const struct cv_command cv_cmd_secrets_verify;
 extern const struct cv_command cv_cmd_serve;

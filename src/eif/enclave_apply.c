@@ -56,7 +56,8 @@ int cv_enclave_config_apply(const struct cv_enclave_config *config,
                  {&settings->workdir, from->workdir},
                  {&settings->hostname, from->hostname},
                  {&settings->region, from->region},
-                 {&settings->publisher_key, from->publisher_key}};
+                 {&settings->publisher_key, from->publisher_key},
+                 {&settings->heartbeat, from->heartbeat}};
     const struct {
         struct cv_boot_list *to;
         const struct cv_boot_list *from;
@@ -89,6 +90,12 @@ int cv_enclave_config_apply(const struct cv_enclave_config *config,
     if (config->has_deadline) {
         settings->boot_deadline_ms = from->boot_deadline_ms;
     }
+    /* Where something is applied at boot that the image does not hold, others can
+     * see what it was. */
+    bool open = settings->source_count != 0 || settings->untrusted_env.count != 0;
+    settings->config_pcr = config->has_config_pcr ? from->config_pcr
+                           : open                 ? CV_BOOT_CONFIG_PCR
+                                                  : 0;
     return rc == 0 ? 0 : cv_error_set(err, rc, "applying enclave.yaml");
 }
 

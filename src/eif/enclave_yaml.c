@@ -5,10 +5,11 @@
 #include <string.h>
 
 static const char *const keys[] = {
-    "version", "environment", "files",         "hostname",        "ports",
-    "command", "user",        "workdir",       "encryptedConfig", "untrustedConfig",
-    "cmk",     "region",      "context",       "minimum_version", "publisher_key",
-    "egress",  "parent_cid",  "boot_deadline", "allow_debug",     NULL};
+    "version",    "environment", "files",         "hostname",        "ports",
+    "command",    "user",        "workdir",       "encryptedConfig", "untrustedConfig",
+    "cmk",        "region",      "context",       "minimum_version", "publisher_key",
+    "egress",     "parent_cid",  "boot_deadline", "allow_debug",     "heartbeat",
+    "config_pcr", NULL};
 
 void cv_enclave_problem_memory(struct cv_enclave_reader *r, const struct cv_yaml_node *node)
 {
@@ -100,15 +101,18 @@ static void read_ports(struct cv_enclave_reader *r, const struct cv_yaml_node *n
     }
 }
 
+/* SEPARATE: host and port were not one text, so that an IPv6 address needs no
+ * brackets. */
 static void add_egress(struct cv_enclave_reader *r, const struct cv_yaml_node *at, const char *host,
-                       const char *port)
+                       const char *port, bool separate)
 {
     char *pair;
     size_t n = strlen(port);
+    bool bare_ipv6 = separate && host[0] != '[' && strchr(host, ':') != NULL;
     if (host[0] == 0 || n == 0 || n > 5 || strspn(port, "0123456789") != n ||
         strtoul(port, NULL, 10) < 1 || strtoul(port, NULL, 10) > 65535) {
-        cv_yaml_problem(r->p, at, "egress: expected \"host:port\"");
-    } else if (asprintf(&pair, "%s:%s", host, port) < 0) {
+        cv_yaml_problem(r->p, at, "egress: expected \"host:port\", or \"[IPv6 address]:port\"");
+    } else if (asprintf(&pair, bare_ipv6 ? "[%s]:%s" : "%s:%s", host, port) < 0) {
         cv_enclave_problem_memory(r, at);
     } else {
         if (cv_boot_list_add(&r->config->settings.egress, pair) != 0) {
@@ -142,7 +146,7 @@ static void egress_mapping(struct cv_enclave_reader *r, const struct cv_yaml_nod
     }
     for (; one != NULL; one = port != NULL || one == ports ? NULL : one->next) {
         if (cv_yaml_text(r->p, one, &text)) {
-            add_egress(r, one, host, text);
+            add_egress(r, one, host, text, true);
         }
     }
 }
@@ -159,7 +163,7 @@ static void read_egress(struct cv_enclave_reader *r, const struct cv_yaml_node *
         } else if (cv_yaml_text(r->p, c, &text)) {
             const char *colon = strrchr(text, ':');
             char *host = strndup(text, colon != NULL ? (size_t)(colon - text) : 0);
-            add_egress(r, c, host != NULL ? host : "", colon != NULL ? colon + 1 : "");
+            add_egress(r, c, host != NULL ? host : "", colon != NULL ? colon + 1 : "", false);
             free(host);
         }
     }
@@ -288,6 +292,34 @@ static void read_numbers(struct cv_enclave_reader *r, const struct cv_yaml_node 
     }
 }
 
+/* "wanted", which is the default, "required" or "off". */
+static void read_heartbeat(struct cv_enclave_reader *r, const struct cv_yaml_node *node)
+{
+    static const char *const words[] = {"wanted", "required", "off", NULL};
+    int which;
+    if (cv_yaml_is_null(node) || !cv_yaml_enum(r->p, node, words, &which) || which == 0) {
+        return;
+    }
+    if (cv_boot_text_set(&r->config->settings.heartbeat, which == 1 ? "required" : "off") != 0) {
+        cv_enclave_problem_memory(r, node);
+    }
+}
+
+/* A register's number, or "off". */
+static void read_config_pcr(struct cv_enclave_reader *r, const struct cv_yaml_node *node)
+{
+    struct cv_boot_settings *s = &r->config->settings;
+    if (cv_yaml_is_null(node)) {
+        return;
+    }
+    r->config->has_config_pcr = true;
+    if (node->kind == CV_YAML_SCALAR && strcmp(node->text, "off") == 0) {
+        s->config_pcr = 0;
+    } else {
+        (void)cv_yaml_uint(r->p, node, &s->config_pcr, CV_BOOT_CONFIG_PCR, 31);
+    }
+}
+
 static void read_all(struct cv_enclave_reader *r, const struct cv_yaml_node *root)
 {
     struct cv_boot_settings *s = &r->config->settings;
@@ -310,6 +342,8 @@ static void read_all(struct cv_enclave_reader *r, const struct cv_yaml_node *roo
     cv_enclave_read_untrusted(r, cv_yaml_get(root, "untrustedConfig"));
     read_egress(r, cv_yaml_get(root, "egress"));
     read_numbers(r, root);
+    read_heartbeat(r, cv_yaml_get(root, "heartbeat"));
+    read_config_pcr(r, cv_yaml_get(root, "config_pcr"));
     struct cv_error err;
     cv_error_clear(&err);
     if (r->p->count == 0 && cv_boot_check(s, &err) != 0) {

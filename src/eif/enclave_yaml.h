@@ -25,7 +25,7 @@ struct cv_enclave_file {
 
 struct cv_enclave_config {
     struct cv_boot_settings settings; /* only what the file says */
-    bool has_command, has_deadline, has_cid;
+    bool has_command, has_deadline, has_cid, has_config_pcr;
     struct cv_enclave_file *files;
     size_t file_count;
 };

@@ -16,17 +16,6 @@ static int no_variable(struct cv_error *err, int rc, const char *name)
                         cv_strerror(rc));
 }
 
-static int add_image(struct cv_environment *env, const struct cv_boot_settings *s,
-                     struct cv_error *err)
-{
-    for (size_t k = 0; k < s->env.count; k++) {
-        int rc = cv_environment_assign(env, s->env.item[k]);
-        if (rc != 0)
-            return no_variable(err, rc, s->env.item[k]);
-    }
-    return 0;
-}
-
 static int add_parents(struct cv_environment *env, const struct cv_init *i, struct cv_error *err)
 {
     const char *name;
@@ -99,7 +88,7 @@ static int add_defaults(struct cv_environment *env, const struct cv_init *i, str
 int cv_apply_environment(struct cv_environment *env, const struct cv_init *i,
                          const struct cv_bundle *b, struct cv_error *err)
 {
-    int rc = add_image(env, &i->settings, err);
+    int rc = cv_environment_image(env, &i->settings, err);
     if (rc == 0)
         rc = add_parents(env, i, err);
     if (rc == 0)

@@ -7,8 +7,8 @@
 #include "common/log.h"
 #include "init/application.h"
 #include "init/init.h"
+#include "init/machine.h"
 
-#define HEARTBEAT_MS 10000
 #define SAY_MS 3000 /* for the last words to the parent */
 
 /* Log and control connection exist whatever has failed before: the parent is to
@@ -30,15 +30,6 @@ static int start_voices(struct cv_init *i, struct cv_error *err)
     return rc != 0 ? rc : cv_control_start(&i->control, &c, err);
 }
 
-static void beat(struct cv_init *i)
-{
-    struct cv_error err;
-    int64_t until = cv_deadline(HEARTBEAT_MS);
-    cv_error_clear(&err);
-    if (cv_heartbeat(&i->parent, until < i->deadline ? until : i->deadline, &err) != 0)
-        cv_log_error(CV_LOG_WARN, "no heartbeat, going on", &err);
-}
-
 static int stage_start(struct cv_init *i, struct cv_error *err)
 {
     struct cv_error voices;
@@ -56,9 +47,7 @@ static int stage_start(struct cv_init *i, struct cv_error *err)
     if (cv_init_build.development)
         cv_log(CV_LOG_WARN, "DEVELOPMENT BUILD: for tests on one machine", NULL);
     cv_stage_begin(i, CV_STAGE_START);
-    if (rc == 0)
-        beat(i);
-    return rc;
+    return rc == 0 ? cv_machine_heartbeat(&i->parent, &i->settings, i->deadline, err) : rc;
 }
 
 static int stage_clock(struct cv_init *i, struct cv_error *err)
@@ -70,7 +59,9 @@ static int stage_apply(struct cv_init *i, struct cv_error *err)
 {
     unsigned files;
     int rc = cv_apply_environment(&i->env, i, i->bundle, err);
-    return rc != 0 ? rc : cv_apply_files(i, i->bundle, NULL, &files, err);
+    if (rc == 0)
+        rc = cv_apply_files(i, i->bundle, NULL, &files, err);
+    return rc != 0 ? rc : cv_apply_measure(i, i->bundle, err);
 }
 
 static int stage_exec(struct cv_init *i, struct cv_error *err)

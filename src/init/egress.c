@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "init/egress.h"
 
+#include <arpa/inet.h>
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,10 +21,14 @@ static const struct cv_egress_entry *same_host(const struct cv_egress *e, const 
     return NULL;
 }
 
-static void lower(char *text)
+/* One way to write each host: names in lower case, IPv6 addresses as RFC 5952 has them. */
+static void canonical(char host[CV_ADDR_HOST])
 {
-    for (; *text != '\0'; text++)
-        *text = (char)tolower((unsigned char)*text);
+    struct in6_addr six;
+    if (inet_pton(AF_INET6, host, &six) == 1)
+        inet_ntop(AF_INET6, &six, host, CV_ADDR_HOST);
+    for (char *p = host; *p != '\0'; p++)
+        *p = (char)tolower((unsigned char)*p);
 }
 
 static void place(struct cv_egress *e, struct cv_egress_entry *entry, unsigned *names)
@@ -61,7 +66,7 @@ int cv_egress_plan(struct cv_egress *e, const struct cv_boot_list *list, struct 
             cv_error_wrap(err, "egress");
             return CV_ERR_CONFIG;
         }
-        lower(entry.host);
+        canonical(entry.host);
         if (cv_egress_allows(e, entry.host, entry.port))
             continue;
         place(e, &entry, &names);
@@ -85,7 +90,7 @@ bool cv_egress_allows(const struct cv_egress *e, const char *host, uint16_t port
     memcpy(name, host, n + 1);
     if (name[n - 1] == '.')
         name[n - 1] = '\0';
-    lower(name);
+    canonical(name);
     for (size_t i = 0; i < e->n; i++) {
         if (e->entry[i].port == port && strcmp(e->entry[i].host, name) == 0)
             return true;

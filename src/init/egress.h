@@ -14,7 +14,7 @@
 #define CV_EGRESS_NET "127.77" /* .x.y: of 127/8, where nobody looks for anything */
 
 struct cv_egress_entry {
-    char host[CV_ADDR_HOST];    /* as listed, in lower case */
+    char host[CV_ADDR_HOST];    /* as listed: a name in lower case, an address */
     char address[CV_ADDR_HOST]; /* where it is found inside */
     uint16_t port;
     bool is_ip;    /* host is an address that lo must get (not of 127/8) */

@@ -34,11 +34,12 @@ static int append(struct cv_environment *e, char *text)
     return 0;
 }
 
+/* Of N bytes that are a name, whichever. */
 static int set(struct cv_environment *e, const char *name, size_t n, struct cv_bytes value)
 {
-    if (!cv_boot_env_name(name, n) || (value.n != 0 && memchr(value.p, 0, value.n) != NULL))
+    if (n == 0 || (value.n != 0 && memchr(value.p, 0, value.n) != NULL))
         return CV_ERR_INVALID;
-    if (value.n >= CV_ENVIRONMENT_VALUE - n - 2)
+    if (n >= CV_ENVIRONMENT_VALUE / 2 || value.n >= CV_ENVIRONMENT_VALUE - n - 2)
         return CV_ERR_LIMIT;
     char *text = malloc(n + value.n + 2);
     if (text == NULL)
@@ -62,7 +63,8 @@ static int set(struct cv_environment *e, const char *name, size_t n, struct cv_b
 
 int cv_environment_set(struct cv_environment *e, const char *name, struct cv_bytes value)
 {
-    return set(e, name, strlen(name), value);
+    size_t n = strlen(name);
+    return cv_boot_env_name(name, n) ? set(e, name, n, value) : CV_ERR_INVALID;
 }
 
 int cv_environment_assign(struct cv_environment *e, const char *assignment)
@@ -70,6 +72,22 @@ int cv_environment_assign(struct cv_environment *e, const char *assignment)
     size_t n = strcspn(assignment, "=");
     return assignment[n] == '\0' ? CV_ERR_INVALID
                                  : set(e, assignment, n, cv_bytes_str(assignment + n + 1));
+}
+
+int cv_environment_image(struct cv_environment *e, const struct cv_boot_settings *s,
+                         struct cv_error *err)
+{
+    for (size_t i = 0; i < s->env.count; i++) {
+        int rc = cv_environment_assign(e, s->env.item[i]);
+        if (rc != 0) {
+            char quoted[80];
+            return cv_error_set(
+                err, rc, "the variable %s: %s",
+                cv_error_quote(quoted, sizeof quoted, s->env.item[i], strcspn(s->env.item[i], "=")),
+                cv_strerror(rc));
+        }
+    }
+    return 0;
 }
 
 const char *cv_environment_get(const struct cv_environment *e, const char *name)

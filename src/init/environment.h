@@ -8,7 +8,7 @@
 #ifndef CV_INIT_ENVIRONMENT_H
 #define CV_INIT_ENVIRONMENT_H
 
-#include "common/bytes.h"
+#include "settings/boot.h"
 
 #define CV_ENVIRONMENT_MAX 8192u          /* variables */
 #define CV_ENVIRONMENT_VALUE (128u << 10) /* bytes of one: the kernel's MAX_ARG_STRLEN */
@@ -25,8 +25,11 @@ struct cv_environment {
  * is none or a value with a NUL, CV_ERR_LIMIT, CV_ERR_NOMEM. */
 int cv_environment_set(struct cv_environment *e, const char *name,
                        struct cv_bytes value) CV_NODISCARD;
-/* The same from "NAME=value". */
+/* The same from "NAME=value" of the image itself: any name that execve(2) takes. */
 int cv_environment_assign(struct cv_environment *e, const char *assignment) CV_NODISCARD;
+/* All of the image's own. */
+int cv_environment_image(struct cv_environment *e, const struct cv_boot_settings *s,
+                         struct cv_error *err) CV_NODISCARD;
 /* NULL when it is not set. */
 const char *cv_environment_get(const struct cv_environment *e, const char *name);
 /* Sets NAME only where it is not set yet. */

@@ -85,6 +85,11 @@ int cv_apply_environment(struct cv_environment *env, const struct cv_init *i,
 int cv_apply_files(const struct cv_init *i, const struct cv_bundle *b, const struct cv_bundle *old,
                    unsigned *changed, struct cv_error *err) CV_NODISCARD;
 
+/* Extends the register of the settings with what B and the parent gave, and locks
+ * it, before the application can (sealed/applied.h). */
+int cv_apply_measure(const struct cv_init *i, const struct cv_bundle *b,
+                     struct cv_error *err) CV_NODISCARD;
+
 /* ---- what stages have in common (init/stages.c) ---- */
 
 void cv_stage_begin(struct cv_init *i, enum cv_stage stage);

@@ -1,38 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* claviger-init: the first process of an enclave (claviger-init(8)). */
-#include <signal.h>
-#include <stdio.h>
-#include <string.h>
-#include <sys/reboot.h>
-#include <sys/signalfd.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include "common/log.h"
 #include "crypto/init.h"
 #include "init/init.h"
-
-/* Signals are read, never delivered: in every thread. */
-static int take_signals(struct cv_init *i)
-{
-    static const int handled[] = {SIGCHLD, SIGTERM, SIGINT, SIGHUP,  SIGQUIT,
-                                  SIGUSR1, SIGUSR2, SIGPWR, SIGWINCH};
-    sigset_t set, all;
-    sigemptyset(&set);
-    for (size_t k = 0; k < sizeof handled / sizeof handled[0]; k++)
-        sigaddset(&set, handled[k]);
-    sigfillset(&all);
-    /* A fault must end us, not loop. */
-    sigdelset(&all, SIGSEGV);
-    sigdelset(&all, SIGBUS);
-    sigdelset(&all, SIGILL);
-    sigdelset(&all, SIGFPE);
-    sigdelset(&all, SIGABRT);
-    if (sigprocmask(SIG_SETMASK, &all, NULL) != 0)
-        return -1;
-    i->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-    return i->signals < 0 ? -1 : 0;
-}
+#include "init/machine.h"
 
 static int failed(struct cv_init *i, struct cv_error *err)
 {
@@ -47,13 +18,11 @@ static int failed(struct cv_init *i, struct cv_error *err)
 
 static int ended(struct cv_init *i, int status)
 {
-    bool by_signal = WIFSIGNALED(status);
-    int value = by_signal ? WTERMSIG(status) : WEXITSTATUS(status);
-    cv_log(CV_LOG_INFO, "the application has ended", by_signal ? "signal" : "status",
-           cv_logf("%d", value), NULL);
+    bool by_signal;
+    int value, result = cv_machine_ended(status, &by_signal, &value);
     cv_control_send(i->control, json_pack("{s:s, s:i}", "type", "exit",
                                           by_signal ? "signal" : "status", value));
-    return by_signal ? 128 + value : value;
+    return result;
 }
 
 static int run(struct cv_init *i)
@@ -63,9 +32,9 @@ static int run(struct cv_init *i)
     int rc = cv_crypto_init();
     if (rc != 0)
         rc = cv_error_set(&err, rc, "starting the cryptographic libraries: %s", cv_strerror(rc));
-    else if (take_signals(i) != 0)
-        rc = cv_error_set(&err, CV_ERR_IO, "taking the signals");
     else
+        rc = cv_machine_signals(&i->signals, &err);
+    if (rc == 0)
         rc = cv_init_boot(i, &err);
     int status = rc != 0 ? failed(i, &err) : ended(i, cv_init_supervise(i));
     cv_init_close(i);
@@ -85,13 +54,6 @@ int main(int argc, char **argv)
     cv_buf_init(&init.roots, 4u << 20);
     init.parent = (struct cv_parent){.cid = CV_BOOT_PARENT_CID, .folder = init.options.parent};
     status = run(&init);
-    if (cv_init_build.machine) {
-        sync();
-        /* An enclave ends by rebooting; a first process that returned would be
-         * a panic of the kernel. */
-        (void)!reboot(RB_AUTOBOOT);
-        for (;;)
-            pause();
-    }
+    cv_machine_end();
     return status;
 }

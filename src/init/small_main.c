@@ -9,26 +9,21 @@
  */
 #include <poll.h>
 #include <signal.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/reboot.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/clock.h"
-#include "common/file.h"
 #include "common/log.h"
 #include "init/application.h"
-#include "init/build.h"
 #include "init/logs.h"
+#include "init/machine.h"
 #include "init/modules.h"
 #include "init/mounts.h"
-#include "init/system.h"
 
-#define HEARTBEAT_MS 10000
 #define LAST_WORDS_MS 3000
 #define FAILED_STATUS 64
 
@@ -44,17 +39,8 @@ struct machine {
 
 static int read_settings(struct machine *m, struct cv_error *err)
 {
-    CV_CLEANUP(cv_buf_free) struct cv_buf text;
-    char path[4096];
-    cv_buf_init(&text, CV_BOOT_MAX_TEXT);
-    int rc = cv_path_join(path, sizeof path, m->options.image, CV_BOOT_FILE);
-    if (rc == 0) {
-        rc = cv_file_read(&text, path, err);
-    }
-    if (rc == 0) {
-        rc = cv_boot_decode(&m->settings, cv_buf_view(&text), err);
-    }
     const struct cv_boot_settings *s = &m->settings;
+    int rc = cv_machine_settings(&m->settings, m->options.image, err);
     if (rc == 0 &&
         s->source_count + s->untrusted_env.count + s->egress.count + s->ports.count != 0) {
         rc = cv_error_set(err, CV_ERR_UNSUPPORTED,
@@ -65,50 +51,9 @@ static int read_settings(struct machine *m, struct cv_error *err)
     return rc;
 }
 
-static int enter_root(struct machine *m, struct cv_error *err)
+static int start_machine(struct machine *m, struct cv_error *err)
 {
-    char path[4096];
-    int rc = cv_path_join(path, sizeof path, m->options.image, "rootfs");
-    if (rc == 0) {
-        rc = cv_mounts_switch_root(path, err);
-    }
-    return rc == 0 ? cv_mounts_late(!cv_init_build.machine, err) : rc;
-}
-
-static int make_environment(struct machine *m, struct cv_error *err)
-{
-    int rc = 0;
-    for (size_t i = 0; rc == 0 && i < m->settings.env.count; i++) {
-        rc = cv_environment_assign(&m->env, m->settings.env.item[i]);
-    }
-    if (rc == 0) {
-        rc = cv_environment_default(&m->env, "PATH", CV_DEFAULT_PATH);
-    }
-    return rc == 0 ? 0 : cv_error_set(err, rc, "making the application's environment");
-}
-
-static int take_signals(struct machine *m, struct cv_error *err)
-{
-    sigset_t set, all;
-    sigemptyset(&set);
-    sigaddset(&set, SIGCHLD);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGHUP);
-    sigfillset(&all);
-    sigdelset(&all, SIGSEGV);
-    sigdelset(&all, SIGBUS);
-    sigdelset(&all, SIGABRT);
-    if (sigprocmask(SIG_SETMASK, &all, NULL) != 0) {
-        return cv_error_set(err, CV_ERR_IO, "taking the signals");
-    }
-    m->signals = signalfd(-1, &set, SFD_CLOEXEC);
-    return m->signals >= 0 ? 0 : cv_error_set(err, CV_ERR_IO, "taking the signals");
-}
-
-static int boot(struct machine *m, struct cv_error *err)
-{
-    int rc = take_signals(m, err);
+    int rc = cv_machine_signals(&m->signals, err);
     if (rc == 0 && cv_init_build.machine) {
         rc = cv_mounts_early(err);
     }
@@ -118,45 +63,51 @@ static int boot(struct machine *m, struct cv_error *err)
     if (rc == 0 && cv_init_build.machine) {
         rc = cv_modules_load(m->options.image, err);
     }
+    return rc == 0 ? cv_machine_enter(m->options.image, &m->settings, err) : rc;
+}
+
+static int start_application(struct machine *m, struct cv_error *err)
+{
+    int rc = cv_environment_image(&m->env, &m->settings, err);
     if (rc == 0) {
-        rc = enter_root(m, err);
-    }
-    if (rc == 0) {
-        rc = cv_system_loopback(err);
-    }
-    if (rc == 0) {
-        rc = cv_system_hostname(m->settings.hostname, err);
-    }
-    if (rc == 0) {
-        rc = make_environment(m, err);
+        rc = cv_environment_default(&m->env, "PATH", CV_DEFAULT_PATH);
     }
     if (rc == 0) {
-        rc = cv_logs_start(&m->logs, &m->parent, cv_init_build.machine, err);
-    }
-    if (rc != 0) {
-        return rc;
-    }
-    struct cv_error silent;
-    cv_error_clear(&silent);
-    if (cv_heartbeat(&m->parent, cv_deadline(HEARTBEAT_MS), &silent) != 0) {
-        cv_log_error(CV_LOG_WARN, "no heartbeat, going on", &silent);
+        rc = cv_machine_heartbeat(&m->parent, &m->settings,
+                                  cv_deadline((int64_t)m->settings.boot_deadline_ms), err);
     }
     const struct cv_application a = {&m->settings, cv_logs_pipe(m->logs, 0),
                                      cv_logs_pipe(m->logs, 1)};
-    return cv_application_start(&m->application, &a, &m->env, err);
+    return rc == 0 ? cv_application_start(&m->application, &a, &m->env, err) : rc;
+}
+
+/* The log goes to the parent whatever has failed before: it is to learn of it. */
+static int boot(struct machine *m, struct cv_error *err)
+{
+    struct cv_error silent;
+    cv_error_clear(&silent);
+    int rc = start_machine(m, err);
+    int rc2 = cv_logs_start(&m->logs, &m->parent, cv_init_build.machine, &silent);
+    if (rc == 0 && rc2 != 0) {
+        *err = silent;
+        rc = rc2;
+    }
+    return rc == 0 ? start_application(m, err) : rc;
 }
 
 /* Signals are passed on; the status of the application's end is returned. */
 static int supervise(struct machine *m)
 {
     for (;;) {
+        struct pollfd p = {.fd = m->signals, .events = POLLIN};
         struct signalfd_siginfo s;
-        if (read(m->signals, &s, sizeof s) != (ssize_t)sizeof s) {
+        if (poll(&p, 1, -1) < 0 || read(m->signals, &s, sizeof s) != (ssize_t)sizeof s) {
             continue;
         }
         if (s.ssi_signo != SIGCHLD) {
+            bool ends;
             kill(m->application,
-                 s.ssi_signo == SIGHUP ? SIGHUP : cv_signal_number(m->settings.stop_signal));
+                 cv_machine_signal_for((int)s.ssi_signo, m->settings.stop_signal, &ends));
             continue;
         }
         int status;
@@ -176,12 +127,9 @@ static int run(struct machine *m)
     if (boot(m, &err) != 0) {
         cv_log_error(CV_LOG_ERROR, "the boot failed", &err);
     } else {
-        int status = supervise(m);
-        bool by_signal = WIFSIGNALED(status);
-        int value = by_signal ? WTERMSIG(status) : WEXITSTATUS(status);
-        cv_log(CV_LOG_INFO, "the application has ended", by_signal ? "signal" : "status",
-               cv_logf("%d", value), NULL);
-        result = by_signal ? 128 + value : value;
+        bool by_signal;
+        int value;
+        result = cv_machine_ended(supervise(m), &by_signal, &value);
     }
     if (m->logs != NULL) {
         cv_logs_stop(&m->logs, LAST_WORDS_MS);
@@ -205,12 +153,6 @@ int main(int argc, char **argv)
     cv_boot_init(&m.settings);
     m.parent = (struct cv_parent){.cid = CV_BOOT_PARENT_CID, .folder = m.options.parent};
     status = run(&m);
-    if (cv_init_build.machine) {
-        sync();
-        (void)!reboot(RB_AUTOBOOT);
-        for (;;) {
-            pause();
-        }
-    }
+    cv_machine_end();
     return status;
 }

@@ -11,26 +11,11 @@
 #include "common/hex.h"
 #include "common/log.h"
 #include "init/init.h"
+#include "init/machine.h"
 #include "init/modules.h"
 #include "init/mounts.h"
-#include "init/system.h"
 
 #define ROOTS_MAX (4u << 20)
-
-static int read_settings(struct cv_init *i, struct cv_error *err)
-{
-    CV_CLEANUP(cv_buf_free) struct cv_buf text;
-    char path[PATH_MAX];
-    cv_buf_init(&text, CV_BOOT_MAX_TEXT);
-    int rc = cv_path_join(path, sizeof path, i->options.image, CV_BOOT_FILE);
-    if (rc == 0)
-        rc = cv_file_read(&text, path, err);
-    if (rc == 0)
-        rc = cv_boot_decode(&i->settings, cv_buf_view(&text), err);
-    if (rc != 0)
-        cv_error_wrap(err, "measured settings");
-    return rc;
-}
 
 static int read_pcrs(struct cv_init *i, struct cv_error *err)
 {
@@ -104,13 +89,7 @@ static int read_roots(struct cv_init *i, struct cv_error *err)
 
 static int enter_root(struct cv_init *i, struct cv_error *err)
 {
-    char path[PATH_MAX];
-    int rc = cv_path_join(path, sizeof path, i->options.image, "rootfs");
-    if (rc != 0)
-        return cv_error_set(err, rc, "the path of the image is too long");
-    rc = cv_mounts_switch_root(path, err);
-    if (rc == 0)
-        rc = cv_mounts_late(!cv_init_build.machine, err);
+    int rc = cv_machine_enter(i->options.image, &i->settings, err);
     if (rc != 0)
         return rc;
     i->root = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -125,16 +104,12 @@ int cv_start_machine(struct cv_init *i, struct cv_error *err)
     if (rc == 0)
         rc = start_nsm(i, err);
     if (rc == 0)
-        rc = read_settings(i, err);
+        rc = cv_machine_settings(&i->settings, i->options.image, err);
     if (rc == 0)
         i->parent.cid = (uint32_t)i->settings.parent_cid;
     if (rc == 0)
         rc = read_roots(i, err);
     if (rc == 0)
         rc = enter_root(i, err);
-    if (rc == 0)
-        rc = cv_system_loopback(err);
-    if (rc == 0)
-        rc = cv_system_hostname(i->settings.hostname, err);
     return rc != 0 ? rc : check_debug(i, err);
 }

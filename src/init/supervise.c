@@ -17,6 +17,7 @@
 #include "common/log.h"
 #include "init/application.h"
 #include "init/init.h"
+#include "init/machine.h"
 
 #define ROTATION_MS 60000
 #define RESTART_MS 10000 /* for the application to end before it is started anew */
@@ -191,10 +192,11 @@ static void on_signal(struct supervisor *s)
         reap(s);
         return;
     }
-    if (number == SIGTERM || number == SIGINT || number == SIGPWR) {
+    bool ends;
+    number = cv_machine_signal_for(number, s->i->settings.stop_signal, &ends);
+    if (ends) {
         s->restarting = false;
         s->stopping = true;
-        number = cv_signal_number(s->i->settings.stop_signal);
     }
     if (s->i->application > 0)
         kill(s->i->application, number);

@@ -9,8 +9,9 @@
 int cv_system_hostname(const char *name, struct cv_error *err) CV_NODISCARD;
 /* Brings lo up. */
 int cv_system_loopback(struct cv_error *err) CV_NODISCARD;
-/* Gives lo the IPv4 address IP as well, so that connections to it end
- * here. NUMBER tells several of them apart. */
+/* Gives lo the address IP (IPv4 or IPv6) as well, so that connections to it end
+ * here. NUMBER tells several of them apart. CV_ERR_UNSUPPORTED where the kernel
+ * has no IPv6. */
 int cv_system_local_address(const char *ip, unsigned number, struct cv_error *err) CV_NODISCARD;
 
 #endif

@@ -41,6 +41,8 @@ static const struct key keys[] = {
     FIELD("parent_cid", NUMBER, parent_cid),
     FIELD("boot_deadline_ms", NUMBER, boot_deadline_ms),
     FIELD("allow_debug", FLAG, allow_debug),
+    FIELD("heartbeat", TEXT, heartbeat),
+    FIELD("config_pcr", NUMBER, config_pcr),
 };
 #define KEYS (sizeof keys / sizeof keys[0])
 

@@ -23,6 +23,7 @@
 #define CV_BOOT_MAX_SOURCES 16u
 #define CV_BOOT_DEFAULT_DEADLINE_MS 120000u
 #define CV_BOOT_PARENT_CID 3u
+#define CV_BOOT_CONFIG_PCR 16u /* the first register that is the enclave's own */
 
 struct cv_boot_list {
     char **item; /* NUL-terminated, owned */
@@ -59,6 +60,9 @@ struct cv_boot_settings {
     uint64_t parent_cid;         /* 3 */
     uint64_t boot_deadline_ms;   /* 120000 */
     bool allow_debug;
+    char *heartbeat;     /* what a missing one of nitro-cli's is: "required" (a failure), "off" (it
+        is not waited for), or NULL (a warning) */
+    uint64_t config_pcr; /* register that says what was applied, 16 to 31; 0 = none */
 };
 
 void cv_boot_init(struct cv_boot_settings *s);
@@ -82,7 +86,8 @@ int cv_boot_check(const struct cv_boot_settings *s, struct cv_error *err) CV_NOD
 
 /* --- Rules (settings/boot_rules.c) --- */
 
-/* A variable's name: [A-Za-z_][A-Za-z0-9_]*, at most 255 bytes. */
+/* A variable's name that a configuration or the parent may set: printable ASCII
+ * without space, "=" and "*", at most 255 bytes. */
 bool cv_boot_env_name(const char *name, size_t n);
 /* True for names that change how programs are found, loaded or interpreted
  * (PATH, LD_*, PYTHON*, NODE_OPTIONS …): they need their own full name in an

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Whether settings are sound. */
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -48,11 +50,30 @@ static bool host_name(const char *p, size_t n)
     return true;
 }
 
+/* An IPv6 address that a packet can be sent to from anywhere. */
+static bool ipv6(const char *p, size_t n)
+{
+    char copy[INET6_ADDRSTRLEN];
+    struct in6_addr a;
+    if (n >= sizeof copy) {
+        return false;
+    }
+    memcpy(copy, p, n);
+    copy[n] = 0;
+    return inet_pton(AF_INET6, copy, &a) == 1 && !IN6_IS_ADDR_UNSPECIFIED(&a) &&
+           !IN6_IS_ADDR_MULTICAST(&a) && !IN6_IS_ADDR_LINKLOCAL(&a) && !IN6_IS_ADDR_V4MAPPED(&a);
+}
+
+/* "name:port", "192.0.2.1:port", "[2001:db8::1]:port" */
 static bool host_port(const char *text)
 {
     const char *colon = strrchr(text, ':');
-    return colon != NULL && host_name(text, (size_t)(colon - text)) &&
-           port(colon + 1, strlen(colon + 1));
+    if (colon == NULL || !port(colon + 1, strlen(colon + 1))) {
+        return false;
+    }
+    size_t n = (size_t)(colon - text);
+    return n > 2 && text[0] == '[' ? text[n - 1] == ']' && ipv6(text + 1, n - 2)
+                                   : host_name(text, n);
 }
 
 static bool s3_uri(const char *text)
@@ -114,7 +135,7 @@ static int check_lists(const struct cv_boot_settings *s, struct cv_error *err)
     }
     for (size_t i = 0; i < s->egress.count; i++) {
         if (!host_port(s->egress.item[i])) {
-            return bad(err, "not HOST:PORT:", s->egress.item[i]);
+            return bad(err, "not HOST:PORT or [IPV6]:PORT:", s->egress.item[i]);
         }
     }
     for (size_t i = 0; i < s->untrusted_env.count; i++) {
@@ -166,6 +187,14 @@ int cv_boot_check(const struct cv_boot_settings *s, struct cv_error *err)
     }
     if (s->boot_deadline_ms == 0 || s->boot_deadline_ms > 86400000) {
         return cv_error_set(err, CV_ERR_CONFIG, "the boot deadline must be from 1 ms to one day");
+    }
+    if (s->heartbeat != NULL && strcmp(s->heartbeat, "required") != 0 &&
+        strcmp(s->heartbeat, "off") != 0) {
+        return bad(err, "heartbeat is required or off, not", s->heartbeat);
+    }
+    if (s->config_pcr != 0 && (s->config_pcr < CV_BOOT_CONFIG_PCR || s->config_pcr > 31)) {
+        return cv_error_set(err, CV_ERR_CONFIG,
+                            "config_pcr must be a register of the enclave's own, 16 to 31, or 0");
     }
     /* 3 on Nitro, 2 where the parent is the host of a virtual machine. */
     if (s->parent_cid < 2 || s->parent_cid > UINT32_MAX - 1) {

@@ -9,10 +9,10 @@ bool cv_boot_env_name(const char *name, size_t n)
     if (n == 0 || n > 255) {
         return false;
     }
+    /* Names like "discovery.type" and "my-app" are usual in containers. "*" has a
+     * meaning in allow lists. */
     for (size_t i = 0; i < n; i++) {
-        char c = name[i];
-        bool letter = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '_';
-        if (!letter && !(i != 0 && c >= '0' && c <= '9')) {
+        if (name[i] <= 0x20 || name[i] >= 0x7f || name[i] == '=' || name[i] == '*') {
             return false;
         }
     }

@@ -79,6 +79,7 @@ minimum_version=7
 parent_cid=3
 boot_deadline_ms=90000
 allow_debug=off
+config_pcr=16
 """)
         root = self.root(image)
         conf = root["etc/app/conf.ini"]
@@ -133,6 +134,26 @@ allow_debug=off
         for line in ("context=app=server", "context=x=y=z", "egress=a.example:80", "egress=a.example:443", "allow_env=A",
                      "allow_path=/b"):
             self.assertIn(line + "\n", text)
+
+    def test_addresses_heartbeat_and_names(self):
+        (self.dir / "app").mkdir()
+        (self.dir / "enclave.yaml").write_text(
+            "version: 1\nenvironment: [discovery.type=single-node, my-app=1]\nheartbeat: required\n"
+            "egress: [\"192.0.2.1:80\", \"[2001:db8::1]:443\", {host: \"2001:db8::2\", ports: [1, 2]}]\n")
+        image = self.build(self.dir / "app", "--enclave-config-file", self.dir / "enclave.yaml", "--", "/x")
+        text = self.extra(image, "claviger/boot.conf")
+        for line in ("egress=192.0.2.1:80", "egress=[2001:db8::1]:443", "egress=[2001:db8::2]:1", "egress=[2001:db8::2]:2",
+                     "heartbeat=required", "config_pcr=0", "env=discovery.type=single-node", "env=my-app=1"):
+            self.assertIn(line + "\n", text)
+        os.unlink(self.dir / "out/x.eif")
+        for bad, why in (("egress: [\"2001:db8::1:80\"]", "[IPV6]:PORT"), ("egress: [\"[fe80::1]:80\"]", "[IPV6]:PORT"),
+                         ("heartbeat: sometimes", "wanted, required, off"), ("config_pcr: 8", "config_pcr"),
+                         ("environment: [\"a b=1\"]", "NAME=value")):
+            (self.dir / "enclave.yaml").write_text(f"version: 1\n{bad}\n")
+            done = self.build(self.dir / "app", "--enclave-config-file", self.dir / "enclave.yaml", "--", "/x",
+                              check=False)
+            self.assertEqual(done.returncode, 1)
+            self.assertIn(why, done.stderr)
 
     def test_publisher_key(self):
         from cryptography.hazmat.primitives import serialization

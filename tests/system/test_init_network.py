@@ -107,6 +107,17 @@ class Network(InitCase):
                         "exec 3<&-; done", egress=["10.1.2.3:80", "127.9.9.9:81"])
         self.assertEqual(out, "by ip\n" * 2)
 
+    def test_by_ipv6_address(self):
+        if not os.path.exists("/proc/net/if_inet6"):
+            self.skipTest("the kernel has no IPv6")
+        one = self.server(lambda c: c.sendall(b"by six\n"))
+        self.prepare(egress={"[2001:db8::7]:80": one.address, "[fd00::1:2]:443": one.address})
+        out = self.boot("for t in 2001:db8::7/80 2001:0db8:0:0::7/80 fd00::1:2/443; do exec 3<>/dev/tcp/$t; cat <&3; "
+                        "exec 3<&-; done; (exec 3<>/dev/tcp/2001:db8::8/80) 2>/dev/null || echo no way",
+                        egress=["[2001:db8::7]:80", "[FD00:0::1:2]:443"])
+        self.assertEqual(out, "by six\n" * 3 + "no way\n")
+        self.assertEqual(sorted(set(self.parent.asked)), ["[2001:db8::7]:80", "[fd00::1:2]:443"])
+
     def test_nothing_else(self):
         self.prepare(egress={"db.example:5432": ("127.0.0.1", 1)})
         out = self.boot("for t in 10.1.2.3/80 db.example/99 other.example/443 169.254.169.254/80; do "

@@ -23,6 +23,8 @@ static const char full[] = "format=1\n"
                            "port=8080\n"
                            "port=443:8443\n"
                            "egress=api.example.org:443\n"
+                           "egress=192.0.2.7:443\n"
+                           "egress=[2001:db8::7]:443\n"
                            "source=s3 s3://bucket/a/key\n"
                            "allow_env=DB_*\n"
                            "allow_env=PATH\n"
@@ -36,7 +38,9 @@ static const char full[] = "format=1\n"
                            "minimum_version=7\n"
                            "parent_cid=3\n"
                            "boot_deadline_ms=90000\n"
-                           "allow_debug=on\n";
+                           "allow_debug=on\n"
+                           "heartbeat=required\n"
+                           "config_pcr=16\n";
 
 static struct cv_error err;
 
@@ -87,6 +91,18 @@ static void test_refusals(void **state)
         "format=1\negress=host\n" TAIL,
         "format=1\negress=:80\n" TAIL,
         "format=1\negress=a b:80\n" TAIL,
+        "format=1\negress=2001:db8::1:80\n" TAIL,
+        "format=1\negress=[2001:db8::1]\n" TAIL,
+        "format=1\negress=[2001:db8::1:80\n" TAIL,
+        "format=1\negress=[10.0.0.1]:80\n" TAIL,
+        "format=1\negress=[]:80\n" TAIL,
+        "format=1\negress=[::]:80\n" TAIL,
+        "format=1\negress=[fe80::1]:80\n" TAIL,
+        "format=1\negress=[ff02::1]:80\n" TAIL,
+        "format=1\negress=[::ffff:10.0.0.1]:80\n" TAIL,
+        "format=1\nheartbeat=on\n",
+        "format=1\nconfig_pcr=15\n",
+        "format=1\nconfig_pcr=32\n",
         "format=1\nsource=http x\ncmk=" KEY "\n" TAIL,
         "format=1\nsource=s3 s3://b/k\nallow_env=A\ncmk=" KEY "\n" TAIL, /* bucket too short */
         "format=1\nsource=s3 s3://bucket/k\ncmk=" KEY "\n" TAIL,         /* no allow list */
@@ -163,7 +179,11 @@ static void test_names(void **state)
         {"OTHER", false, true},
         {"A B", false, false},
         {"", false, false},
-        {"1A", false, false},
+        {"1A", false, true},
+        {"discovery.type", false, true},
+        {"A*", false, false},
+        {"APP_\x7f", false, false},
+        {"BASH_FUNC_x%%", false, false},
         {"A=B", false, false},
         {"PERL5OPT", false, false},
         {"JAVA_TOOL_OPTIONS", false, false},

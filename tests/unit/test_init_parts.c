@@ -114,7 +114,7 @@ static void test_environment(void **state)
     assert_string_equal(cv_environment_get(&e, "A"), "two");
     assert_int_equal(cv_environment_assign(&e, "novalue"), CV_ERR_INVALID);
     assert_int_equal(cv_environment_assign(&e, "=x"), CV_ERR_INVALID);
-    assert_int_equal(cv_environment_assign(&e, "1X=x"), CV_ERR_INVALID);
+    assert_int_equal(cv_environment_set(&e, "two words", CV_BYTES_LIT("x")), CV_ERR_INVALID);
     assert_int_equal(cv_environment_set(&e, "N", CV_BYTES("a\0b", 3)), CV_ERR_INVALID);
     memset(large, 120, sizeof large);
     assert_int_equal(cv_environment_set(&e, "N", CV_BYTES(large, sizeof large)), CV_ERR_LIMIT);
@@ -123,6 +123,10 @@ static void test_environment(void **state)
     assert_int_equal(cv_environment_assign(&f, "B=x=y"), 0);
     assert_int_equal(cv_environment_assign(&f, "AB="), 0);
     assert_true(cv_environment_equal(&e, &f));
+    /* The image's own may have any name. */
+    assert_int_equal(cv_environment_assign(&e, "discovery.type=single-node"), 0);
+    assert_int_equal(cv_environment_assign(&e, "two words=x"), 0);
+    assert_string_equal(cv_environment_get(&e, "discovery.type"), "single-node");
     cv_environment_free(&e);
     cv_environment_free(&f);
 }
@@ -356,14 +360,15 @@ static void test_egress(void **state)
     struct cv_egress e;
     struct cv_buf hosts;
     struct cv_error err;
-    static const char *const items[] = {"DB.example:5432",   "db.example:5433", "10.1.2.3:80",
-                                        "localhost:99",      "api.example:443", "db.example:5432",
-                                        "[2001:db8::1]:443", "127.9.9.9:1"};
+    static const char *const items[] = {
+        "DB.example:5432",   "db.example:5433", "10.1.2.3:80",         "localhost:99",
+        "api.example:443",   "db.example:5432", "[2001:DB8:0::1]:443", "127.9.9.9:1",
+        "[2001:db8::1]:443", "[::1]:7"};
     (void)state;
     for (size_t i = 0; i < sizeof items / sizeof items[0]; i++)
         assert_int_equal(cv_boot_list_add(&list, items[i]), 0);
     assert_code(cv_egress_plan(&e, &list, &err), 0, &err);
-    assert_int_equal(e.n, 7);
+    assert_int_equal(e.n, 8);
     assert_string_equal(e.entry[0].address, "127.77.0.2");
     assert_string_equal(e.entry[1].address, "127.77.0.2");
     assert_false(e.entry[1].in_hosts);
@@ -372,6 +377,10 @@ static void test_egress(void **state)
     assert_string_equal(e.entry[3].address, "127.0.0.1");
     assert_string_equal(e.entry[4].address, "127.77.0.3");
     assert_true(e.entry[5].is_ip);
+    assert_string_equal(e.entry[5].address, "2001:db8::1");
+    assert_false(e.entry[7].is_ip);
+    assert_true(cv_egress_allows(&e, "2001:0db8:0:0:0:0:0:1", 443));
+    assert_false(cv_egress_allows(&e, "2001:db8::2", 443));
     assert_false(e.entry[6].is_ip);
     assert_true(cv_egress_allows(&e, "Db.Example.", 5432));
     assert_false(cv_egress_allows(&e, "db.example", 443));

@@ -81,7 +81,7 @@ static void test_refusals(void **state)
         {"", false, 0},
         {"environment: []", false, 0},
         {"environment: {A: secret}", false, 1},
-        {"environment: [1A=secret]", false, 1},
+        {"environment: ['A B=secret']", false, 1},
         {"environment: [A]", false, 1},
         {"environment:\n  - A=1\n  - A=2", false, 3},
         {"enviroment: [A=secret]", false, 1},

@@ -28,7 +28,7 @@ PROGRAMS = ("/bin/bash", "/bin/cat", "/usr/bin/env", "/usr/bin/id", "/bin/sleep"
             "/bin/dd", "/bin/mkdir", "/bin/grep")
 ORDER = ("arg", "env", "user", "workdir", "hostname", "stop_signal", "port", "egress", "source",
          "untrusted_env", "cmk", "region", "context", "minimum_version", "publisher_key", "parent_cid",
-         "boot_deadline_ms", "allow_debug")
+         "boot_deadline_ms", "allow_debug", "heartbeat", "config_pcr")
 PASSWD = "root:x:0:0::/root:/bin/bash\napp:x:1000:1001::/home/app:/bin/bash\n"
 GROUP = "root:x:0:\nstaff:x:1001:\nextra:x:1002:app,other\nmore:x:1003:other\n"
 
