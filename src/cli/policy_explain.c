@@ -3,12 +3,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "cli/attest_document.h"
 #include "cli/attest_expect.h"
 #include "cli/commands.h"
 #include "cli/eif_show.h"
 #include "cli/policy_image.h"
+#include "common/clock.h"
 #include "common/file.h"
 #include "common/hex.h"
 #include "policy/context.h"
@@ -18,7 +20,7 @@
 
 struct explain_options {
     struct cv_expect_options expect;
-    struct cv_option_list actions, context;
+    struct cv_option_list actions, context, attributes;
     const char *document, *principal, *key, *identity;
 };
 
@@ -30,7 +32,7 @@ struct inquiry {
     struct cv_policy_image image;
     char principal[256], role[256], key[256]; /* role "" for a user or root */
     json_t *statements, *warnings, *requests; /* for --json */
-    bool json, refused;
+    bool json, refused, allowed; /* some request was */
 };
 
 static int load(struct cv_policy **out, enum cv_policy_kind kind, const char *path,
@@ -70,8 +72,9 @@ static int document_registers(struct cv_attest_policy *policy, const char *path,
 }
 
 /* "arn:aws:iam::A:role/path/NAME" stands for a session of it. */
-static void set_caller(struct inquiry *q, const char *arn)
+static void set_role_or_user(struct inquiry *q, const char *arn)
 {
+    q->role[0] = '\0';
     const char *account = strstr(arn, "::"), *name = strrchr(arn, '/');
     const char *role = strstr(arn, ":role/");
     if (account == NULL || role == NULL || name == NULL) {
@@ -81,6 +84,20 @@ static void set_caller(struct inquiry *q, const char *arn)
     (void)snprintf(q->role, sizeof q->role, "%.255s", arn);
     (void)snprintf(q->principal, sizeof q->principal,
                    "arn:aws:sts::%.12s:assumed-role/%.128s/session", account + 2, name + 1);
+}
+
+/* Who asks, and of which key: one of the caller's account, where none is named. */
+static void set_caller(struct inquiry *q, const char *arn)
+{
+    set_role_or_user(q, arn);
+    const char *account = strstr(q->principal, "::");
+    if (q->o->key != NULL)
+        (void)snprintf(q->key, sizeof q->key, "%.255s", q->o->key);
+    else
+        (void)snprintf(q->key, sizeof q->key,
+                       "arn:aws:kms:us-east-1:%.12s:key/"
+                       "00000000-0000-0000-0000-000000000000",
+                       account != NULL ? account + 2 : "");
 }
 
 static int prepare(struct inquiry *q, struct cv_error *err)
@@ -99,16 +116,6 @@ static int prepare(struct inquiry *q, struct cv_error *err)
         rc = load(&q->identity, CV_POLICY_IDENTITY, o->identity, err);
     if (rc != 0)
         return rc;
-    if (o->principal != NULL)
-        set_caller(q, o->principal);
-    const char *account = strstr(q->principal, "::");
-    if (o->key != NULL)
-        (void)snprintf(q->key, sizeof q->key, "%.255s", o->key);
-    else
-        (void)snprintf(q->key, sizeof q->key,
-                       "arn:aws:kms:us-east-1:%.12s:key/"
-                       "00000000-0000-0000-0000-000000000000",
-                       account != NULL ? account + 2 : "");
     return 0;
 }
 
@@ -144,10 +151,56 @@ static void say_trap(void *ctx, const struct cv_policy_trap *t)
 
 /* --- requests --- */
 
-static int fill_context(struct cv_policy_context *c, const struct inquiry *q, bool attested,
-                        struct cv_error *err)
+/* --attribute KEY=VALUE: other condition keys, which take the place of ours. */
+static int add_attributes(struct cv_policy_context *c, const struct inquiry *q,
+                          struct cv_error *err)
+{
+    char name[CV_POLICY_TEXT], quoted[96];
+    for (size_t i = 0; i < q->o->attributes.count; i++) {
+        const char *text = q->o->attributes.item[i], *eq = strchr(text, '=');
+        const char *colon = strchr(text, ':');
+        if (eq == NULL || colon == NULL || colon > eq || (size_t)(eq - text) >= sizeof name)
+            return cv_error_set(err, CV_ERR_CONFIG, "--attribute wants KEY=VALUE, not '%s'",
+                                cv_error_quote(quoted, sizeof quoted, text, strlen(text)));
+        (void)snprintf(name, sizeof name, "%.*s", (int)(eq - text), text);
+        int rc = cv_policy_context_add(c, name, eq + 1);
+        if (rc != 0)
+            return rc;
+    }
+    return 0;
+}
+
+static bool given(const struct inquiry *q, const char *key)
+{
+    for (size_t i = 0; i < q->o->attributes.count; i++) {
+        const char *text = q->o->attributes.item[i];
+        if (strncasecmp(text, key, strlen(key)) == 0 && text[strlen(key)] == '=')
+            return true;
+    }
+    return false;
+}
+
+/* What KMS would say by itself, but for what was given. */
+static void drop_given(struct cv_policy_context *c, const struct inquiry *q)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < c->n; i++)
+        if (!given(q, c->attrs[i].key))
+            c->attrs[kept++] = c->attrs[i];
+    c->n = kept;
+}
+
+static int fill_context(struct cv_policy_context *c, const struct inquiry *q, const char *action,
+                        bool attested, struct cv_error *err)
 {
     int rc = cv_policy_context_add_caller(c, q->principal, *q->role != '\0' ? q->role : NULL);
+    if (rc == 0)
+        rc = cv_policy_context_add_request(c, cv_unix_ms());
+    if (rc == 0)
+        rc = cv_policy_context_add_key(c, action, "SYMMETRIC_DEFAULT", "ENCRYPT_DECRYPT");
+    drop_given(c, q);
+    if (rc == 0)
+        rc = add_attributes(c, q, err);
     for (unsigned r = 0; attested && r < CV_POLICY_REGISTERS && rc == 0; r++) {
         uint8_t value[48];
         size_t n;
@@ -202,7 +255,7 @@ static int ask(struct inquiry *q, const char *action, bool attested, bool trace,
     if (c == NULL)
         return cv_error_set(err, CV_ERR_NOMEM, "no memory");
     cv_policy_context_init(c);
-    int rc = fill_context(c, q, attested, err);
+    int rc = fill_context(c, q, action, attested, err);
     struct cv_policy_request req = {
         .action = action,
         .resource = q->key,
@@ -217,12 +270,15 @@ static int ask(struct inquiry *q, const char *action, bool attested, bool trace,
             cv_policy_evaluate(&identity, q->identity, &req);
         bool allowed = cv_policy_allowed(&key, q->identity != NULL ? &identity : NULL);
         const char *verdict = verdict_of(allowed, &key, q);
-        q->refused = q->refused || (!allowed && attested == (q->image.mask != 0));
+        bool counts = attested == (q->image.mask != 0);
+        q->refused = q->refused || (counts && !allowed);
+        q->allowed = q->allowed || (counts && allowed);
         cv_policy_sentence(sentence, sizeof sentence, &key);
         if (q->json)
-            json_array_append_new(q->requests,
-                                  json_pack("{s:s, s:b, s:s, s:s}", "action", action, "attested",
-                                            attested, "decision", verdict, "reason", sentence));
+            json_array_append_new(q->requests, json_pack("{s:s, s:s, s:b, s:s, s:s}", "principal",
+                                                         *q->role != '\0' ? q->role : q->principal,
+                                                         "action", action, "attested", attested,
+                                                         "decision", verdict, "reason", sentence));
         else
             (void)printf("    %-40s %s\n        %s\n", action, verdict, sentence);
         if (trace && !q->json)
@@ -249,6 +305,27 @@ static int ask_all(struct inquiry *q, bool attested, struct cv_error *err)
     return rc;
 }
 
+static int ask_for(struct inquiry *q, const char *arn, struct cv_error *err)
+{
+    set_caller(q, arn);
+    int rc = q->image.mask != 0 ? ask_all(q, true, err) : 0;
+    return rc == 0 ? ask_all(q, false, err) : rc;
+}
+
+/* Nobody was named: for each principal that the policy names; and for a role
+ * of some account, when it is for everybody. */
+static int ask_everyone(struct inquiry *q, struct cv_error *err)
+{
+    char who[CV_POLICY_WHO];
+    int rc = 0;
+    size_t i = 0;
+    if (q->image.mask == 0 && q->o->actions.count == 0)
+        return 0;
+    for (; rc == 0 && cv_policy_named(q->policy, i, who); i++)
+        rc = ask_for(q, who, err);
+    return rc == 0 && i == 0 ? ask_for(q, "arn:aws:iam::111122223333:role/anybody", err) : rc;
+}
+
 static enum cv_exit report(struct inquiry *q)
 {
     struct cv_error err;
@@ -260,11 +337,7 @@ static enum cv_exit report(struct inquiry *q)
         (void)puts("");
     if (cv_policy_traps(q->policy, say_trap, q) == 0 && !q->json)
         (void)puts("  no trap was found");
-    int rc = 0;
-    if (*q->principal != '\0' && q->image.mask != 0)
-        rc = ask_all(q, true, &err);
-    if (rc == 0 && *q->principal != '\0')
-        rc = ask_all(q, false, &err);
+    int rc = q->o->principal != NULL ? ask_for(q, q->o->principal, &err) : ask_everyone(q, &err);
     if (rc == CV_ERR_CONFIG)
         return cv_cli_usage(&cv_cmd_policy_explain, "%s", cv_error_top(&err));
     if (rc != 0)
@@ -273,8 +346,9 @@ static enum cv_exit report(struct inquiry *q)
         cv_eif_show_json(json_pack("{s:O, s:O, s:O}", "statements", q->statements, "warnings",
                                    q->warnings, "requests", q->requests));
     status = cv_cli_finish();
-    return status == CV_EXIT_OK && q->o->actions.count != 0 && q->refused ? CV_EXIT_FAILURE
-                                                                          : status;
+    /* Of those that the policy names, one that may is enough. */
+    bool failed = q->o->principal != NULL ? q->refused : !q->allowed;
+    return status == CV_EXIT_OK && q->o->actions.count != 0 && failed ? CV_EXIT_FAILURE : status;
 }
 
 static enum cv_exit explain(const struct cv_cli *cli, const struct explain_options *o,
@@ -323,6 +397,7 @@ static enum cv_exit run(const struct cv_cli *cli, int argc, char **argv)
         {"action", 0, CV_OPT_LIST, &o.actions},
         {"key", 0, CV_OPT_TEXT, &o.key},
         {"context", 0, CV_OPT_LIST, &o.context},
+        {"attribute", 0, CV_OPT_LIST, &o.attributes},
         {"identity-policy", 0, CV_OPT_TEXT, &o.identity},
     };
     if (!cv_options_parse(&cv_cmd_policy_explain, options, sizeof options / sizeof options[0], argc,
@@ -332,28 +407,26 @@ static enum cv_exit run(const struct cv_cli *cli, int argc, char **argv)
         return cv_cli_usage(&cv_cmd_policy_explain, "name one policy file");
     if (o.expect.role_arn != NULL && o.principal == NULL)
         o.principal = o.expect.role_arn;
-    if (o.principal == NULL &&
-        (o.actions.count != 0 || o.document != NULL || o.expect.eif != NULL ||
-         o.expect.pcrs != NULL || o.expect.pcr.count != 0))
-        return cv_cli_usage(&cv_cmd_policy_explain, "who asks? --principal ARN");
     return explain(cli, &o, argv[1]);
 }
 
 const struct cv_command cv_cmd_policy_explain = {
     .name = "policy explain",
     .summary = "say what a KMS key policy allows, to whom, and why; warn of its traps",
-    .usage = "POLICY [--principal ARN [--document DOC | --eif IMAGE | --pcrs FILE | --pcr N=HEX…]]",
+    .usage = "POLICY [--principal ARN] [--document DOC | --eif IMAGE | --pcrs FILE | --pcr N=HEX…]",
     .help =
         "Reads a key policy (JSON, '-' = standard input), says statement by statement who may do\n"
-        "what, and warns of what voids a binding to enclaves. With a principal it decides\n"
-        "requests as KMS would: from the enclave described, and without attestation.\n"
+        "what, and warns of what voids a binding to enclaves. With a principal or an enclave\n"
+        "it decides requests as KMS would: from the enclave described, and without attestation.\n"
         "\n"
-        "  --principal ARN     who asks: a role, a user, an account root\n"
+        "  --principal ARN     who asks: a role, a user, an account root (default: each one\n"
+        "                      that the policy names)\n"
         "  --action kms:NAME   what is asked (may be repeated); then every statement that\n"
         "                      speaks of it is shown, and the exit status is 1 when it is\n"
         "                      not allowed\n"
         "  --document FILE     registers of this attestation document (not verified here)\n" CV_EXPECT_HELP
         "  --context NAME=VALUE encryption context of the request (may be repeated)\n"
+        "  --attribute KEY=VALUE  another condition key, such as aws:SourceVpce (may be repeated)\n"
         "  --key ARN           the key, where statements name one\n"
         "  --identity-policy FILE  the principal's own policy\n"
         "\n"

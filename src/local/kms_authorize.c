@@ -6,8 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "common/clock.h"
-
 static bool is_root(const struct cv_local_principal *who)
 {
     size_t n = strlen(who->arn);
@@ -28,30 +26,16 @@ static void ask_identity(struct cv_policy_decision *d, const struct cv_local_pri
     d->effect = is_root(who) ? CV_POLICY_ALLOW : CV_POLICY_DENY_IMPLICIT;
 }
 
-static int add_caller(struct cv_local_kms_call *c)
+static int add_caller(struct cv_local_kms_call *c, const struct cv_local_key *key)
 {
-    char now[CV_RFC3339_LEN], epoch[24];
-    int64_t ms = cv_local_now(c->kms);
-    cv_rfc3339_format(now, ms);
-    snprintf(epoch, sizeof epoch, "%lld", (long long)(ms / 1000));
+    char action[96];
+    snprintf(action, sizeof action, "kms:%s", c->action);
     return cv_policy_context_add_caller(&c->context, c->who->arn, c->who->role_arn) ||
-           cv_policy_context_add(&c->context, "aws:SecureTransport", "true") ||
-           cv_policy_context_add(&c->context, "aws:ViaAWSService", "false") ||
-           cv_policy_context_add(&c->context, "aws:PrincipalIsAWSService", "false") ||
+           cv_policy_context_add_request(&c->context, cv_local_now(c->kms)) ||
            cv_policy_context_add(&c->context, "aws:SourceIp", "127.0.0.1") ||
-           cv_policy_context_add(&c->context, "aws:CurrentTime", now) ||
-           cv_policy_context_add(&c->context, "aws:EpochTime", epoch);
-}
-
-/* What KMS tells of the key itself. */
-static int add_key(struct cv_local_kms_call *c, const struct cv_local_key *key)
-{
-    return cv_policy_context_add(&c->context, "kms:KeySpec",
-                                 key->spec ? key->spec->name : "SYMMETRIC_DEFAULT") ||
-           cv_policy_context_add(&c->context, "kms:KeyUsage",
-                                 key->spec ? "SIGN_VERIFY" : "ENCRYPT_DECRYPT") ||
-           cv_policy_context_add(&c->context, "kms:KeyOrigin", "AWS_KMS") ||
-           cv_policy_context_add(&c->context, "kms:MultiRegion", "false");
+           (key && cv_policy_context_add_key(&c->context, action,
+                                             key->spec ? key->spec->name : "SYMMETRIC_DEFAULT",
+                                             key->spec ? "SIGN_VERIFY" : "ENCRYPT_DECRYPT"));
 }
 
 struct verdict {
@@ -127,7 +111,7 @@ int cv_local_authorize(struct cv_local_kms_call *c, const struct cv_local_key *k
     c->key = key;
     if (cv_local_in_bool(c, "DryRun", &dry_run))
         return -1;
-    if (add_caller(c) || (key && add_key(c, key)))
+    if (add_caller(c, key))
         return cv_local_refuse(c, 500, "KMSInternalException", "no room for condition keys");
     ask(c, &v, c->action, key, key ? key->policy : NULL);
     explain(c, &v);

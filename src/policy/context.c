@@ -4,7 +4,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
+#include "common/clock.h"
 #include "common/hex.h"
 #include "policy/model.h"
 
@@ -57,10 +59,47 @@ int cv_policy_context_add_caller(struct cv_policy_context *c, const char *princi
     int rc = cv_policy_context_add(c, "aws:PrincipalArn", role_arn ? role_arn : principal_arn);
     if (!rc)
         rc = cv_policy_context_add(c, "aws:PrincipalType", principal_type(principal_arn, role_arn));
+    const char *user = role_arn ? NULL : strstr(principal_arn, ":user/");
+    if (!rc)
+        rc = cv_policy_context_add(c, "aws:PrincipalIsAWSService", "false");
+    if (!rc && user) /* without its path */
+        rc = cv_policy_context_add(c, "aws:username", strrchr(user, '/') + 1);
     if (rc || !cv_policy_arn_account(account, principal_arn))
         return rc;
     rc = cv_policy_context_add(c, "kms:CallerAccount", account);
     return rc ? rc : cv_policy_context_add(c, "aws:PrincipalAccount", account);
+}
+
+int cv_policy_context_add_request(struct cv_policy_context *c, int64_t now_ms)
+{
+    char now[CV_RFC3339_LEN], epoch[24];
+    cv_rfc3339_format(now, now_ms);
+    snprintf(epoch, sizeof epoch, "%lld", (long long)(now_ms / 1000));
+    int rc = cv_policy_context_add(c, "aws:SecureTransport", "true");
+    if (!rc)
+        rc = cv_policy_context_add(c, "aws:ViaAWSService", "false");
+    if (!rc)
+        rc = cv_policy_context_add(c, "aws:CurrentTime", now);
+    return rc ? rc : cv_policy_context_add(c, "aws:EpochTime", epoch);
+}
+
+int cv_policy_context_add_key(struct cv_policy_context *c, const char *action, const char *spec,
+                              const char *usage)
+{
+    /* KMS Developer Guide, "AWS KMS condition keys", kms:EncryptionAlgorithm. */
+    static const char *const encrypting[] = {"kms:Encrypt", "kms:Decrypt", "kms:ReEncryptFrom",
+                                             "kms:ReEncryptTo"};
+    int rc = cv_policy_context_add(c, "kms:KeySpec", spec);
+    if (!rc)
+        rc = cv_policy_context_add(c, "kms:KeyUsage", usage);
+    if (!rc)
+        rc = cv_policy_context_add(c, "kms:KeyOrigin", "AWS_KMS");
+    if (!rc)
+        rc = cv_policy_context_add(c, "kms:MultiRegion", "false");
+    for (size_t i = 0; !rc && i < sizeof encrypting / sizeof encrypting[0]; i++)
+        if (!strcasecmp(action, encrypting[i]))
+            rc = cv_policy_context_add(c, "kms:EncryptionAlgorithm", "SYMMETRIC_DEFAULT");
+    return rc;
 }
 
 int cv_policy_context_add_pcr(struct cv_policy_context *c, unsigned index, const void *value,

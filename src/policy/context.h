@@ -24,9 +24,18 @@ void cv_policy_context_free(struct cv_policy_context *c);
 int cv_policy_context_add(struct cv_policy_context *c, const char *key,
                           const char *value) CV_NODISCARD;
 /* kms:CallerAccount, aws:PrincipalArn (of the role for a session),
- * aws:PrincipalAccount, aws:PrincipalType. ROLE_ARN NULL for a user or root. */
+ * aws:PrincipalAccount, aws:PrincipalType, aws:username of a user,
+ * aws:PrincipalIsAWSService. ROLE_ARN NULL for a user or root. */
 int cv_policy_context_add_caller(struct cv_policy_context *c, const char *principal_arn,
                                  const char *role_arn) CV_NODISCARD;
+/* What every direct request over TLS at NOW_MS (Unix) has: aws:SecureTransport,
+ * aws:ViaAWSService, aws:CurrentTime, aws:EpochTime. */
+int cv_policy_context_add_request(struct cv_policy_context *c, int64_t now_ms) CV_NODISCARD;
+/* kms:KeySpec, kms:KeyUsage, kms:KeyOrigin, kms:MultiRegion of a key made in
+ * KMS; and for actions that encrypt or decrypt with a symmetric one
+ * kms:EncryptionAlgorithm. */
+int cv_policy_context_add_key(struct cv_policy_context *c, const char *action, const char *spec,
+                              const char *usage) CV_NODISCARD;
 /* kms:RecipientAttestation:PCR<index> in lower-case hex, and for register 0
  * kms:RecipientAttestation:ImageSha384 as well. N = 32, 48 or 64. */
 int cv_policy_context_add_pcr(struct cv_policy_context *c, unsigned index, const void *value,

@@ -10,6 +10,11 @@ const char *cv_policy_sid(const struct cv_policy *p, size_t i);
 /* Appends one sentence on statement I: who, what, on which keys, when. */
 int cv_policy_say(struct cv_buf *out, const struct cv_policy *p, size_t i) CV_NODISCARD;
 
+#define CV_POLICY_WHO 192 /* bytes of a principal's ARN, NUL included */
+/* The I-th (from 0) of the distinct users, roles, sessions and accounts that
+ * Allow statements name, an account as the ARN of its root; false past the last. */
+bool cv_policy_named(const struct cv_policy *p, size_t i, char out[CV_POLICY_WHO]);
+
 struct cv_policy_trap {
     const char *code; /* for programs: "unattested-allow", "zero-register" … */
     int statement;    /* -1 = the policy as a whole */

@@ -2,6 +2,7 @@
 /* Statements as sentences. */
 #include "policy/explain.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "policy/model.h"
@@ -95,6 +96,42 @@ static int condition(struct cv_buf *out, const struct cv_policy_condition *c)
 const char *cv_policy_sid(const struct cv_policy *p, size_t i)
 {
     return p->statements[i].sid;
+}
+
+/* An account's id as the ARN of its root; false for what is no ARN. */
+static bool arn_of(char out[CV_POLICY_WHO], const char *principal)
+{
+    bool account = strlen(principal) == 12 && strspn(principal, "0123456789") == 12;
+    if (!account && (strncmp(principal, "arn:", 4) || strlen(principal) >= CV_POLICY_WHO))
+        return false;
+    snprintf(out, CV_POLICY_WHO, account ? "arn:aws:iam::%s:root" : "%s", principal);
+    return true;
+}
+
+/* True when what stands before statement S's principal K names WHO too. */
+static bool named_before(const struct cv_policy *p, size_t s, size_t k, const char *who)
+{
+    char other[CV_POLICY_WHO];
+    for (size_t i = 0; i <= s; i++) {
+        const struct cv_policy_list *l = &p->statements[i].principals.aws;
+        if (!p->statements[i].allow)
+            continue;
+        for (size_t j = 0; j < l->n && (i < s || j < k); j++)
+            if (arn_of(other, l->v[j]) && !strcmp(other, who))
+                return true;
+    }
+    return false;
+}
+
+bool cv_policy_named(const struct cv_policy *p, size_t i, char out[CV_POLICY_WHO])
+{
+    for (size_t s = 0; s < p->n_statements; s++) {
+        const struct cv_policy_list *l = &p->statements[s].principals.aws;
+        for (size_t k = 0; p->statements[s].allow && k < l->n; k++)
+            if (arn_of(out, l->v[k]) && !named_before(p, s, k, out) && i-- == 0)
+                return true;
+    }
+    return false;
 }
 
 int cv_policy_say(struct cv_buf *out, const struct cv_policy *p, size_t i)

@@ -30,6 +30,12 @@ def policy(*arguments, stdin=None):
                           timeout=30)
 
 
+def policy_of(*statements):
+    return {"Version": "2012-10-17",
+            "Statement": [{"Effect": "Allow", "Resource": "*", **({} if "Action" in s else {"Action": "kms:*"}), **s}
+                          for s in statements]}
+
+
 class Create(unittest.TestCase):
     def create(self, *arguments):
         done = policy("policy", "create", *arguments)
@@ -156,7 +162,55 @@ class Explain(unittest.TestCase):
             self.assertEqual(done.returncode, 1)
             self.assertIn(word, done.stderr)
         self.assertEqual(policy("policy", "explain").returncode, 2)
-        self.assertEqual(policy("policy", "explain", "-", "--action", "kms:Decrypt", stdin="{}").returncode, 2)
+        self.assertEqual(policy("policy", "explain", "-", "--action", "kms:Decrypt", stdin="{}").returncode, 1)
+        self.assertEqual(policy("policy", "explain", "-", "--attribute", "x", "--action", "kms:Decrypt",
+                                stdin=json.dumps(policy_of({"Principal": "*"}))).returncode, 2)
+
+    def requests(self, document, *arguments, status=0):
+        done = policy("--json", "policy", "explain", "-", *arguments, stdin=json.dumps(document))
+        self.assertEqual(done.returncode, status, done.stderr)
+        return {(r["principal"], r["action"], r["attested"]): r["decision"] for r in json.loads(done.stdout)["requests"]}
+
+    def test_nobody_named(self):
+        """An enclave alone: each principal of the policy is asked for."""
+        bound = {"Condition": {"StringEqualsIgnoreCase": {"kms:RecipientAttestation:ImageSha384": PCR["a"]}}}
+        user = f"arn:aws:iam::{ACCOUNT}:user/path/alice"
+        document = policy_of({"Principal": {"AWS": [ACCOUNT, user]}, "Action": "kms:Put*"},
+                             {"Principal": {"AWS": [ROLE, user]}, "Action": "kms:Decrypt", **bound},
+                             {"Effect": "Deny", "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:user/mallory"}})
+        got = self.requests(document, "--pcr", f"0={PCR['a']}")
+        self.assertEqual({k[0] for k in got}, {ROOT, user, ROLE})
+        self.assertEqual([got[w, "kms:Decrypt", True] for w in (ROLE, user, ROOT)], ["allowed", "allowed", "denied"])
+        self.assertEqual({got[w, "kms:Decrypt", False] for w in (ROLE, user, ROOT)}, {"denied"})
+        self.requests(document, "--pcr", f"0={PCR['a']}", "--action", "kms:Decrypt")
+        self.requests(document, "--pcr", f"0={PCR['b']}", "--action", "kms:Decrypt", status=1)
+        everybody = self.requests(policy_of({"Principal": "*", **bound}), "--pcr", f"0={PCR['a']}")
+        self.assertTrue(everybody)
+        self.assertEqual({d for k, d in everybody.items() if not k[2]}, {"denied"})
+
+    def test_attributes(self):
+        """Condition keys that KMS has from the network, and those it always has."""
+        document = policy_of({"Principal": {"AWS": ROLE}, "Action": "kms:Decrypt", "Condition": {
+            "StringEquals": {"aws:SourceVpce": ["vpce-1", "vpce-2"], "kms:EncryptionAlgorithm": "SYMMETRIC_DEFAULT"},
+            "Bool": {"aws:SecureTransport": "true", "aws:ViaAWSService": "false"},
+            "DateGreaterThan": {"aws:CurrentTime": "2020-01-01"}, "NumericGreaterThan": {"aws:EpochTime": 1000}}},
+            {"Effect": "Deny", "Principal": "*", "Condition": {"NotIpAddress": {"aws:SourceIp": "10.0.0.0/8"}}})
+        ask = ["--principal", ROLE, "--action", "kms:Decrypt"]
+        good = ["--attribute", "aws:SourceVpce=vpce-2", "--attribute", "aws:sourceip=10.1.2.3"]
+        self.requests(document, *ask, *good)
+        self.requests(document, *ask, *good[2:], status=1)
+        self.requests(document, *ask, *good[:2], status=1)
+        self.requests(document, *ask, *good, "--attribute", "aws:SecureTransport=false", status=1)
+        self.requests(document, *ask, *good, "--attribute", "aws:CurrentTime=2019-06-01T00:00:00Z", status=1)
+        named = policy_of({"Principal": {"AWS": ACCOUNT}, "Action": "kms:Decrypt", "Condition": {
+            "StringLike": {"aws:username": "al?c*"}, "StringEquals": {"aws:PrincipalType": "User"}}})
+        allow = json.dumps({"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "kms:*", "Resource": "*"}})
+        with tempfile.NamedTemporaryFile("w") as identity:
+            identity.write(allow)
+            identity.flush()
+            for name, status in (("alice", 0), ("team/alice", 0), ("bob", 1)):
+                self.requests(named, "--principal", f"arn:aws:iam::{ACCOUNT}:user/{name}", "--action", "kms:Decrypt",
+                              "--identity-policy", identity.name, status=status)
 
 
 STATEMENTS = {
