@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # usage: vm-root.sh DIR
 #
-# Fills DIR with what boots enclave images: a small Debian sid with QEMU >= 10.2
-# and vhost-device-vsock, which older Debians lack, and in DIR/kernel Debian's
-# kernel for virtual machines with the modules that an enclave loads. Takes some
+# Fills DIR with what boots enclave images: a small Debian sid with QEMU >= 10.2,
+# which older Debians lack, and in DIR/kernel Debian's kernel for virtual
+# machines with the modules that an enclave loads. Takes some
 # 450 MB and a few minutes, once; does nothing when DIR is whole, so that it can
 # be called offline. Needs root for debootstrap. Programs of DIR are started by
 # DIR's own dynamic loader (claviger-local vm --root DIR): nothing stays mounted.
@@ -19,8 +19,8 @@ say() { printf '%s\n' "$*" >&2; }
 die() { say "vm-root: $*"; exit 1; }
 
 whole() {
-    [ -x "$dir/usr/bin/qemu-system-x86_64" ] && [ -x "$dir/usr/bin/vhost-device-vsock" ] &&
-        [ -s "$dir/kernel/vmlinuz" ] && [ -s "$dir/kernel/modules-load-order" ]
+    [ -x "$dir/usr/bin/qemu-system-x86_64" ] && [ -s "$dir/kernel/vmlinuz" ] &&
+        [ -s "$dir/kernel/modules-load-order" ]
 }
 
 # Debian's mirror as this machine's apt has it; no other is asked.
@@ -45,8 +45,7 @@ make_root() {
     trap release EXIT
     trap 'exit 1' INT TERM HUP
     rm -rf "$dir.part"
-    debootstrap --variant=minbase --include=qemu-system-x86,vhost-device-vsock \
-        "$suite" "$dir.part" "$uri" >&2
+    debootstrap --variant=minbase --include=qemu-system-x86 "$suite" "$dir.part" "$uri" >&2
     rm -f "$dir.part"/var/cache/apt/archives/*.deb
     mv "$dir.part" "$dir"
     trap - EXIT INT TERM HUP

@@ -42,7 +42,7 @@ static bool enter_users(const char *uid_map, const char *gid_map)
 
 struct start {
     pid_t parent;
-    int out, err; /* err: -1 = ours */
+    int in, out, err; /* err: -1 = ours */
     char uid_map[32], gid_map[32];
 };
 
@@ -56,7 +56,8 @@ static void become(const struct cv_local_child *c, const struct start *s)
         _exit(127);
     setpgid(0, 0);
     sigprocmask(SIG_SETMASK, &none, NULL);
-    if (dup2(s->out, STDOUT_FILENO) < 0 || (s->err >= 0 && dup2(s->err, STDERR_FILENO) < 0))
+    if (dup2(s->in, STDIN_FILENO) < 0 || dup2(s->out, STDOUT_FILENO) < 0 ||
+        (s->err >= 0 && dup2(s->err, STDERR_FILENO) < 0))
         _exit(127);
     if (c->own_users && !enter_users(s->uid_map, s->gid_map)) {
         (void)!write(STDERR_FILENO, no_users, sizeof no_users - 1);
@@ -71,47 +72,59 @@ static void become(const struct cv_local_child *c, const struct start *s)
     _exit(127);
 }
 
-static int open_log(const struct cv_local_child *c, int *fd, struct cv_error *err)
+static void close_all(const int *fd, size_t n)
 {
-    *fd = -1;
-    if (c->log == NULL)
-        return 0;
-    *fd = open(c->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-    return *fd >= 0 ? 0 : cv_error_errno(err, CV_ERR_IO, errno, "opening %s", c->log);
+    for (size_t i = 0; i < n; i++)
+        if (fd[i] >= 0)
+            close(fd[i]);
+}
+
+/* What the child is to have as its three descriptors; *FROM = our end of its output. */
+static int open_three(struct start *s, int *from, const struct cv_local_child *c,
+                      struct cv_error *err)
+{
+    int pipe_fd[2] = {-1, -1};
+    s->in = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (s->in < 0)
+        return cv_error_errno(err, CV_ERR_IO, errno, "starting %s", c->name);
+    if (c->log != NULL) {
+        s->err = open(c->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+        if (s->err < 0)
+            return cv_error_errno(err, CV_ERR_IO, errno, "opening %s", c->log);
+    }
+    if (c->all_to_log) {
+        s->out = fcntl(s->err, F_DUPFD_CLOEXEC, 0);
+    } else if (pipe2(pipe_fd, O_CLOEXEC) == 0) {
+        *from = pipe_fd[0];
+        s->out = pipe_fd[1];
+    }
+    return s->out >= 0 ? 0 : cv_error_errno(err, CV_ERR_IO, errno, "starting %s", c->name);
 }
 
 int cv_local_child_spawn(struct cv_local_child *c, struct cv_error *err)
 {
-    struct start s = {.parent = getpid()};
-    int pipe_fd[2];
+    struct start s = {.parent = getpid(), .in = -1, .out = -1, .err = -1};
+    int from = -1;
+    pid_t pid = -1;
     c->args[c->n_args] = NULL;
     snprintf(s.uid_map, sizeof s.uid_map, "0 %u 1", (unsigned)geteuid());
     snprintf(s.gid_map, sizeof s.gid_map, "0 %u 1", (unsigned)getegid());
-    int rc = open_log(c, &s.err, err);
-    if (rc)
+    int rc = open_three(&s, &from, c, err);
+    if (!rc) {
+        fflush(NULL);
+        pid = fork();
+        if (pid == 0)
+            become(c, &s);
+        if (pid < 0)
+            rc = cv_error_errno(err, CV_ERR_IO, errno, "starting %s", c->name);
+    }
+    close_all((const int[]){s.in, s.out, s.err}, 3);
+    if (rc) {
+        close_all(&from, 1);
         return rc;
-    if (pipe2(pipe_fd, O_CLOEXEC)) {
-        int errnum = errno;
-        if (s.err >= 0)
-            close(s.err);
-        return cv_error_errno(err, CV_ERR_IO, errnum, "starting %s", c->name);
     }
-    s.out = pipe_fd[1];
-    fflush(NULL);
-    pid_t pid = fork();
-    if (pid == 0)
-        become(c, &s);
-    int errnum = errno;
-    close(pipe_fd[1]);
-    if (s.err >= 0)
-        close(s.err);
-    if (pid < 0) {
-        close(pipe_fd[0]);
-        return cv_error_errno(err, CV_ERR_IO, errnum, "starting %s", c->name);
-    }
-    if (c->out >= 0)
-        close(c->out);
-    c->out = pipe_fd[0];
+    close_all(&c->out, 1);
+    c->out = from;
     c->pid = pid;
     return 0;
 }

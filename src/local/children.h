@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Programs that `up` and `run` start: each in a process group of its own, so
- * that a Ctrl-C reaches the parent alone, and ended with it whatever way that
- * ends (PR_SET_PDEATHSIG).
+ * Programs that `up`, `run` and `vm` start: each in a process group of its own,
+ * so that a Ctrl-C reaches the parent alone, and ended with it whatever way that
+ * ends (PR_SET_PDEATHSIG). They read nothing: their standard input is empty.
  */
 #ifndef CV_LOCAL_CHILDREN_H
 #define CV_LOCAL_CHILDREN_H
@@ -11,7 +11,7 @@
 
 #include "transport/addr.h"
 
-#define CV_LOCAL_ARGS 32
+#define CV_LOCAL_ARGS 64
 
 struct cv_local_child {
     const char *name;
@@ -19,6 +19,7 @@ struct cv_local_child {
     const char *args[CV_LOCAL_ARGS]; /* borrowed */
     size_t n_args;
     const char *log;            /* file for its standard error; NULL = ours */
+    bool all_to_log;            /* its standard output as well: then OUT stays -1 */
     bool own_users;             /* in a user namespace where we are root */
     char address[CV_ADDR_TEXT]; /* where it answers; "" until it says so */
     pid_t pid;                  /* 0 = not running */

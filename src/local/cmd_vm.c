@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* claviger-local vm run|describe|console|terminate */
+/* claviger-local vm run|describe|console|terminate|switch|heartbeat */
 #include <errno.h>
 #include <getopt.h>
 #include <limits.h>
@@ -15,6 +15,8 @@
 const char cv_local_vm_usage[] =
     "usage: claviger-local vm run IMAGE.eif [OPTION]...\n"
     "       claviger-local vm describe|console|terminate [--dir DIR | --cid CID]\n"
+    "       claviger-local vm switch --dir DIR --cid CID --cid CID...\n"
+    "       claviger-local vm heartbeat [--listen ADDRESS]\n"
     "\n"
     "Boots an enclave image in a virtual machine of this host, with the kernel's own drivers\n"
     "for vsock and /dev/nsm, no disk and no network. The NSM measures the image as the\n"
@@ -24,7 +26,8 @@ const char cv_local_vm_usage[] =
     "\n"
     "  --memory MIB         of the machine (256); Debian's kernel wants 96 to 128 at least\n"
     "  --cpus N             processors (1)\n"
-    "  --cid CID            vsock address of the enclave (16); its parent is CID 2 here, not 3\n"
+    "  --cid CID            vsock address of the machine (16); this host is CID 2, not 3\n"
+    "  --switch DIR         the vsock device of 'vm switch' instead of one of its own\n"
     "  --debug-mode         registers of the image are zeros, and there is a console\n"
     "  --console            a console without debug mode, which no real enclave has\n"
     "  --attach-console     show the console on standard output too\n"
@@ -32,14 +35,23 @@ const char cv_local_vm_usage[] =
     "  --name NAME          default: the image's file name\n"
     "  --nsm DIR            state of the NSM stand-in, with root.pem (DIR/nsm)\n"
     "  --role-arn ARN, --instance-id ID   for PCR3 and PCR4\n"
-    "  --root DIR           a Debian system with QEMU and vhost-device-vsock ($CLAVIGER_VM_ROOT)\n"
+    "  --root DIR           a Debian system with QEMU 10.2 or later ($CLAVIGER_VM_ROOT)\n"
     "  --accel kvm|tcg      how the processor is virtualised (what works)\n"
-    "  --heartbeat SECONDS  how long the init's heartbeat (vsock port 9000) is awaited (60)\n"
+    "  --heartbeat SECONDS  how long the init's heartbeat (vsock port 9000) is awaited (60; with\n"
+    "                       --switch 0, since the machine with its parent's CID answers it)\n"
     "  --no-nsm, --no-entropy   a machine without NSM, or with one that gives no bytes (tests)\n"
     "\n"
     "The host reaches the enclave's port P as vsock-uds:DIR/vm.vsock:P, and listens for what\n"
     "the enclave connects to at the same form of address.\n"
-    "example: claviger-local vm run signer.eif --debug-mode --attach-console\n";
+    "\n"
+    "'vm switch' is one vsock device for several machines, which reach each other by their CIDs\n"
+    "as a parent instance (CID 3) and its enclaves do; the host reaches them at\n"
+    "vsock-uds:DIR/CID.vsock:P. Prints \"ready\", and runs until SIGTERM or Ctrl-C; the machines\n"
+    "at it end with it. 'vm heartbeat', in a machine that is the parent of others, answers their\n"
+    "heartbeats as nitro-cli does (vsock:any:9000).\n"
+    "example: claviger-local vm run signer.eif --debug-mode --attach-console\n"
+    "example: claviger-local vm switch --dir /tmp/sw --cid 3 --cid 16 &\n"
+    "         claviger-local vm run signer.eif --switch /tmp/sw --cid 16\n";
 
 enum {
     O_MEMORY = 256,
@@ -58,7 +70,9 @@ enum {
     O_HEARTBEAT,
     O_NO_NSM,
     O_NO_ENTROPY,
-    O_JSON_LOG
+    O_JSON_LOG,
+    O_SWITCH,
+    O_LISTEN
 };
 
 static const struct option long_options[] = {
@@ -82,6 +96,8 @@ static const struct option long_options[] = {
     {"no-nsm", no_argument, NULL, O_NO_NSM},
     {"no-entropy", no_argument, NULL, O_NO_ENTROPY},
     {"json-log", no_argument, NULL, O_JSON_LOG},
+    {"switch", required_argument, NULL, O_SWITCH},
+    {"listen", required_argument, NULL, O_LISTEN},
     {NULL, 0, NULL, 0},
 };
 
@@ -102,7 +118,27 @@ static bool number(unsigned *out, const char *text, unsigned min, unsigned max)
     return true;
 }
 
-static int take_option(struct cv_vm_options *o, int c)
+/* Options of the command that are not the machine's. */
+struct rest {
+    const char *listen;
+    char dir[PATH_MAX], switch_dir[PATH_MAX];
+    bool heartbeat_given;
+};
+
+static int take_cid(struct cv_vm_options *o)
+{
+    if (!number(&o->cid, optarg, 3, UINT32_MAX - 1))
+        return usage_error("--cid is 3 or more");
+    for (size_t i = 0; i < o->cid_count; i++)
+        if (o->cids[i] == o->cid)
+            return usage_error("a CID is given twice");
+    if (o->cid_count == CV_VM_SWITCH_MAX)
+        return usage_error("a switch has at most 16 machines");
+    o->cids[o->cid_count++] = o->cid;
+    return 0;
+}
+
+static int take_option(struct cv_vm_options *o, struct rest *r, int c)
 {
     switch (c) {
     case O_MEMORY:
@@ -111,8 +147,15 @@ static int take_option(struct cv_vm_options *o, int c)
     case O_CPUS:
         return number(&o->cpus, optarg, 1, 64) ? 0 : usage_error("--cpus is 1 to 64");
     case O_CID:
-        return number(&o->cid, optarg, 4, UINT32_MAX - 1) ? 0 : usage_error("--cid is 4 or more");
+        return take_cid(o);
+    case O_SWITCH:
+        o->switch_dir = optarg;
+        return 0;
+    case O_LISTEN:
+        r->listen = optarg;
+        return 0;
     case O_HEARTBEAT:
+        r->heartbeat_given = true;
         return number(&o->heartbeat_s, optarg, 0, 3600) ? 0
                                                         : usage_error("--heartbeat is 0 to 3600");
     case O_ACCEL:
@@ -161,20 +204,35 @@ static int take_option(struct cv_vm_options *o, int c)
     }
 }
 
-/* The folder as an absolute path, short and without what QEMU takes apart. */
-static int set_dir(struct cv_vm_options *o, char out[PATH_MAX])
+/* DIR as an absolute path, short and without what QEMU takes apart. */
+static int set_dir(const char **dir, char out[PATH_MAX], const char *option)
 {
-    char cwd[PATH_MAX / 2];
-    if (o->dir == NULL)
-        cv_vm_default_dir(out, o->cid);
-    else if (o->dir[0] == '/')
-        snprintf(out, PATH_MAX, "%s", o->dir);
+    char cwd[PATH_MAX / 2], what[128];
+    if ((*dir)[0] == '/')
+        snprintf(out, PATH_MAX, "%s", *dir);
     else if (getcwd(cwd, sizeof cwd) != NULL)
-        snprintf(out, PATH_MAX, "%s/%s", cwd, o->dir);
-    o->dir = out;
-    if (strlen(out) > CV_VM_DIR_MAX || strpbrk(out, ",=") != NULL)
-        return usage_error("--dir has at most 80 bytes as an absolute path, without ',' and '='");
-    return 0;
+        snprintf(out, PATH_MAX, "%s/%s", cwd, *dir);
+    else
+        out[0] = '\0';
+    *dir = out;
+    if (out[0] != '\0' && strlen(out) <= CV_VM_DIR_MAX && strpbrk(out, ",=") == NULL)
+        return 0;
+    snprintf(what, sizeof what, "%s has at most 80 bytes as an absolute path, without ',' and '='",
+             option);
+    return usage_error(what);
+}
+
+static int set_dirs(struct cv_vm_options *o, struct rest *r)
+{
+    char standard[CV_VM_PATH];
+    if (o->dir == NULL) {
+        cv_vm_default_dir(standard, o->cid);
+        o->dir = standard;
+    }
+    int status = set_dir(&o->dir, r->dir, "--dir");
+    if (status == 0 && o->switch_dir != NULL)
+        status = set_dir(&o->switch_dir, r->switch_dir, "--switch");
+    return status;
 }
 
 static const char *file_name(char out[128], const char *path)
@@ -215,49 +273,84 @@ static int describe(const char *dir, struct cv_error *err)
     return rc;
 }
 
-static int act(const char *verb, struct cv_vm_options *o, struct cv_error *err)
+static int heartbeat(const char *listen, struct cv_error *err)
+{
+    struct cv_addr at;
+    int rc = cv_addr_parse(&at, listen, err);
+    if (rc != 0)
+        return cv_error_wrap(err, "--listen");
+    return cv_vm_heartbeat(&at, err);
+}
+
+static int act(const char *verb, struct cv_vm_options *o, const struct rest *r,
+               struct cv_error *err)
 {
     if (strcmp(verb, "run") == 0)
         return run(o, err);
     if (strcmp(verb, "describe") == 0)
         return describe(o->dir, err);
+    if (strcmp(verb, "switch") == 0)
+        return cv_vm_switch(o, err);
+    if (strcmp(verb, "heartbeat") == 0)
+        return heartbeat(r->listen, err);
     return strcmp(verb, "console") == 0 ? cv_vm_console(o->dir, err) : cv_vm_terminate(o->dir, err);
+}
+
+/* What does not fit together. */
+static int check(struct cv_vm_options *o, const struct rest *r, const char *verb, int operands)
+{
+    bool running = strcmp(verb, "run") == 0, switching = strcmp(verb, "switch") == 0;
+    if (operands != (running ? 1 : 0))
+        return usage_error(running ? "vm run takes one image" : "this takes options only");
+    if (switching && (o->cid_count == 0 || o->dir == NULL))
+        return usage_error("vm switch wants --dir and a --cid for each machine");
+    if (!switching && o->cid_count > 1)
+        return usage_error("a machine has one --cid");
+    if (o->switch_dir != NULL && !running)
+        return usage_error("--switch goes with vm run");
+    if (o->switch_dir != NULL && !r->heartbeat_given)
+        o->heartbeat_s = 0;
+    return 0;
+}
+
+static const char *verb_of(const char *word)
+{
+    static const char *const verbs[] = {"run",       "describe", "console",
+                                        "terminate", "switch",   "heartbeat"};
+    for (size_t i = 0; word != NULL && i < sizeof verbs / sizeof *verbs; i++)
+        if (strcmp(word, verbs[i]) == 0)
+            return verbs[i];
+    return NULL;
 }
 
 int cv_local_cmd_vm(int argc, char **argv)
 {
-    static const char *const verbs[] = {"run", "describe", "console", "terminate"};
     struct cv_vm_options o = {.memory = CV_VM_DEFAULT_MEMORY,
                               .cpus = 1,
                               .cid = CV_VM_DEFAULT_CID,
-                              .heartbeat_s = 60,
+                              .heartbeat_s = CV_VM_HEARTBEAT_S,
                               .root = getenv("CLAVIGER_VM_ROOT")};
+    struct rest r = {.listen = "vsock:any:9000"};
     struct cv_error err;
-    char dir[PATH_MAX];
-    const char *verb = NULL;
     int c, status = 0;
     cv_error_clear(&err);
     opterr = 0;
     while (status == 0 && (c = getopt_long(argc, argv, "", long_options, NULL)) != -1)
-        status = take_option(&o, c);
+        status = take_option(&o, &r, c);
     if (status != 0)
         return status;
-    for (size_t i = 0; optind < argc && i < 4; i++)
-        if (strcmp(argv[optind], verbs[i]) == 0)
-            verb = verbs[i];
+    const char *verb = verb_of(argv[optind]);
     if (verb == NULL)
-        return usage_error("say run, describe, console or terminate");
-    bool running = strcmp(verb, "run") == 0;
-    if (argc - optind != (running ? 2 : 1))
-        return usage_error(running ? "vm run takes one image" : "this takes options only");
-    if (running)
-        o.image = argv[optind + 1];
+        return usage_error("say run, describe, console, terminate, switch or heartbeat");
+    if ((status = check(&o, &r, verb, argc - optind - 1)) != 0)
+        return status;
+    o.image = argv[optind + 1];
     if (o.root != NULL && *o.root == '\0')
         o.root = NULL;
-    if ((status = set_dir(&o, dir)) != 0)
+    if ((status = set_dirs(&o, &r)) != 0)
         return status;
     cv_log_setup(CV_LOG_INFO, o.json_log);
-    if (act(verb, &o, &err) != 0) {
+    if (act(verb, &o, &r, &err) != 0) {
         cv_log_error(CV_LOG_ERROR, "claviger-local vm", &err);
         return 1;
     }

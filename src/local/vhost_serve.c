@@ -96,8 +96,7 @@ static int reply_with(int fd, uint32_t request, const struct cv_buf *reply, int6
     return transmit(fd, out, sizeof head + reply->n, deadline);
 }
 
-/* One message. 1, 0 when the front-end left, -1 when it is to be left. */
-static int serve_message(struct cv_vhost *d, int fd)
+int cv_vhost_serve_message(struct cv_vhost *d, int fd)
 {
     struct cv_vhost_message m = {.fds = 0};
     CV_CLEANUP(cv_buf_free) struct cv_buf reply;
@@ -140,7 +139,7 @@ static int serve_front_end(struct cv_vhost *d, int fd, int stop_fd)
     for (;;) {
         struct pollfd p[3] = {{.fd = stop_fd, .events = POLLIN},
                               {.fd = fd, .events = POLLIN},
-                              {.fd = d->kick, .events = POLLIN}};
+                              {.fd = d->queue[0].kick, .events = POLLIN}};
         if (poll(p, 3, -1) < 0) {
             if (errno == EINTR)
                 continue;
@@ -150,12 +149,13 @@ static int serve_front_end(struct cv_vhost *d, int fd, int stop_fd)
             return 1;
         if (p[2].revents != 0) {
             uint64_t count;
-            if (read(d->kick, &count, sizeof count) < 0 && errno != EAGAIN && errno != EINTR)
+            if (read(d->queue[0].kick, &count, sizeof count) < 0 && errno != EAGAIN &&
+                errno != EINTR)
                 return 0;
             run_queue(d);
         }
         if (p[1].revents != 0) {
-            if (serve_message(d, fd) <= 0)
+            if (cv_vhost_serve_message(d, fd) <= 0)
                 return 0;
             /* What was there before the kick's descriptor came. */
             run_queue(d);

@@ -11,6 +11,9 @@
 #define F_VERSION_1 (UINT64_C(1) << 32)
 #define F_PROTOCOL_FEATURES (UINT64_C(1) << 30)
 #define FEATURES (F_VERSION_1 | F_PROTOCOL_FEATURES)
+#define PROTOCOL_F_CONFIG (UINT64_C(1) << 9)
+#define CONFIG_HEAD 12u /* u32 offset, size, flags */
+#define VRING_INDEX 0xffu
 #define VRING_NOFD 0x100u
 #define REGION_SIZE_MAX (UINT64_C(1) << 40)
 
@@ -31,7 +34,9 @@ static uint64_t u64(const uint8_t *p)
 void cv_vhost_init(struct cv_vhost *d)
 {
     memset(d, 0, sizeof *d);
-    d->kick = d->call = -1;
+    d->queues = 1;
+    for (size_t i = 0; i < CV_VHOST_QUEUES; i++)
+        d->queue[i].kick = d->queue[i].call = -1;
 }
 
 static void close_fd(int *fd)
@@ -46,16 +51,22 @@ static void forget_memory(struct cv_vhost *d)
     for (size_t i = 0; i < d->memory.count; i++)
         munmap(d->memory.region[i].map, d->memory.region[i].map_size);
     memset(&d->memory, 0, sizeof d->memory);
-    d->ring.desc = d->ring.avail = d->ring.used = NULL;
+    for (size_t i = 0; i < CV_VHOST_QUEUES; i++) {
+        struct cv_vring *r = &d->queue[i].ring;
+        r->desc = r->avail = r->used = NULL;
+    }
 }
 
 void cv_vhost_reset(struct cv_vhost *d)
 {
     forget_memory(d);
-    close_fd(&d->kick);
-    close_fd(&d->call);
-    memset(&d->ring, 0, sizeof d->ring);
-    d->enabled = d->broken = false;
+    for (size_t i = 0; i < CV_VHOST_QUEUES; i++) {
+        struct cv_vhost_queue *q = &d->queue[i];
+        close_fd(&q->kick);
+        close_fd(&q->call);
+        memset(&q->ring, 0, sizeof q->ring);
+        q->enabled = q->broken = false;
+    }
     d->features = 0;
 }
 
@@ -98,60 +109,87 @@ static int set_memory(struct cv_vhost *d, struct cv_vhost_message *m, struct cv_
     return 0;
 }
 
-/* "u64: queue in bits 0 to 7, bit 8 = no descriptor". *FD takes the descriptor. */
-static int set_fd(int *fd, struct cv_vhost_message *m, struct cv_error *err)
+/* "u64: queue in bits 0 to 7, bit 8 = no descriptor". */
+static int set_fd(struct cv_vhost *d, struct cv_vhost_message *m, struct cv_error *err)
 {
     uint64_t v = u64(m->payload);
     size_t want = v & VRING_NOFD ? 0 : 1;
-    if ((v & ~(uint64_t)VRING_NOFD) != 0 || m->fds != want)
+    int unused = -1;
+    if ((v & ~(uint64_t)(VRING_INDEX | VRING_NOFD)) != 0 || (v & VRING_INDEX) >= d->queues ||
+        m->fds != want)
         return cv_error_set(err, CV_ERR_INVALID, "an event for a queue that there is not");
+    struct cv_vhost_queue *q = &d->queue[v & VRING_INDEX];
+    int *fd = m->request == CV_VHOST_SET_VRING_KICK   ? &q->kick
+              : m->request == CV_VHOST_SET_VRING_CALL ? &q->call
+                                                      : &unused;
     close_fd(fd);
     if (want == 1) {
         *fd = m->fd[0];
         m->fds = 0;
     }
+    close_fd(&unused);
     return 0;
 }
 
 static int ring_state(struct cv_vhost *d, const struct cv_vhost_message *m, struct cv_buf *reply,
                       struct cv_error *err)
 {
-    uint32_t num = u32(m->payload + 4);
-    uint32_t state[2] = {0, d->ring.next_avail};
-    if (u32(m->payload) != 0)
-        return cv_error_set(err, CV_ERR_INVALID, "queue %u, and there is one", u32(m->payload));
+    uint32_t index = u32(m->payload), num = u32(m->payload + 4);
+    if (index >= d->queues)
+        return cv_error_set(err, CV_ERR_INVALID, "queue %u of %zu", index, d->queues);
+    struct cv_vhost_queue *q = &d->queue[index];
+    uint32_t state[2] = {index, q->ring.next_avail};
     switch (m->request) {
     case CV_VHOST_SET_VRING_NUM:
-        d->ring.num = num;
-        d->ring.desc = NULL;
+        q->ring.num = num;
+        q->ring.desc = NULL;
         return 0;
     case CV_VHOST_SET_VRING_BASE:
-        d->ring.next_avail = (uint16_t)num;
-        d->broken = false;
+        q->ring.next_avail = (uint16_t)num;
+        q->broken = false;
         return num > UINT16_MAX
                    ? cv_error_set(err, CV_ERR_INVALID, "a queue that starts at %u", num)
                    : 0;
     case CV_VHOST_SET_VRING_ENABLE:
-        d->enabled = num != 0;
+        q->enabled = num != 0;
         return 0;
     default: /* GET_VRING_BASE: the ring stops */
-        d->ring.desc = NULL;
-        close_fd(&d->kick);
-        close_fd(&d->call);
+        q->ring.desc = NULL;
+        close_fd(&q->kick);
+        close_fd(&q->call);
         return cv_buf_append(reply, state, sizeof state);
     }
 }
 
 static int set_ring(struct cv_vhost *d, const struct cv_vhost_message *m, struct cv_error *err)
 {
-    if (u32(m->payload) != 0 || u32(m->payload + 4) != 0)
+    if (u32(m->payload) >= d->queues || u32(m->payload + 4) != 0)
         return cv_error_set(err, CV_ERR_INVALID,
                             "a queue that there is not, or one that is logged");
-    d->ring.desc_at = u64(m->payload + 8);
-    d->ring.used_at = u64(m->payload + 16);
-    d->ring.avail_at = u64(m->payload + 24);
-    d->broken = false;
-    return cv_vring_map(&d->ring, &d->memory, err);
+    struct cv_vhost_queue *q = &d->queue[u32(m->payload)];
+    q->ring.desc_at = u64(m->payload + 8);
+    q->ring.used_at = u64(m->payload + 16);
+    q->ring.avail_at = u64(m->payload + 24);
+    q->broken = false;
+    return cv_vring_map(&q->ring, &d->memory, err);
+}
+
+/* The configuration space, or a part of it, behind the header of the question. */
+static int get_config(const struct cv_vhost *d, const struct cv_vhost_message *m,
+                      struct cv_buf *reply, struct cv_error *err)
+{
+    uint8_t answer[CONFIG_HEAD + CV_VHOST_CONFIG] = {0};
+    if (d->config_size == 0)
+        return cv_error_set(err, CV_ERR_UNSUPPORTED, "a configuration, which was not offered");
+    uint32_t offset = m->size >= CONFIG_HEAD ? u32(m->payload) : 0;
+    uint32_t size = m->size >= CONFIG_HEAD ? u32(m->payload + 4) : 0;
+    if (m->size != CONFIG_HEAD + size || offset > d->config_size ||
+        size > d->config_size - offset || size == 0)
+        return cv_error_set(err, CV_ERR_INVALID, "%u bytes at %u of a configuration of %zu", size,
+                            offset, d->config_size);
+    memcpy(answer, m->payload, CONFIG_HEAD);
+    memcpy(answer + CONFIG_HEAD, d->config + offset, size);
+    return cv_buf_append(reply, answer, CONFIG_HEAD + size);
 }
 
 static int set_features(struct cv_vhost *d, uint64_t features, struct cv_error *err)
@@ -159,7 +197,8 @@ static int set_features(struct cv_vhost *d, uint64_t features, struct cv_error *
     if (features & ~(uint64_t)FEATURES)
         return cv_error_set(err, CV_ERR_INVALID, "features that were not offered");
     /* Without protocol features queues start enabled (vhost-user.rst). */
-    d->enabled = d->enabled || !(features & F_PROTOCOL_FEATURES);
+    for (size_t i = 0; i < d->queues; i++)
+        d->queue[i].enabled = d->queue[i].enabled || !(features & F_PROTOCOL_FEATURES);
     d->features = features;
     return 0;
 }
@@ -175,6 +214,7 @@ static int payload_size(uint32_t request)
     case CV_VHOST_GET_QUEUE_NUM:
         return 0;
     case CV_VHOST_SET_MEM_TABLE:
+    case CV_VHOST_GET_CONFIG:
         return -1;
     case CV_VHOST_SET_VRING_ADDR:
         return 40;
@@ -191,7 +231,7 @@ static int answer_u64(struct cv_buf *reply, uint64_t v)
 static int dispatch(struct cv_vhost *d, struct cv_vhost_message *m, struct cv_buf *reply,
                     struct cv_error *err)
 {
-    int unused = -1, rc;
+    const uint64_t protocol = d->config_size != 0 ? PROTOCOL_F_CONFIG : 0;
     int want = payload_size(m->request);
     if (want >= 0 && m->size != (uint32_t)want)
         return cv_error_set(err, CV_ERR_INVALID, "message %u of %u bytes", m->request, m->size);
@@ -199,17 +239,20 @@ static int dispatch(struct cv_vhost *d, struct cv_vhost_message *m, struct cv_bu
     case CV_VHOST_GET_FEATURES:
         return answer_u64(reply, FEATURES);
     case CV_VHOST_GET_PROTOCOL_FEATURES:
-        return answer_u64(reply, 0);
+        return answer_u64(reply, protocol);
     case CV_VHOST_GET_QUEUE_NUM:
-        return answer_u64(reply, 1);
+        return answer_u64(reply, d->queues);
     case CV_VHOST_SET_FEATURES:
         return set_features(d, u64(m->payload), err);
     case CV_VHOST_SET_PROTOCOL_FEATURES:
-        return u64(m->payload) == 0 ? 0 : cv_error_set(err, CV_ERR_INVALID, "no such feature");
+        return (u64(m->payload) & ~protocol) == 0
+                   ? 0
+                   : cv_error_set(err, CV_ERR_INVALID, "no such feature");
     case CV_VHOST_SET_OWNER:
         return 0;
     case CV_VHOST_RESET_OWNER:
-        d->enabled = false;
+        for (size_t i = 0; i < d->queues; i++)
+            d->queue[i].enabled = false;
         return 0;
     case CV_VHOST_SET_MEM_TABLE:
         return set_memory(d, m, err);
@@ -221,13 +264,11 @@ static int dispatch(struct cv_vhost *d, struct cv_vhost_message *m, struct cv_bu
     case CV_VHOST_SET_VRING_ADDR:
         return set_ring(d, m, err);
     case CV_VHOST_SET_VRING_KICK:
-        return set_fd(&d->kick, m, err);
     case CV_VHOST_SET_VRING_CALL:
-        return set_fd(&d->call, m, err);
     case CV_VHOST_SET_VRING_ERR:
-        rc = set_fd(&unused, m, err);
-        close_fd(&unused);
-        return rc;
+        return set_fd(d, m, err);
+    case CV_VHOST_GET_CONFIG:
+        return get_config(d, m, reply, err);
     default:
         return cv_error_set(err, CV_ERR_UNSUPPORTED, "message %u, which was not offered",
                             m->request);
@@ -247,58 +288,65 @@ int cv_vhost_take(struct cv_vhost *d, struct cv_vhost_message *m, struct cv_buf 
 
 /* ---- the queue ---- */
 
+bool cv_vhost_ready(const struct cv_vhost_queue *q)
+{
+    return q->ring.desc != NULL && q->enabled && !q->broken;
+}
+
+void cv_vhost_call(const struct cv_vhost_queue *q)
+{
+    static const uint64_t one = 1;
+    if (q->call >= 0 && cv_vring_wants_call(&q->ring))
+        (void)!write(q->call, &one, sizeof one);
+}
+
 /* 1 when a request was answered, 0 when none is there, or a negative code. */
 static int answer_one(struct cv_vhost *d, uint8_t *request, struct cv_buf *reply,
                       struct cv_error *err)
 {
+    struct cv_vring *ring = &d->queue[0].ring;
     struct cv_vring_chain in, out;
     size_t got = 0;
-    int rc = cv_vring_peek(&d->ring, &d->memory, 0, &in, err);
+    int rc = cv_vring_peek(ring, &d->memory, 0, &in, err);
     if (rc == 0)
-        rc = cv_vring_peek(&d->ring, &d->memory, 1, &out, err);
+        rc = cv_vring_peek(ring, &d->memory, 1, &out, err);
     if (rc != 0)
         return rc == CV_ERR_NOT_FOUND ? 0 : rc;
     if (in.readable == 0 || in.writable != 0 || out.readable != 0 || out.writable == 0 ||
         in.head == out.head)
         return cv_error_set(err, CV_ERR_INVALID, "not a request followed by room for its reply");
-    rc = cv_vring_read(&d->ring, &d->memory, in.head, request, d->request_max + 1, &got, err);
+    rc = cv_vring_read(ring, &d->memory, in.head, request, d->request_max + 1, &got, err);
     if (rc != 0)
         return rc;
     cv_buf_reset(reply);
     d->answer(d->ctx, CV_BYTES(request, got), reply);
-    rc = cv_vring_write(&d->ring, &d->memory, out.head, reply->p, reply->n, err);
+    rc = cv_vring_write(ring, &d->memory, out.head, reply->p, reply->n, err);
     if (rc != 0)
         return rc;
-    cv_vring_done(&d->ring, in.head, 0);
-    cv_vring_done(&d->ring, out.head, (uint32_t)reply->n);
+    cv_vring_done(ring, in.head, 0);
+    cv_vring_done(ring, out.head, (uint32_t)reply->n);
     return 1;
-}
-
-static void call_driver(const struct cv_vhost *d)
-{
-    static const uint64_t one = 1;
-    if (d->call >= 0 && cv_vring_wants_call(&d->ring))
-        (void)!write(d->call, &one, sizeof one);
 }
 
 int cv_vhost_run(struct cv_vhost *d, struct cv_error *err)
 {
     CV_CLEANUP(cv_buf_free) struct cv_buf request, reply;
+    struct cv_vhost_queue *q = &d->queue[0];
     int rc = 1;
     cv_buf_init(&request, d->request_max + 1);
     cv_buf_init(&reply, d->reply_max);
-    if (d->ring.desc == NULL || !d->enabled || d->broken)
+    if (!cv_vhost_ready(q))
         return 0;
     uint8_t *room = cv_buf_reserve(&request, d->request_max + 1);
     if (room == NULL)
         return cv_error_set(err, CV_ERR_NOMEM, "no memory for a request");
     /* A ring's worth at a time: a guest that never stops asking waits its turn. */
-    for (uint32_t i = 0; i < d->ring.num && rc == 1; i++) {
+    for (uint32_t i = 0; i < q->ring.num && rc == 1; i++) {
         rc = answer_one(d, room, &reply, err);
         if (rc == 1)
-            call_driver(d);
+            cv_vhost_call(q);
     }
     if (rc < 0)
-        d->broken = true;
+        q->broken = true;
     return rc < 0 ? rc : 0;
 }

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * claviger-local vm: an enclave image in a virtual machine of this host, with
- * the kernel's own drivers for vsock and /dev/nsm. QEMU is the hypervisor, a
- * vhost-user back-end in this process the NSM, vhost-device-vsock the vsock
- * device. What the files of it share. docs/vm.md
+ * the kernel's own drivers for vsock and /dev/nsm. QEMU is the hypervisor,
+ * vhost-user back-ends in this process are the NSM and the vsock device. What
+ * the files of it share. docs/vm.md
  *
  * The folder of a machine: vm.json (what runs), vm.lock (held while it runs),
- * vm.vsock and vm.vsock_PORT (vsock), nsm.sock, vhost.sock, console.log,
- * qemu.log, vsock.log, kernel, initrd.
+ * nsm.sock, console.log, qemu.log, kernel, initrd; and with a vsock device of
+ * its own vm.vsock, vm.vsock_PORT, vhost.sock. Machines that are to
+ * reach each other share the device of a switch (vm_switch.c).
  */
 #ifndef CV_LOCAL_VM_H
 #define CV_LOCAL_VM_H
@@ -15,19 +16,27 @@
 #include <sys/types.h>
 
 #include "eif/measure.h"
+#include "local/children.h"
 #include "local/nsm_standin.h"
+#include "local/vsock_switch.h"
+#include "transport/listen.h"
 
 #define CV_VM_PATH 512   /* bytes of a path in the folder, with its NUL */
 #define CV_VM_DIR_MAX 80 /* so that the longest socket fits sun_path */
 #define CV_VM_DEFAULT_CID 16u
 #define CV_VM_DEFAULT_MEMORY 256u /* MiB */
 #define CV_VM_HEARTBEAT_PORT 9000u
+#define CV_VM_HEARTBEAT_S 60u
+#define CV_VM_SWITCH_MAX 16 /* machines of a switch */
 
 struct cv_vm_options {
     const char *image, *dir, *root, *name, *nsm_dir;
-    const char *accel;          /* "kvm", "tcg", NULL = kvm, and tcg when that does not work */
-    unsigned memory, cpus, cid; /* MiB, count, vsock context id */
-    unsigned heartbeat_s;       /* how long it is awaited, 0 = not */
+    const char *switch_dir;          /* NULL: a vsock device of its own */
+    const char *accel;               /* "kvm", "tcg", NULL = kvm, and tcg when that does not work */
+    unsigned memory, cpus, cid;      /* MiB, count, vsock context id */
+    unsigned heartbeat_s;            /* how long it is awaited, 0 = not */
+    unsigned cids[CV_VM_SWITCH_MAX]; /* of a switch */
+    size_t cid_count;
     bool debug_mode, console, attach, no_nsm, json_log;
     struct cv_local_nsm_config nsm;
 };
@@ -37,7 +46,7 @@ struct cv_vm_options {
 struct cv_vm_programs {
     char root[CV_VM_PATH]; /* "" = this system's */
     char loader[CV_VM_PATH], libraries[CV_VM_PATH], firmware[CV_VM_PATH], modules[CV_VM_PATH];
-    char qemu[CV_VM_PATH], vsock[CV_VM_PATH];
+    char qemu[CV_VM_PATH];
     unsigned major, minor; /* of QEMU */
 };
 
@@ -60,25 +69,46 @@ int cv_vm_unpack(struct cv_vm_image *out, const char *image, const char *dir,
  * pci=off, and with panic=-1, so that the end of PID 1 ends the machine. */
 int cv_vm_cmdline(char *out, size_t size, const char *measured, struct cv_error *err) CV_NODISCARD;
 
-/* vm_find.c: QEMU of at least 10.2 and vhost-device-vsock; the sentence says
- * what to install. */
+/* vm_find.c: QEMU of at least 10.2; the sentence says what to install. */
 int cv_vm_find(struct cv_vm_programs *p, const char *root, struct cv_error *err) CV_NODISCARD;
 /* "QEMU emulator version 11.1.3 (…)" */
 bool cv_vm_version(unsigned *major, unsigned *minor, const char *text);
 /* "kvm" where the processor's virtualisation can be used, else "tcg". */
 const char *cv_vm_accelerator(void);
 
-/* vm_spawn.c: starts ARGV (NULL-terminated), output to the file LOG, to be
- * killed should this process die. */
-int cv_vm_spawn(pid_t *pid, const char *const *argv, const char *log,
-                struct cv_error *err) CV_NODISCARD;
-/* Ends *PID within some seconds, by SIGTERM, then SIGKILL, and reaps it. */
-void cv_vm_end(pid_t *pid);
-int cv_vm_start_vsock(pid_t *pid, const struct cv_vm_programs *p, const struct cv_vm_options *o,
-                      struct cv_error *err) CV_NODISCARD;
-int cv_vm_start_qemu(pid_t *pid, const struct cv_vm_programs *p, const struct cv_vm_options *o,
-                     const struct cv_vm_image *image, const char *accel,
-                     struct cv_error *err) CV_NODISCARD;
+/* Makes C one that runs PROGRAM, by the loader of the root if there is one. */
+void cv_vm_add_program(struct cv_local_child *c, const struct cv_vm_programs *p,
+                       const char *program);
+/* vm_qemu.c: the machine itself; its vsock device is at the socket VHOST. Writes
+ * to qemu.log in its folder, anew. */
+int cv_vm_start_qemu(struct cv_local_child *c, const struct cv_vm_programs *p,
+                     const struct cv_vm_options *o, const struct cv_vm_image *image,
+                     const char *vhost, const char *accel, struct cv_error *err) CV_NODISCARD;
+
+/* vm_life.c: makes DIR, or says that it is not ours alone. */
+int cv_vm_own_dir(const char *dir, struct cv_error *err) CV_NODISCARD;
+/* Blocks the signals that end a program, and SIGCHLD; a signalfd for them. */
+int cv_vm_signals(void);
+/* True when one that is to end us has come. */
+bool cv_vm_told_to_end(int signals);
+/* The last line of the file NAME in DIR, quoted: why a program ended. */
+void cv_vm_last_words(char *out, size_t size, const char *dir, const char *name);
+
+/* vm_heartbeat.c: the next connection of AT; true when it was a heartbeat,
+ * which is answered. */
+bool cv_vm_take_heartbeat(struct cv_listener *at);
+/* Prints "ready" and answers heartbeats until a signal. */
+int cv_vm_heartbeat(const struct cv_addr *at, struct cv_error *err) CV_NODISCARD;
+
+/* vm_switch.c: one vsock device for the machines with the options' CIDs. Prints
+ * "ready" and serves until a signal. */
+int cv_vm_switch(const struct cv_vm_options *o, struct cv_error *err) CV_NODISCARD;
+/* 0 while a switch runs in DIR. */
+int cv_vm_switch_running(const char *dir, struct cv_error *err) CV_NODISCARD;
+/* Takes CID at the switch in DIR: *HELD keeps it until it is closed. */
+int cv_vm_switch_enter(int *held, const char *dir, unsigned cid, struct cv_error *err) CV_NODISCARD;
+/* Where machine and host find CID at the switch in DIR. */
+void cv_vm_place(struct cv_vsock_place *p, const char *dir, unsigned cid);
 
 /* vm_run.c: the whole life of a machine. */
 int cv_vm_run(const struct cv_vm_options *o, struct cv_error *err) CV_NODISCARD;
@@ -89,6 +119,7 @@ struct cv_vm_state {
     const struct cv_vm_image *image;
     const char *id; /* the NSM's module id */
     const char *accel;
+    const char *vsock; /* the host's side of its vsock device */
     pid_t qemu;
 };
 /* Writes vm.json, with STATE ("STARTING", "RUNNING"). */

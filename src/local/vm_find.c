@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* QEMU and the vsock device: in a root of their own, or this system's. */
+/* QEMU: in a root of its own, or this system's. */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/kvm.h>
@@ -10,15 +10,14 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "common/file.h"
+#include "common/clock.h"
 #include "local/vm.h"
 
-#define NEEDED                                                                                    \
-    "QEMU 10.2 or later and vhost-device-vsock are needed: packages qemu-system-x86 and "         \
-    "vhost-device-vsock of Debian forky, sid or later, or './dev vm' puts them into a folder of " \
-    "their own, to be named with --root"
+#define NEEDED                                                                                 \
+    "QEMU 10.2 or later is needed: package qemu-system-x86 of Debian forky, sid or later, or " \
+    "'./dev vm' puts it into a folder of its own, to be named with --root"
 #define QEMU "qemu-system-x86_64"
-#define VSOCK "vhost-device-vsock"
+#define VERSION_MS 5000
 
 /* The file NAME of $PATH. */
 static bool in_path(char out[CV_VM_PATH], const char *name)
@@ -45,9 +44,8 @@ static int in_root(struct cv_vm_programs *p, const char *root, struct cv_error *
     cv_vm_path(p->modules, full, "usr/lib/x86_64-linux-gnu/qemu");
     cv_vm_path(p->firmware, full, "usr/share/seabios");
     cv_vm_path(p->qemu, full, "usr/bin/" QEMU);
-    cv_vm_path(p->vsock, full, "usr/bin/" VSOCK);
-    if (access(p->loader, X_OK) != 0 || access(p->qemu, X_OK) != 0 || access(p->vsock, X_OK) != 0)
-        return cv_error_set(err, CV_ERR_NOT_FOUND, "%s has no " QEMU " or no " VSOCK, full);
+    if (access(p->loader, X_OK) != 0 || access(p->qemu, X_OK) != 0)
+        return cv_error_set(err, CV_ERR_NOT_FOUND, "%s has no " QEMU, full);
     return 0;
 }
 
@@ -61,33 +59,24 @@ bool cv_vm_version(unsigned *major, unsigned *minor, const char *text)
 /* What the program says of itself, which takes a moment. */
 static int ask_version(struct cv_vm_programs *p, struct cv_error *err)
 {
-    char name[] = "/tmp/claviger-vm-XXXXXX", text[4096] = "";
-    const char *argv[8];
+    char text[4096] = "";
     size_t n = 0;
-    pid_t pid;
-    int fd = mkostemp(name, O_CLOEXEC);
-    if (fd < 0)
-        return cv_error_errno(err, CV_ERR_IO, errno, "making a temporary file");
-    if (p->root[0] != '\0') {
-        argv[n++] = p->loader;
-        argv[n++] = "--library-path";
-        argv[n++] = p->libraries;
+    ssize_t got = 1;
+    struct cv_local_child c = {.name = "QEMU", .out = -1};
+    int64_t deadline = cv_deadline(VERSION_MS);
+    cv_vm_add_program(&c, p, p->qemu);
+    cv_local_child_arg(&c, "--version");
+    int rc = cv_local_child_spawn(&c, err);
+    if (rc != 0)
+        return rc;
+    while (got > 0 && n < sizeof text - 1 && strchr(text, '\n') == NULL &&
+           cv_fd_wait(c.out, POLLIN, deadline) == 0) {
+        got = read(c.out, text + n, sizeof text - 1 - n);
+        n += got > 0 ? (size_t)got : 0;
+        text[n] = '\0';
     }
-    argv[n++] = p->qemu;
-    argv[n++] = "--version";
-    argv[n] = NULL;
-    int rc = cv_vm_spawn(&pid, argv, name, err);
-    for (int i = 0; rc == 0 && i < 500 && strchr(text, '\n') == NULL; i++) {
-        ssize_t r = pread(fd, text, sizeof text - 1, 0);
-        text[r > 0 ? r : 0] = '\0';
-        if (strchr(text, '\n') == NULL)
-            (void)poll(NULL, 0, 10);
-    }
-    if (rc == 0)
-        cv_vm_end(&pid);
-    close(fd);
-    unlink(name);
-    if (rc == 0 && !cv_vm_version(&p->major, &p->minor, text))
+    cv_local_children_stop(&c, 1);
+    if (!cv_vm_version(&p->major, &p->minor, text))
         rc = cv_error_set(err, CV_ERR_UNSUPPORTED, "%s does not say its version. " NEEDED, p->qemu);
     return rc;
 }
@@ -107,8 +96,6 @@ int cv_vm_find(struct cv_vm_programs *p, const char *root, struct cv_error *err)
             err, CV_ERR_UNSUPPORTED,
             "QEMU %u.%u is too old: it gives its users no device for the NSM. " NEEDED, p->major,
             p->minor);
-    if (rc == 0 && root == NULL && !in_path(p->vsock, VSOCK))
-        rc = cv_error_set(err, CV_ERR_NOT_FOUND, "there is no " VSOCK " here. " NEEDED);
     return rc;
 }
 

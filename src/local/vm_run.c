@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The life of a virtual machine: NSM (a thread), vsock device, QEMU; the
+ * The life of a virtual machine: NSM and vsock device (threads), QEMU; the
  * heartbeat of the image's init, answered as nitro-cli answers it; then until
  * the machine ends or somebody asks for it. Whatever way this process ends, its
  * children end with it.
@@ -8,13 +8,10 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/signalfd.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -26,8 +23,6 @@
 #include "local/vm.h"
 #include "transport/listen.h"
 
-#define HEARTBEAT 0xB7
-#define HEARTBEAT_MS 2000
 #define TICK_MS 100
 #define LOCK_MS 500 /* `vm describe` holds it for a moment when nothing runs */
 
@@ -39,11 +34,15 @@ struct machine {
     struct cv_local_nsm *nsm;
     struct cv_vhost device;
     struct cv_listener nsm_at, heartbeat_at;
-    pthread_t thread;
-    bool has_thread, stopping, beaten, announced;
+    struct cv_vsock_place place;
+    struct cv_vsock_switch *vsock; /* of its own: one machine, and this host */
+    pthread_t nsm_thread, vsock_thread;
+    bool has_nsm, has_vsock, stopping, beaten, announced, printed;
+    atomic_bool vsock_failed;
     const char *accel;
     int stop_fd, signals, lock;
-    pid_t vsock, qemu;
+    int held; /* lock of our CID at the switch, -1 */
+    struct cv_local_child qemu;
     off_t console_at;
 };
 
@@ -92,28 +91,12 @@ static int make_nsm(struct machine *m, struct cv_error *err)
 
 /* ---- start ---- */
 
-/* Nobody else's folder: what is written there is executed by the guest. */
-static int own_dir(const char *dir, struct cv_error *err)
-{
-    struct stat st;
-    int rc = cv_dir_make(dir, 0700, err);
-    if (rc != 0)
-        return rc;
-    if (lstat(dir, &st) != 0 || !S_ISDIR(st.st_mode) || st.st_uid != geteuid() ||
-        (st.st_mode & 022))
-        return cv_error_set(err, CV_ERR_DENIED,
-                            "%s belongs to somebody else, or others may write "
-                            "to it",
-                            dir);
-    return 0;
-}
-
 static int enter(struct machine *m, struct cv_error *err)
 {
     char path[CV_VM_PATH];
     const char *dir = m->o->dir;
     static const char *const stale[] = {"console.log", "vm.json"};
-    int rc = own_dir(dir, err);
+    int rc = cv_vm_own_dir(dir, err);
     if (rc == 0)
         rc = cv_file_lock(&m->lock, cv_vm_path(path, dir, "vm.lock"), cv_deadline(LOCK_MS), err);
     if (rc == CV_ERR_BUSY)
@@ -123,102 +106,107 @@ static int enter(struct machine *m, struct cv_error *err)
     return rc;
 }
 
-static int listen_at(struct cv_listener *l, const char *dir, const char *name, struct cv_error *err)
+/* ---- vsock ---- */
+
+static void *serve_vsock(void *arg)
+{
+    struct machine *m = arg;
+    struct cv_error err;
+    cv_error_clear(&err);
+    if (cv_vsock_switch_serve(m->vsock, m->stop_fd, &err) != 0) {
+        cv_log_error(CV_LOG_ERROR, "the vsock device of the virtual machine", &err);
+        m->vsock_failed = true;
+    }
+    return NULL;
+}
+
+/* A place at the switch, or a device of our own. */
+static int make_vsock(struct machine *m, struct cv_error *err)
+{
+    const struct cv_vm_options *o = m->o;
+    if (o->switch_dir != NULL) {
+        cv_vm_place(&m->place, o->switch_dir, o->cid);
+        return cv_vm_switch_enter(&m->held, o->switch_dir, o->cid, err);
+    }
+    m->place.cid = o->cid;
+    snprintf(m->place.vhost, sizeof m->place.vhost, "%.*s/vhost.sock", CV_VM_DIR_MAX, o->dir);
+    snprintf(m->place.host, sizeof m->place.host, "%.*s/vm.vsock", CV_VM_DIR_MAX, o->dir);
+    return cv_vsock_switch_new(&m->vsock, &m->place, 1, err);
+}
+
+static int start_thread(pthread_t *thread, bool *has, void *(*run)(void *), struct machine *m,
+                        struct cv_error *err)
+{
+    int rc = pthread_create(thread, NULL, run, m);
+    *has = rc == 0;
+    return rc == 0 ? 0 : cv_error_errno(err, CV_ERR_NOMEM, rc, "starting a device's thread");
+}
+
+static int listen_nsm(struct machine *m, struct cv_error *err)
 {
     struct cv_addr addr = {.kind = CV_ADDR_UNIX};
-    snprintf(addr.path, sizeof addr.path, "%s/%s", dir, name);
-    return cv_listen(l, &addr, err);
+    snprintf(addr.path, sizeof addr.path, "%s/nsm.sock", m->o->dir);
+    return cv_listen(&m->nsm_at, &addr, err);
+}
+
+/* Where our guest connects to when CID 2 is its parent. */
+static int listen_heartbeat(struct machine *m, struct cv_error *err)
+{
+    struct cv_addr addr = {.kind = CV_ADDR_UNIX};
+    snprintf(addr.path, sizeof addr.path, "%.*s_%u", CV_VM_DIR_MAX + 20, m->place.host,
+             CV_VM_HEARTBEAT_PORT);
+    return cv_listen(&m->heartbeat_at, &addr, err);
 }
 
 static int write_state(struct machine *m, const char *state, struct cv_error *err)
 {
     const struct cv_vm_state s = {.o = m->o,
                                   .image = &m->image,
-                                  .qemu = m->qemu,
+                                  .qemu = m->qemu.pid,
+                                  .vsock = m->place.host,
                                   .accel = m->accel,
                                   .id = cv_local_nsm_module_id(m->nsm)};
     int rc = cv_vm_write_state(&s, state, err);
-    return rc == 0 && strcmp(state, "RUNNING") == 0 ? cv_vm_announce(&s, err) : rc;
+    if (rc == 0 && strcmp(state, "RUNNING") == 0 && !m->printed) {
+        m->printed = true;
+        rc = cv_vm_announce(&s, err);
+    }
+    return rc;
 }
 
-static int start_processes(struct machine *m, struct cv_error *err)
+static int start_qemu(struct machine *m, struct cv_error *err)
 {
-    int rc = cv_vm_start_vsock(&m->vsock, &m->programs, m->o, err);
-    if (rc == 0)
-        rc = cv_vm_start_qemu(&m->qemu, &m->programs, m->o, &m->image, m->accel, err);
+    int rc =
+        cv_vm_start_qemu(&m->qemu, &m->programs, m->o, &m->image, m->place.vhost, m->accel, err);
     return rc == 0 ? write_state(m, "STARTING", err) : rc;
+}
+
+static int start_devices(struct machine *m, struct cv_error *err)
+{
+    int rc = start_thread(&m->nsm_thread, &m->has_nsm, serve_nsm, m, err);
+    if (rc == 0 && m->vsock != NULL)
+        rc = start_thread(&m->vsock_thread, &m->has_vsock, serve_vsock, m, err);
+    return rc;
 }
 
 static int start(struct machine *m, struct cv_error *err)
 {
     int rc;
-    if ((rc = enter(m, err)) != 0 || (rc = cv_vm_find(&m->programs, m->o->root, err)) != 0 ||
+    if ((rc = enter(m, err)) != 0 || (rc = make_vsock(m, err)) != 0 ||
+        (rc = cv_vm_find(&m->programs, m->o->root, err)) != 0 ||
         (rc = cv_vm_unpack(&m->image, m->o->image, m->o->dir, err)) != 0 ||
-        (rc = make_nsm(m, err)) != 0 ||
-        (rc = listen_at(&m->nsm_at, m->o->dir, "nsm.sock", err)) != 0 ||
-        (rc = listen_at(&m->heartbeat_at, m->o->dir, "vm.vsock_9000", err)) != 0 ||
-        (rc = start_processes(m, err)) != 0)
+        (rc = make_nsm(m, err)) != 0 || (rc = listen_nsm(m, err)) != 0 ||
+        (rc = listen_heartbeat(m, err)) != 0 || (rc = start_devices(m, err)) != 0)
         return rc;
-    rc = pthread_create(&m->thread, NULL, serve_nsm, m);
-    if (rc != 0)
-        return cv_error_errno(err, CV_ERR_NOMEM, rc, "starting the NSM's thread");
-    m->has_thread = true;
-    return 0;
+    return start_qemu(m, err);
 }
 
 /* ---- while it runs ---- */
 
-/* nitro-cli's side of the heartbeat: one byte, sent back. */
-static void take_heartbeat(struct machine *m)
-{
-    struct cv_stream *s = NULL;
-    uint8_t byte = 0;
-    int64_t deadline = cv_deadline(HEARTBEAT_MS);
-    if (cv_accept(&s, &m->heartbeat_at, 0, NULL) != 0)
-        return;
-    if (cv_stream_read_exact(s, &byte, 1, deadline, NULL) == 0 && byte == HEARTBEAT &&
-        cv_stream_write(s, CV_BYTES(&byte, 1), deadline, NULL) == 0)
-        m->beaten = true;
-    cv_stream_close(&s);
-}
-
-static void take_signals(struct machine *m)
-{
-    struct signalfd_siginfo info;
-    struct pollfd p = {.fd = m->signals, .events = POLLIN};
-    while (poll(&p, 1, 0) > 0 && read(m->signals, &info, sizeof info) == sizeof info)
-        if (info.ssi_signo != SIGCHLD)
-            m->stopping = true;
-}
-
-static bool ended(pid_t *pid, int *status)
-{
-    if (*pid > 0 && waitpid(*pid, status, WNOHANG) == *pid)
-        *pid = 0;
-    return *pid == 0;
-}
-
-/* The last line of the file NAME, which says why a program ended. */
-static void last_words(char *out, size_t size, const struct machine *m, const char *name)
-{
-    char path[CV_VM_PATH];
-    CV_CLEANUP(cv_buf_free) struct cv_buf text;
-    cv_buf_init(&text, 1u << 20);
-    out[0] = '\0';
-    if (cv_file_read(&text, cv_vm_path(path, m->o->dir, name), NULL) != 0)
-        return;
-    while (text.n > 0 && text.p[text.n - 1] == '\n')
-        text.p[--text.n] = '\0';
-    const char *line = text.n > 0 ? strrchr((const char *)text.p, '\n') : NULL;
-    if (text.n > 0)
-        cv_error_quote(out, size, line != NULL ? line + 1 : (const char *)text.p,
-                       strlen(line != NULL ? line + 1 : (const char *)text.p));
-}
-
 static int announce(struct machine *m, struct cv_error *err)
 {
     m->announced = true;
-    if (!m->beaten && m->o->heartbeat_s != 0)
+    if (!m->beaten && m->o->heartbeat_s != 0) /* else it is somebody else's to answer */
         cv_log(CV_LOG_WARN,
                "no heartbeat from the image's init: nitro-cli would call this enclave "
                "failed",
@@ -233,7 +221,7 @@ static bool kvm_failed(const struct machine *m)
     char path[CV_VM_PATH];
     CV_CLEANUP(cv_buf_free) struct cv_buf text;
     cv_buf_init(&text, 1u << 20);
-    if (m->o->accel != NULL || strcmp(m->accel, "kvm") != 0 || m->announced)
+    if (m->o->accel != NULL || strcmp(m->accel, "kvm") != 0 || m->beaten)
         return false;
     return cv_file_read(&text, cv_vm_path(path, m->o->dir, "qemu.log"), NULL) == 0 && text.n > 0 &&
            strstr((const char *)text.p, "KVM internal error") != NULL;
@@ -243,50 +231,57 @@ static int without_kvm(struct machine *m, struct cv_error *err)
 {
     cv_log(CV_LOG_WARN, "this machine's KVM does not work: going on without it (--accel tcg)",
            NULL);
-    cv_vm_end(&m->qemu);
-    cv_vm_end(&m->vsock);
+    cv_local_children_stop(&m->qemu, 1);
     m->accel = "tcg";
+    m->announced = false;
     m->console_at = 0;
-    return start_processes(m, err);
+    return start_qemu(m, err);
+}
+
+/* The machine's end: 0 when it is one that an enclave may have. */
+static int qemu_ended(const struct machine *m, int status, struct cv_error *err)
+{
+    char why[200];
+    cv_vm_last_words(why, sizeof why, m->o->dir, "qemu.log");
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 0 && m->announced) {
+        cv_log(CV_LOG_INFO, "the enclave ended", NULL);
+        return 0;
+    }
+    if (why[0] == '\0' && !m->o->console)
+        snprintf(why, sizeof why, "--debug-mode --attach-console shows what the enclave says");
+    return cv_error_set(
+        err, CV_ERR_STATE, "%s: %s",
+        m->announced ? "QEMU ended" : "the virtual machine ended before it had started", why);
+}
+
+static int check_vsock(const struct machine *m, struct cv_error *err)
+{
+    if (m->o->switch_dir != NULL)
+        return cv_vm_switch_running(m->o->switch_dir, err);
+    return m->vsock_failed ? cv_error_set(err, CV_ERR_STATE, "the vsock device has ended") : 0;
 }
 
 static int watch(struct machine *m, struct cv_error *err)
 {
-    char why[200];
     int status = 0, rc = 0;
     int64_t heartbeat = cv_deadline((int64_t)m->o->heartbeat_s * 1000);
     while (!m->stopping && rc == 0) {
         struct pollfd p[2] = {{.fd = m->signals, .events = POLLIN},
                               {.fd = m->heartbeat_at.fd, .events = POLLIN}};
         (void)poll(p, 2, TICK_MS);
-        take_signals(m);
-        if (p[1].revents != 0)
-            take_heartbeat(m);
+        m->stopping = cv_vm_told_to_end(m->signals);
+        if (p[1].revents != 0 && cv_vm_take_heartbeat(&m->heartbeat_at))
+            m->beaten = true;
         if (m->o->attach)
             cv_vm_follow(m->o->dir, &m->console_at);
         if (kvm_failed(m)) {
             rc = without_kvm(m, err);
             continue;
         }
-        if (ended(&m->qemu, &status)) {
-            last_words(why, sizeof why, m, "qemu.log");
-            if (WIFEXITED(status) && WEXITSTATUS(status) == 0 && m->announced) {
-                cv_log(CV_LOG_INFO, "the enclave ended", NULL);
-                return 0;
-            }
-            if (why[0] == '\0' && !m->o->console)
-                snprintf(why, sizeof why,
-                         "--debug-mode --attach-console shows what the enclave says");
-            return cv_error_set(err, CV_ERR_STATE, "%s: %s",
-                                m->announced ? "QEMU ended"
-                                             : "the virtual machine ended before it had started",
-                                why);
-        }
-        if (ended(&m->vsock, &status)) {
-            last_words(why, sizeof why, m, "vsock.log");
-            return cv_error_set(err, CV_ERR_STATE, "vhost-device-vsock ended: %s", why);
-        }
-        if (!m->announced && (m->beaten || cv_now_ms() >= heartbeat))
+        if (cv_local_child_gone(&m->qemu, &status))
+            return qemu_ended(m, status, err);
+        rc = check_vsock(m, err);
+        if (rc == 0 && !m->announced && (m->beaten || cv_now_ms() >= heartbeat))
             rc = announce(m, err);
     }
     return rc;
@@ -294,14 +289,16 @@ static int watch(struct machine *m, struct cv_error *err)
 
 static void stop(struct machine *m)
 {
-    static const char *const files[] = {"vm.json", "kernel", "initrd", "vhost.sock", "vm.vsock"};
+    static const char *const files[] = {"vm.json", "kernel", "initrd"};
     char path[CV_VM_PATH];
-    cv_vm_end(&m->qemu);
-    cv_vm_end(&m->vsock);
-    if (m->has_thread) {
+    cv_local_children_stop(&m->qemu, 1);
+    if (m->stop_fd >= 0)
         (void)eventfd_write(m->stop_fd, 1);
-        pthread_join(m->thread, NULL);
-    }
+    if (m->has_nsm)
+        pthread_join(m->nsm_thread, NULL);
+    if (m->has_vsock)
+        pthread_join(m->vsock_thread, NULL);
+    cv_vsock_switch_free(&m->vsock);
     if (m->o->attach)
         cv_vm_follow(m->o->dir, &m->console_at);
     cv_listener_close(&m->nsm_at);
@@ -314,20 +311,10 @@ static void stop(struct machine *m)
         close(m->stop_fd);
     if (m->signals >= 0)
         close(m->signals);
+    if (m->held >= 0)
+        close(m->held);
     if (m->lock >= 0)
         close(m->lock);
-}
-
-static int block_signals(void)
-{
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGHUP);
-    sigaddset(&set, SIGCHLD);
-    pthread_sigmask(SIG_BLOCK, &set, NULL);
-    return signalfd(-1, &set, SFD_CLOEXEC);
 }
 
 int cv_vm_run(const struct cv_vm_options *o, struct cv_error *err)
@@ -338,7 +325,9 @@ int cv_vm_run(const struct cv_vm_options *o, struct cv_error *err)
                          .heartbeat_at = CV_LISTENER_INIT,
                          .accel = o->accel != NULL ? o->accel : cv_vm_accelerator(),
                          .lock = -1,
-                         .signals = block_signals(),
+                         .held = -1,
+                         .qemu.out = -1,
+                         .signals = cv_vm_signals(),
                          .stop_fd = eventfd(0, EFD_CLOEXEC)};
     int rc = m.signals < 0 || m.stop_fd < 0
                  ? cv_error_errno(err, CV_ERR_IO, errno, "preparing for signals")

@@ -84,7 +84,9 @@ int cv_vm_write_state(const struct cv_vm_state *s, const char *state, struct cv_
     json_object_set_new(doc, "Measurements", measurements(s->image));
     json_object_set_new(doc, "Image", json_string(s->o->image));
     json_object_set_new(doc, "Folder", json_string(s->o->dir));
-    json_object_set_new(doc, "VsockPath", json_sprintf("%s/vm.vsock", s->o->dir));
+    json_object_set_new(doc, "VsockPath", json_string(s->vsock));
+    if (s->o->switch_dir != NULL)
+        json_object_set_new(doc, "Switch", json_string(s->o->switch_dir));
     json_object_set_new(doc, "Accelerator", json_string(s->accel));
     json_object_set_new(doc, "HypervisorPID", json_integer(s->qemu));
     int rc = cv_json_dump_indent(&text, doc, 2);

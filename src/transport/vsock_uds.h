@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The vsock of a virtual machine whose device lives in another process of this
- * host (vhost-device-vsock, Firecracker, cloud-hypervisor): the host has no
+ * host (claviger-local vm, Firecracker, cloud-hypervisor): the host has no
  * AF_VSOCK to it, but UNIX sockets.
  *
  *   host to guest   connect to the socket PATH, send "CONNECT <port>\n", read

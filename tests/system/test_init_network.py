@@ -16,7 +16,8 @@ import time
 import unittest
 
 sys.path.insert(0, os.path.join(os.environ["CV_SOURCE_DIR"], "tests/lib"))
-from claviger_testing.init_case import InitCase, copy_in  # noqa: E402
+from claviger_testing.init_case import InitCase  # noqa: E402
+from claviger_testing.rootfs import copy_in  # noqa: E402
 
 
 class Server:

@@ -245,7 +245,7 @@ class SignerImage(unittest.TestCase):
 
     def test_8_ends_with_all_its_processes(self):
         machine = self.stack.vm
-        self.assertEqual(len(machine.processes()), 2)
+        self.assertEqual(len(machine.processes()), 1)
         pids = machine.processes()
         shown = json.loads(process.run([self.stack.bin / "claviger-local", "vm", "terminate", "--dir",
                                         self.stack.vm_dir]).stdout)

@@ -11,14 +11,14 @@ import time
 import unittest
 
 from claviger_testing import process, vm
+from claviger_testing.kms import Kms, client
+from claviger_testing.rootfs import make_root
 
 process.need("claviger", "claviger-local", "claviger-init")
 if process.sanitized():
     process.skip("programs built with sanitizers cannot be linked statically")
 vm.root()
 
-from claviger_testing.init_case import make_root  # noqa: E402  (it may skip)
-from claviger_testing.kms import Kms, client  # noqa: E402
 
 LONG = os.environ.get("CV_VM_LONG") == "1"
 SECRET = "value-that-nobody-may-see"

@@ -15,6 +15,7 @@ import unittest
 from .kms import Kms, client
 from .parent import Parent
 from .process import Program, bin_dir, need, skip
+from .rootfs import make_root
 
 need("claviger-init-dev", "claviger-local", "claviger")
 if os.geteuid() != 0:
@@ -23,37 +24,9 @@ if subprocess.run(["unshare", "--pid", "--fork", "--mount", "--uts", "--net", "-
                   capture_output=True, check=False).returncode != 0:
     skip("namespaces cannot be made here")
 
-PROGRAMS = ("/bin/bash", "/bin/cat", "/usr/bin/env", "/usr/bin/id", "/bin/sleep", "/usr/bin/stat",
-            "/bin/ls", "/bin/hostname", "/bin/ps", "/usr/bin/head", "/bin/ln", "/usr/bin/tr", "/usr/bin/wc",
-            "/bin/dd", "/bin/mkdir", "/bin/grep")
 ORDER = ("arg", "env", "user", "workdir", "hostname", "stop_signal", "port", "egress", "source",
          "untrusted_env", "cmk", "region", "context", "minimum_version", "publisher_key", "parent_cid",
          "boot_deadline_ms", "allow_debug", "heartbeat", "config_pcr")
-PASSWD = "root:x:0:0::/root:/bin/bash\napp:x:1000:1001::/home/app:/bin/bash\n"
-GROUP = "root:x:0:\nstaff:x:1001:\nextra:x:1002:app,other\nmore:x:1003:other\n"
-
-
-def make_root(root):
-    """A small image: PROGRAMS, what they load, users, a folder or two."""
-    for path in PROGRAMS:
-        real = shutil.which(os.path.basename(path), path=os.path.dirname(path) + ":/bin:/usr/bin")
-        copy_in(root, real, path)
-        for lib in re.findall(r"(/\S+) \(0x", subprocess.run(["ldd", real], capture_output=True, text=True,
-                                                            check=True).stdout):
-            copy_in(root, lib, lib)
-    for folder in ("etc", "tmp", "run", "proc", "sys", "dev", "var", "srv", "root", "home/app"):
-        (root / folder).mkdir(parents=True, exist_ok=True)
-    (root / "etc/passwd").write_text(PASSWD)
-    (root / "etc/group").write_text(GROUP)
-    (root / "etc/hosts").write_text("127.0.0.1 localhost\n10.9.8.7 from-the-image\n")
-    (root / "var/run").symlink_to("/run")
-    os.chmod(root, 0o755)
-
-
-def copy_in(root, source, target):
-    to = root / target.lstrip("/")
-    to.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copy(source, to)
 
 
 def escape(text):

@@ -23,9 +23,9 @@ def root():
     """The folder that `./dev vm` fills, or the script ends as skipped."""
     source = pathlib.Path(os.environ.get("CV_SOURCE_DIR", pathlib.Path(__file__).parents[3]))
     at = pathlib.Path(os.environ.get("CLAVIGER_VM_ROOT") or source / ".cache" / "vm-root")
-    for name in ("usr/bin/qemu-system-x86_64", "usr/bin/vhost-device-vsock", "kernel/vmlinuz"):
+    for name in ("usr/bin/qemu-system-x86_64", "kernel/vmlinuz"):
         if not (at / name).exists():
-            skip(f"there is no {at / name}: './dev vm' fetches QEMU, the vsock device and a kernel")
+            skip(f"there is no {at / name}: './dev vm' fetches QEMU and a kernel")
     return at
 
 
@@ -71,8 +71,11 @@ class Vm:
             self.wait_running()
             self.boot_seconds = time.monotonic() - started
 
+    def socket_path(self):
+        return f"{self.dir}/vm.vsock"
+
     def vsock(self, port):
-        return f"vsock-uds:{self.dir}/vm.vsock:{port}"
+        return f"vsock-uds:{self.socket_path()}:{port}"
 
     def describe(self):
         done = run([bin_dir() / "claviger-local", "vm", "describe", "--dir", self.dir], check=False)
@@ -97,7 +100,7 @@ class Vm:
             with socket.socket(socket.AF_UNIX) as s:
                 s.settimeout(5)
                 try:
-                    s.connect(f"{self.dir}/vm.vsock")
+                    s.connect(self.socket_path())
                     s.sendall(f"CONNECT {port}\n".encode())
                     if s.recv(64).startswith(b"OK "):
                         return
