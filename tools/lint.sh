@@ -17,11 +17,12 @@ find src -name '*.c' -print0 | xargs -0 -n 8 -P "$(nproc)" clang-tidy -quiet -p 
 
 echo "== gcc -fanalyzer"
 # gcc 12 loses track of what a list owns and of values set in a loop; leaks are
-# LeakSanitizer's (the asan preset), unset values valgrind's and clang's.
-quiet="-Wno-analyzer-malloc-leak -Wno-analyzer-use-of-uninitialized-value -Wno-error=analyzer-null-dereference"
+# LeakSanitizer's (the asan preset), unset values valgrind's and clang's. Our stand-in for
+# cv_error_set (common/error.h) leaves its value unused where the code is known already.
+quiet="-Wno-analyzer-malloc-leak -Wno-analyzer-use-of-uninitialized-value -Wno-unused-value"
 cmake -S . -B build/analyzer -G Ninja -DCMAKE_C_COMPILER=gcc -DCMAKE_BUILD_TYPE=Debug -DBUILD_TESTING=OFF \
     -DCMAKE_C_FLAGS="-fanalyzer -DCV_ANALYZER $quiet" >/dev/null
-cmake --build build/analyzer || status=1
+cmake --build build/analyzer -- -k 0 || status=1
 
 echo "== man pages"
 for page in docs/man/*.scd; do

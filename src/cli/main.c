@@ -52,33 +52,29 @@ static void print_command(const struct cv_command *c, const char *program)
                  c->name, c->usage[0] != 0 ? " " : "", c->usage, c->help, global_help);
 }
 
-/* The value of global option NAME at argv[*i], "--name=VALUE" or the next one.
- * Returns -1 when argv[*i] is another argument, 0 with the value, 1 when the
- * value is missing. */
-static int global_value(const char **value, const char *name, char letter, int argc, char **argv,
-                        int *i)
+/* Whether argv[*i] is global option NAME: then its value, "--name=VALUE" or the
+ * next argument, or NULL when that is missing. */
+static bool global_value(const char **value, const char *name, char letter, int argc, char **argv,
+                         int *i)
 {
     char *a = argv[*i];
     size_t n = strlen(name);
+    *value = NULL;
     if (a[0] == '-' && a[1] == '-' && strncmp(a + 2, name, n) == 0 && a[2 + n] == '=') {
         *value = a + 3 + n;
-        return 0;
+        return true;
     }
     bool is_long = a[0] == '-' && a[1] == '-' && strcmp(a + 2, name) == 0;
     bool is_short = letter != 0 && a[0] == '-' && a[1] == letter;
     if (is_short && a[2] != 0) {
         *value = a + 2;
-        return 0;
+        return true;
     }
-    if (!is_long && !is_short) {
-        return -1;
+    if ((is_long || is_short) && *i + 1 < argc) {
+        *i += 1;
+        *value = argv[*i];
     }
-    if (*i + 1 >= argc) {
-        return 1;
-    }
-    *i += 1;
-    *value = argv[*i];
-    return 0;
+    return is_long || is_short;
 }
 
 static enum cv_exit bad_global(const char *text, const char *program)
@@ -101,9 +97,7 @@ static bool limit_time(const char *seconds)
     return true;
 }
 
-/* Takes the global flags out of argv. Returns CV_EXIT_OK and the number of
- * arguments left. */
-static enum cv_exit take_globals(struct cv_cli *cli, bool *help, int *argc, char **argv)
+static bool take_flag(struct cv_cli *cli, bool *help, const char *arg)
 {
     static const struct {
         const char *name;
@@ -113,53 +107,66 @@ static enum cv_exit take_globals(struct cv_cli *cli, bool *help, int *argc, char
         {"--json", offsetof(struct cv_cli, json)},
         {"--lenient", offsetof(struct cv_cli, lenient)},
     };
+    for (size_t k = 0; k < sizeof(flags) / sizeof(flags[0]); k++) {
+        if (strcmp(arg, flags[k].name) == 0) {
+            *(bool *)((char *)cli + flags[k].offset) = true;
+            return true;
+        }
+    }
+    if (strcmp(arg, "-h") != 0 && strcmp(arg, "--help") != 0) {
+        return false;
+    }
+    *help = true;
+    return true;
+}
+
+/* Whether argv[*i] is a global option with a value; *WRONG says what it wants
+ * when it has not got it. */
+static bool take_value(struct cv_cli *cli, const char **wrong, int argc, char **argv, int *i)
+{
+    const char *value;
+    bool good = false;
+    if (global_value(&value, "config", 'c', argc, argv, i)) {
+        good = value != NULL;
+        cli->config = value;
+        cli->config_given = true;
+        *wrong = good ? NULL : "--config wants a file name";
+    } else if (global_value(&value, "base-dir", 0, argc, argv, i)) {
+        good = value != NULL && value[0] != 0;
+        cli->base_dir = value;
+        *wrong = good ? NULL : "--base-dir wants a directory";
+    } else if (global_value(&value, "log", 0, argc, argv, i)) {
+        good = value != NULL && cv_log_level_parse(&cli->log, value) == 0;
+        *wrong = good ? NULL : "--log wants one of error, warn, info, debug, trace";
+    } else if (global_value(&value, "timeout", 0, argc, argv, i)) {
+        good = value != NULL && limit_time(value);
+        *wrong = good ? NULL : "--timeout wants a number of seconds from 1 to 86400";
+    } else {
+        return false;
+    }
+    return true;
+}
+
+/* Takes the global flags out of argv. Returns CV_EXIT_OK and the number of
+ * arguments left. */
+static enum cv_exit take_globals(struct cv_cli *cli, bool *help, int *argc, char **argv)
+{
     int n = 1;
     for (int i = 1; i < *argc; i++) {
-        const char *value = NULL;
-        bool taken = false;
-        int r;
+        const char *wrong = NULL;
         if (strcmp(argv[i], "--") == 0) {
             while (i < *argc) {
                 argv[n++] = argv[i++];
             }
             break;
         }
-        for (size_t k = 0; k < sizeof(flags) / sizeof(flags[0]) && !taken; k++) {
-            if (strcmp(argv[i], flags[k].name) == 0) {
-                *(bool *)((char *)cli + flags[k].offset) = true;
-                taken = true;
-            }
-        }
-        if (strcmp(argv[i], "-h") == 0 || strcmp(argv[i], "--help") == 0) {
-            *help = true;
-            taken = true;
-        }
-        if (taken) {
+        if (take_flag(cli, help, argv[i])) {
             continue;
         }
-        if ((r = global_value(&value, "config", 'c', *argc, argv, &i)) >= 0) {
-            if (r > 0) {
-                return bad_global("--config wants a file name", cli->program);
-            }
-            cli->config = value;
-            cli->config_given = true;
-        } else if ((r = global_value(&value, "base-dir", 0, *argc, argv, &i)) >= 0) {
-            if (r > 0 || value[0] == 0) {
-                return bad_global("--base-dir wants a directory", cli->program);
-            }
-            cli->base_dir = value;
-        } else if ((r = global_value(&value, "log", 0, *argc, argv, &i)) >= 0) {
-            if (r > 0 || cv_log_level_parse(&cli->log, value) != 0) {
-                return bad_global("--log wants one of error, warn, info, debug, trace",
-                                  cli->program);
-            }
-        } else if ((r = global_value(&value, "timeout", 0, *argc, argv, &i)) >= 0) {
-            if (r > 0 || !limit_time(value)) {
-                return bad_global("--timeout wants a number of seconds from 1 to 86400",
-                                  cli->program);
-            }
-        } else {
+        if (!take_value(cli, &wrong, *argc, argv, &i)) {
             argv[n++] = argv[i];
+        } else if (wrong != NULL) {
+            return bad_global(wrong, cli->program);
         }
     }
     argv[n] = NULL;

@@ -53,7 +53,7 @@ static bool decode(char *s)
             *out++ = (char)(unsigned char)(hi * 16 + lo);
             s += 2;
         } else {
-            *out++ = *s == '+' ? ' ' : *s;
+            *out++ = (char)(*s == '+' ? ' ' : *s);
         }
     }
     *out = '\0';

@@ -38,7 +38,7 @@ static int in_root(struct cv_vm_programs *p, const char *root, struct cv_error *
     char full[CV_VM_PATH * 8];
     if (realpath(root, full) == NULL || strlen(full) > 256 || strpbrk(full, ",:") != NULL)
         return cv_error_errno(err, CV_ERR_NOT_FOUND, errno, "the root %s cannot be used", root);
-    snprintf(p->root, sizeof p->root, "%s", full);
+    memcpy(p->root, full, strlen(full) + 1); /* at most 256 bytes */
     cv_vm_path(p->loader, full, "usr/lib64/ld-linux-x86-64.so.2");
     cv_vm_path(p->libraries, full, "usr/lib/x86_64-linux-gnu");
     cv_vm_path(p->modules, full, "usr/lib/x86_64-linux-gnu/qemu");

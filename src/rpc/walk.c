@@ -158,7 +158,7 @@ static bool segments(struct cv_walk *w, const struct cv_cbor_head *h, size_t at,
             return false;
         if (h->major == CV_CBOR_TSTR && !cv_utf8_valid(CV_BYTES(p, (size_t)piece.value)))
             return cv_walk_syntax(w, start);
-        if (piece.value > 0) /* NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker) */
+        if (p != NULL)
             memmove(out + n, p, (size_t)piece.value);
         n += (size_t)piece.value;
     }

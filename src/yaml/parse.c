@@ -208,31 +208,36 @@ static int on_end(struct cv_yaml_builder *b)
     return rc == 0 ? cv_yaml_merge(b, node) : rc;
 }
 
+static int on_node(struct cv_yaml_builder *b, const yaml_event_t *event, enum cv_yaml_kind kind)
+{
+    struct cv_yaml_node *node = cv_yaml_new(b, kind, (unsigned)event->start_mark.line + 1,
+                                            (unsigned)event->start_mark.column + 1);
+    if (node == NULL) {
+        return cv_yaml_no_memory(b);
+    }
+    int rc = cv_yaml_too_many(b, node);
+    if (rc != 0) {
+        return rc;
+    }
+    switch (kind) {
+    case CV_YAML_SCALAR:
+        return on_scalar(b, event, node);
+    case CV_YAML_SEQUENCE:
+        return on_start(b, node, event->data.sequence_start.tag, event->data.sequence_start.anchor);
+    default:
+        return on_start(b, node, event->data.mapping_start.tag, event->data.mapping_start.anchor);
+    }
+}
+
 static int on_event(struct cv_yaml_builder *b, const yaml_event_t *event)
 {
-    static const enum cv_yaml_kind kinds[] = {[YAML_SCALAR_EVENT] = CV_YAML_SCALAR,
-                                              [YAML_SEQUENCE_START_EVENT] = CV_YAML_SEQUENCE,
-                                              [YAML_MAPPING_START_EVENT] = CV_YAML_MAPPING};
-    struct cv_yaml_node *node = NULL;
-    if (event->type == YAML_SCALAR_EVENT || event->type == YAML_SEQUENCE_START_EVENT ||
-        event->type == YAML_MAPPING_START_EVENT) {
-        node = cv_yaml_new(b, kinds[event->type], (unsigned)event->start_mark.line + 1,
-                           (unsigned)event->start_mark.column + 1);
-        if (node == NULL) {
-            return cv_yaml_no_memory(b);
-        }
-        int rc = cv_yaml_too_many(b, node);
-        if (rc != 0) {
-            return rc;
-        }
-    }
     switch (event->type) {
     case YAML_SCALAR_EVENT:
-        return on_scalar(b, event, node);
+        return on_node(b, event, CV_YAML_SCALAR);
     case YAML_SEQUENCE_START_EVENT:
-        return on_start(b, node, event->data.sequence_start.tag, event->data.sequence_start.anchor);
+        return on_node(b, event, CV_YAML_SEQUENCE);
     case YAML_MAPPING_START_EVENT:
-        return on_start(b, node, event->data.mapping_start.tag, event->data.mapping_start.anchor);
+        return on_node(b, event, CV_YAML_MAPPING);
     case YAML_SEQUENCE_END_EVENT:
     case YAML_MAPPING_END_EVENT:
         return on_end(b);
