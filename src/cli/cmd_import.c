@@ -8,6 +8,7 @@
 #include "cli/attest_expect.h"
 #include "cli/commands.h"
 #include "cli/configuration.h"
+#include "cli/import_options.h"
 #include "cli/prompt.h"
 #include "cli/vaults.h"
 #include "common/file.h"
@@ -157,6 +158,12 @@ static enum cv_exit run(const struct cv_cli *cli, int argc, char **argv)
     if (how.plain && expects_something(&how.expect)) {
         return cv_cli_usage(&cv_cmd_import, "--plain verifies nothing: leave out what is expected");
     }
+    for (size_t i = 0; i < ignored.count; i++) {
+        if (!cv_import_options_valid(ignored.item[i])) {
+            return cv_cli_usage(&cv_cmd_import, "-o: unexpected end of the string: key:value, more "
+                                                "of them after commas");
+        }
+    }
     if (vault == NULL) {
         return cv_cli_usage(&cv_cmd_import, "--vault is wanted");
     }
@@ -195,6 +202,7 @@ const struct cv_command cv_cmd_import = {
         "  -f, --from FILE     file with the key (\"-\": standard input); without it a pipe\n"
         "                      or a prompt that shows nothing\n"
         "      --password-file FILE  password of an encrypted key; else a prompt\n"
+        "  -o, --opt K:V[,...] accepted for Signatory's sake; has no effect\n"
         "      --plain         hand the key in clear to the parent instance, unverified\n" CV_EXPECT_HELP
         "\nThe key is sealed to the enclave where it offers that, so that the parent instance\n"
         "never sees it. Whether that enclave is the right one is known only when it is told\n"

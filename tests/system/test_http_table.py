@@ -98,7 +98,17 @@ class Routes(Table):
 
     def test_hashes(self):
         for text, why in ((UNKNOWN[:-1] + "V", "gotez: base58Check decoding error: invalid checksum"),
-                          (self.key["public_key"], "gotez: unknown public key prefix")):
+                          (self.key["public_key"], "gotez: unknown public key prefix"),
+                          ("KT1GyeRktoGPEKsWpchWguyy8FAf3aNHkw2T", "gotez: unknown public key prefix"),
+                          ("1" * 36, "gotez: base58Check decoding error: invalid checksum"),
+                          ("t" * 300, "gotez: base58Check decoding error: invalid checksum"),
+                          ("tz10", "gotez: base58 decoding error: unexpected character at position 3: 0"),
+                          ("%20" + UNKNOWN, "gotez: base58 decoding error: unexpected character at position 0:  "),
+                          ("tz%C3", "gotez: base58 decoding error: unexpected character at position 2: \u00c3"),
+                          ("abc", "gotez: base58Check decoding error: data is too short: 3"),
+                          ("11", "gotez: base58Check decoding error: data is too short: 2"),
+                          ("z", "gotez: base58Check decoding error: data is too short: 1"),
+                          ("3MNQE1X", "gotez: unknown Tezos base58 prefix")):
             for method, path in (("GET", "/keys/"), ("POST", "/keys/"), ("GET", "/bls_prove_possession/")):
                 self.row(self.stack, method, path + text, 400, failure(why), send='"03"' if method == "POST" else None)
         for end in ("%00", "%00x", "%01", "%2F", "%0a", "%20", "%zz"):

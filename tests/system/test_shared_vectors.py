@@ -167,6 +167,19 @@ class Signatures(unittest.TestCase):
             self.assertTrue(tezos.verify(case["public_key_b58"], self.through_http(case["pkh"], own), own))
 
 
+class ImportOptions(unittest.TestCase):
+    def test_syntax(self):
+        alice = next(k for k in V["keys"]["plain"] if k["name"] == "Alice")
+        with FakeStack() as s:
+            for case in V["parse_map"]:
+                if case["sep"] != ":,":
+                    continue  # of another program
+                done = s.cli("import", "--vault", "nitro", "-o", case["in"], stdin=alice["secret"], check=False)
+                self.assertEqual(done.returncode, 2 if "error" in case else 0, done.stderr)
+                if "error" in case:
+                    self.assertIn(case["error"], done.stderr)
+
+
 class Clients(unittest.TestCase):
     def test_authentication(self):
         cases = V["crypto"]["auth"]
