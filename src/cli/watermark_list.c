@@ -257,6 +257,8 @@ const struct cv_command cv_cmd_watermark_export = {
             "another machine stop the daemon first.\n\n"
             "      --chain NET  the content of Signatory's watermark_v2/NET.json\n"
             "  -d, --dir DIR    write a file DIR/Net….json for each chain\n\n"
+            "What is written for Signatory has the mark of attestations twice, since Signatory\n"
+            "keeps attestation and attestation_with_dal apart.\n\n"
             "Example:\n"
             "  claviger watermark export --dir /var/lib/signatory/watermark_v2\n",
     .run = export_run,

@@ -76,19 +76,21 @@ static void on_signed(struct cv_call *call, int code, const struct cv_rpc_reply 
     cv_session_drop(session, &own);
 }
 
-int cv_vault_key_usable(const struct cv_vault_key *key, struct cv_error *err)
+static int not_usable(const struct cv_vault_key *key, struct cv_error *err)
 {
     const struct cv_vault *v = key->vault;
     char why[CV_ERROR_SENTENCE];
-    if (key->active) {
-        return 0;
-    }
     if (v->state == CV_VAULT_DOWN) {
         return cv_error_set(err, CV_ERR_STATE, "the enclave of vault %.40s is not connected: %s",
                             v->config->name, cv_error_format(why, sizeof(why), &v->why));
     }
     return cv_error_set(err, CV_ERR_STATE, "this key is not imported into the enclave%s%s",
                         key->fault[0] != 0 ? ": " : " yet", key->fault);
+}
+
+int cv_vault_key_usable(const struct cv_vault_key *key, struct cv_error *err)
+{
+    return key->active ? 0 : not_usable(key, err);
 }
 
 static int submit(struct cv_vault_key *key, struct cv_sign *sign, struct cv_rpc_request *request,

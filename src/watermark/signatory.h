@@ -36,7 +36,8 @@ int cv_wm_signatory_migrate(const char *base_dir, unsigned *files, cv_wm_put_fn 
                             struct cv_error *err) CV_NODISCARD;
 
 /* The content of watermark_v2/Net….json for one chain, indented as Signatory
- * does; keys without a mark on this chain are left out. */
+ * does, with the mark of attestations as attestation_with_dal too, which
+ * Signatory keeps apart; keys without a mark on this chain are left out. */
 int cv_wm_signatory_dump(struct cv_buf *out, const struct cv_marks *marks,
                          const uint8_t chain[CV_MARK_CHAIN_LEN], struct cv_error *err) CV_NODISCARD;
 /* {"Net…": {…}, …} of all chains; keys without any mark are in "known": [..]. */

@@ -213,6 +213,48 @@ static void test_directories(void **state)
     assert_int_equal(system(path), 0);
 }
 
+static void mark(struct cv_marks *marks, uint8_t first, enum cv_mark_kind kind, int32_t level)
+{
+    struct cv_mark m = {.kind = kind, .level = level};
+    m.pkh.p[0] = first;
+    if (kind != CV_MARK_KNOWN) {
+        memcpy(m.chain, chain, sizeof m.chain);
+    }
+    assert_int_equal(cv_marks_put(marks, &m), CV_OK);
+}
+
+/* Sorted as the original does, whose two attestations are one mark here. */
+static void test_written(void **state)
+{
+    (void)state;
+    struct cv_marks *marks;
+    struct cv_buf text;
+    cv_buf_init(&text, 1 << 20);
+    assert_int_equal(cv_marks_new(&marks), CV_OK);
+    mark(marks, 9, CV_MARK_PREATTESTATION, 3);
+    mark(marks, 9, CV_MARK_BLOCK, 2);
+    mark(marks, 1, CV_MARK_ATTESTATION, 4);
+    mark(marks, 5, CV_MARK_KNOWN, 0);
+    assert_int_equal(cv_wm_signatory_dump(&text, marks, chain, NULL), CV_OK);
+    static const char *const order[] = {
+        "\"tz1", "\"attestation\"", "\"level\": 4", "\"attestation_with_dal\"", "\"level\": 4",
+        "\"tz1", "\"block\"",       "\"level\": 2", "\"preattestation\"",       "\"level\": 3"};
+    const char *at = (const char *)text.p;
+    for (size_t i = 0; i < sizeof order / sizeof order[0]; i++) {
+        at = strstr(at, order[i]);
+        assert_non_null(at);
+        at++;
+    }
+    cv_buf_reset(&text);
+    assert_int_equal(cv_wm_signatory_dump_all(&text, marks, NULL), CV_OK);
+    assert_null(strstr((const char *)text.p, "attestation_with_dal"));
+    at = strstr((const char *)text.p, "\"known\": [");
+    assert_non_null(at);
+    assert_null(strchr(at, ',')); /* the one key without marks */
+    cv_marks_free(marks);
+    cv_buf_free(&text);
+}
+
 int main(void)
 {
     if (cv_chain_parse(chain, CHAIN) != CV_OK) {
@@ -222,6 +264,7 @@ int main(void)
         cmocka_unit_test(test_v2),        cmocka_unit_test(test_v1_orders),
         cmocka_unit_test(test_v0),        cmocka_unit_test(test_refused),
         cmocka_unit_test(test_mutations), cmocka_unit_test(test_directories),
+        cmocka_unit_test(test_written),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
