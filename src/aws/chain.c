@@ -36,8 +36,9 @@ int cv_aws_sts_once(struct cv_aws_sts_once *out, struct cv_aws_config *c, const 
         .endpoint = &e,
         .transport = c->transport,
         .provider = out->provider,
-        .max_attempts = cv_aws_config_max_attempts(c),
     };
+    if (rc == 0)
+        rc = cv_aws_config_retries(c, &cc, err);
     if (rc == 0)
         rc = cv_aws_client_new(&out->client, &cc, err);
     if (rc != 0)

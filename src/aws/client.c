@@ -25,20 +25,28 @@ struct cv_aws_client {
     int64_t retry_base_ms;
     size_t reply_max;
     struct cv_aws_bucket bucket;
-    _Atomic int64_t skew_ms; /* AWS's clock minus ours */
+    bool no_quota;
+    struct cv_aws_pacer *pacer; /* or NULL */
+    _Atomic int64_t skew_ms;    /* AWS's clock minus ours */
     _Atomic uint64_t calls, attempts, throttled, failed;
 };
 
 int cv_aws_client_new(struct cv_aws_client **out, const struct cv_aws_client_config *config,
                       struct cv_error *err)
 {
+    bool region = cv_aws_region_valid(config->region);
+    struct cv_aws_client *c = region ? calloc(1, sizeof *c) : NULL;
     *out = NULL;
-    if (!cv_aws_region_valid(config->region))
-        return cv_error_set(err, CV_ERR_CONFIG,
-                            "this is no AWS region: it has lower-case letters, digits and hyphens");
-    struct cv_aws_client *c = calloc(1, sizeof *c);
-    if (c == NULL)
-        return cv_error_set(err, CV_ERR_NOMEM, "no memory for an AWS client");
+    if (c == NULL) {
+        if (config->pacer != NULL)
+            config->pacer->free(config->pacer);
+        return region ? cv_error_set(err, CV_ERR_NOMEM, "no memory for an AWS client")
+                      : cv_error_set(err, CV_ERR_CONFIG,
+                                     "this is no AWS region: it has lower-case letters, digits and "
+                                     "hyphens");
+    }
+    c->no_quota = config->no_quota;
+    c->pacer = config->pacer;
     snprintf(c->service, sizeof c->service, "%s", config->service);
     snprintf(c->region, sizeof c->region, "%s", config->region);
     snprintf(c->user_agent, sizeof c->user_agent, "%s",
@@ -54,11 +62,11 @@ int cv_aws_client_new(struct cv_aws_client **out, const struct cv_aws_client_con
         c->endpoint = *config->endpoint;
     else
         rc = cv_aws_endpoint_compute(&c->endpoint, c->service, c->region, 0, err);
+    cv_aws_bucket_init(&c->bucket);
     if (rc != 0) {
-        free(c);
+        cv_aws_client_free(&c);
         return rc;
     }
-    cv_aws_bucket_init(&c->bucket);
     *out = c;
     return 0;
 }
@@ -68,6 +76,8 @@ void cv_aws_client_free(struct cv_aws_client **c)
     if (c == NULL || *c == NULL)
         return;
     cv_aws_bucket_destroy(&(*c)->bucket);
+    if ((*c)->pacer != NULL)
+        (*c)->pacer->free((*c)->pacer);
     free(*c);
     *c = NULL;
 }
@@ -270,7 +280,7 @@ static bool wait_turn(struct call *k)
         return false;
     if (k->deadline != CV_NO_DEADLINE && k->deadline - now <= wait)
         return false;
-    if (!cv_aws_bucket_take(&k->c->bucket, cost))
+    if (!k->c->no_quota && !cv_aws_bucket_take(&k->c->bucket, cost))
         return false;
     k->last_cost = cost;
     cv_sleep_ms(wait);
@@ -307,11 +317,30 @@ static enum verdict refresh(struct call *k, struct cv_aws_credentials *creds)
     return AGAIN;
 }
 
+/* Waits as long as the pacer wants; false when the deadline comes before. */
+static bool pace(struct call *k)
+{
+    int64_t wait = k->c->pacer != NULL ? k->c->pacer->wait_ms(k->c->pacer) : 0;
+    if (wait <= 0)
+        return true;
+    if (k->deadline != CV_NO_DEADLINE && k->deadline - cv_now_ms() <= wait) {
+        k->rc = cv_error_set(k->err, CV_ERR_THROTTLED,
+                             "AWS throttles: the next request may leave in %lld ms, which is too "
+                             "late (retry mode adaptive)",
+                             (long long)wait);
+        return false;
+    }
+    cv_sleep_ms(wait);
+    return true;
+}
+
 static void run(struct call *k, struct attempt *a)
 {
     CV_AWS_CREDENTIALS_AUTO struct cv_aws_credentials creds = CV_AWS_CREDENTIALS_INIT;
     for (;;) {
         if (k->c->provider != NULL && refresh(k, &creds) != AGAIN)
+            return;
+        if (!pace(k))
             return;
         k->rc = prepare(k->c, a, k->r, k->c->provider != NULL ? &creds : NULL, k->number, k->err);
         if (k->rc != 0)
@@ -320,6 +349,8 @@ static void run(struct call *k, struct attempt *a)
         k->number++;
         k->replied = k->rc == 0;
         enum verdict v = k->replied ? judge_reply(k) : judge_failure(k);
+        if (k->c->pacer != NULL && k->replied)
+            k->c->pacer->heard(k->c->pacer, k->rc == CV_ERR_THROTTLED);
         if (v == DONE) {
             cv_aws_bucket_give(&k->c->bucket, k->last_cost > 0 ? k->last_cost : 1);
             return;

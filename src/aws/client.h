@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * One service's client: builds, signs, sends, and asks again when that can
- * help ("standard" retry mode of the AWS SDKs: exponential back-off with full
+ * help (by default the "standard" retry mode of the AWS SDKs: exponential back-off with full
  * jitter, a token bucket shared by all calls, clock-skew correction, one forced
  * renewal of credentials). Usable from several threads.
  */
@@ -18,6 +18,13 @@
 #define CV_AWS_REPLY_MAX \
     (4u << 20) /* bytes of a reply, by default; a page of DynamoDB has 1 MiB of data */
 
+/* Slows requests down ("adaptive" retry mode, pacer.h). Usable from several threads. */
+struct cv_aws_pacer {
+    int64_t (*wait_ms)(struct cv_aws_pacer *p);            /* before the next attempt is sent */
+    void (*heard)(struct cv_aws_pacer *p, bool throttled); /* the reply to an attempt */
+    void (*free)(struct cv_aws_pacer *p);
+};
+
 struct cv_aws_client_config {
     const char *service; /* "kms": also what is signed for */
     const char *region;
@@ -29,6 +36,8 @@ struct cv_aws_client_config {
     size_t reply_max;                       /* 0 = default */
     int64_t retry_base_ms;                  /* 0 = 1000; tests make it shorter */
     const char *user_agent;                 /* NULL = "claviger" */
+    bool no_quota;                          /* "legacy" retry mode: no bucket that ends retries */
+    struct cv_aws_pacer *pacer; /* NULL = none; the client's from now on, also when that fails */
 };
 
 struct cv_aws_client;

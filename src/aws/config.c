@@ -131,6 +131,8 @@ static int fill(struct cv_aws_config *c, const struct cv_aws_options *o, struct 
         (o->credentials != NULL && cv_aws_credentials_copy(&c->explicit, o->credentials) != 0))
         return cv_error_set(err, CV_ERR_NOMEM, "no memory for the AWS configuration");
     int rc = cv_aws_files_read(&c->ini, c, err);
+    if (rc == 0)
+        rc = cv_aws_config_check_retries(c, err);
     if (rc != 0)
         return rc;
     if (ca == NULL)
@@ -192,13 +194,6 @@ struct cv_aws_provider *cv_aws_config_provider(struct cv_aws_config *c)
 const char *cv_aws_config_profile(const struct cv_aws_config *c)
 {
     return c->profile;
-}
-
-unsigned cv_aws_config_max_attempts(const struct cv_aws_config *c)
-{
-    const char *v = cv_aws_setting(c, "AWS_MAX_ATTEMPTS", "max_attempts");
-    unsigned n = CV_AWS_MAX_ATTEMPTS;
-    return v != NULL && cv_aws_number(&n, v, 1, 100) ? n : CV_AWS_MAX_ATTEMPTS;
 }
 
 /* ---- region ---- */
@@ -312,7 +307,7 @@ int cv_aws_config_client(struct cv_aws_config *c, struct cv_aws_client **out, co
         .endpoint = &e,
         .transport = c->transport,
         .provider = c->provider,
-        .max_attempts = cv_aws_config_max_attempts(c),
     };
-    return cv_aws_client_new(out, &cc, err);
+    rc = cv_aws_config_retries(c, &cc, err);
+    return rc == 0 ? cv_aws_client_new(out, &cc, err) : rc;
 }

@@ -54,8 +54,12 @@ int cv_aws_config_endpoint(struct cv_aws_config *config, struct cv_aws_endpoint 
                            const char *service, const char *region, const char *url,
                            struct cv_error *err) CV_NODISCARD;
 
-/* AWS_MAX_ATTEMPTS, profile's max_attempts; 3. */
+/* AWS_MAX_ATTEMPTS, profile's max_attempts; 3, and 5 in the retry mode "legacy". */
 unsigned cv_aws_config_max_attempts(const struct cv_aws_config *config);
+/* AWS_RETRY_MODE or the profile's retry_mode (standard, adaptive, legacy) and the
+ * number of attempts, into CC. CV_ERR_NOMEM. */
+int cv_aws_config_retries(const struct cv_aws_config *config, struct cv_aws_client_config *cc,
+                          struct cv_error *err) CV_NODISCARD;
 /* True when one of the files speaks of credential_process, so that a program
  * may have to be run later (for a sandbox that is about to close). */
 bool cv_aws_config_runs_programs(const struct cv_aws_config *config);

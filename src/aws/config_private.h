@@ -40,6 +40,9 @@ const char *cv_aws_env(const char *name);
 const char *cv_aws_setting(const struct cv_aws_config *c, const char *env, const char *key);
 bool cv_aws_setting_true(const struct cv_aws_config *c, const char *env, const char *key);
 
+/* Retry mode and number of attempts, checked when the configuration was read. */
+int cv_aws_config_check_retries(const struct cv_aws_config *c, struct cv_error *err) CV_NODISCARD;
+
 /* A decimal number from MIN to MAX, nothing else; *OUT only then. */
 bool cv_aws_number(unsigned *out, const char *text, unsigned min, unsigned max);
 

@@ -43,6 +43,13 @@ bool cv_aws_region_valid(const char *region)
     return region[0] != '-' && region[n - 1] != '-';
 }
 
+/* In GovCloud the plain endpoints of these are the FIPS ones (botocore's rules). */
+static bool fips_already(const struct partition *p, const char *service)
+{
+    return strcmp(p->name, "aws-us-gov") == 0 &&
+           (strcmp(service, "dynamodb") == 0 || strcmp(service, "sts") == 0);
+}
+
 int cv_aws_endpoint_compute(struct cv_aws_endpoint *out, const char *service, const char *region,
                             unsigned flags, struct cv_error *err)
 {
@@ -51,14 +58,19 @@ int cv_aws_endpoint_compute(struct cv_aws_endpoint *out, const char *service, co
         return cv_error_set(err, CV_ERR_INVALID,
                             "this is no AWS region: it has lower-case letters, digits and hyphens");
     const struct partition *p = partition_of(region);
+    bool s3 = strcmp(service, "s3") == 0, dual = (flags & CV_AWS_DUALSTACK) != 0;
     const char *fips = (flags & CV_AWS_FIPS) != 0 ? "-fips" : "";
     int n;
-    if ((flags & CV_AWS_DUALSTACK) != 0 && p->dual_suffix == NULL)
+    if (!dual && fips_already(p, service))
+        fips = "";
+    if (*fips != '\0' && s3 && strcmp(p->name, "aws-cn") == 0)
+        return cv_error_set(err, CV_ERR_UNSUPPORTED, "S3 has no FIPS endpoints in %s", region);
+    if (dual && p->dual_suffix == NULL && !s3)
         return cv_error_set(err, CV_ERR_UNSUPPORTED, "AWS has no dual-stack endpoints in %s",
                             region);
-    if ((flags & CV_AWS_DUALSTACK) == 0)
+    if (!dual)
         n = snprintf(out->host, sizeof out->host, "%s%s.%s.%s", service, fips, region, p->suffix);
-    else if (strcmp(service, "s3") == 0)
+    else if (s3)
         n = snprintf(out->host, sizeof out->host, "s3%s.dualstack.%s.%s", fips, region, p->suffix);
     else
         n = snprintf(out->host, sizeof out->host, "%s%s.%s.%s", service, fips, region,

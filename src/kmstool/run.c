@@ -8,8 +8,8 @@
 #include "common/log.h"
 #include "kmstool/kmstool.h"
 
-#define NONCE_MAX 512 /* what the NSM takes (AWS Nitro Enclaves User Guide) */
-#define USER_DATA_MAX 512
+#define NONCE_MAX 1024 /* more than AWS documents, but what its NSM signs */
+#define USER_DATA_MAX 1024
 
 struct tool {
     const struct cv_kmstool_options *o;

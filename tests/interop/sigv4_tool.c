@@ -3,12 +3,14 @@
  * Signs requests for tests/interop/test_sigv4.py, which recomputes them. One
  * JSON object a line on standard input: {"method", "path", "query": [[n, v] …],
  * "headers": [[n, v] …], "body": base64, "region", "service", "date", "id",
- * "secret", "token"}; one line out: {"target", "authorization"}.
+ * "secret", "token"}; one line out: {"target", "authorization"}. And endpoints
+ * for test_endpoints.py: {"endpoint": service, "region", "fips", "dual"}; out {"host"}.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "aws/endpoint.h"
 #include "aws/sigv4.h"
 #include "json/json.h"
 
@@ -60,6 +62,18 @@ static int answer(const json_t *in)
     return fflush(stdout) != 0;
 }
 
+static int endpoint(const json_t *in)
+{
+    struct cv_aws_endpoint e;
+    char host[CV_AWS_HOST_MAX] = "";
+    unsigned flags = (json_is_true(json_object_get(in, "fips")) ? CV_AWS_FIPS : 0u) |
+                     (json_is_true(json_object_get(in, "dual")) ? CV_AWS_DUALSTACK : 0u);
+    if (cv_aws_endpoint_compute(&e, text(in, "endpoint"), text(in, "region"), flags, NULL) == 0)
+        (void)cv_aws_endpoint_host(host, &e);
+    printf("{\"host\":\"%s\"}\n", host);
+    return fflush(stdout) != 0;
+}
+
 int main(void)
 {
     char *line = NULL;
@@ -69,7 +83,7 @@ int main(void)
     while (rc == 0 && (n = getline(&line, &size, stdin)) > 0) {
         CV_JSON_AUTO json_t *in = NULL;
         rc = cv_json_parse_object(&in, CV_BYTES(line, (size_t)n), 1u << 20, "input", NULL) != 0 ||
-             answer(in);
+             (json_object_get(in, "endpoint") != NULL ? endpoint(in) : answer(in));
     }
     free(line);
     return rc;

@@ -136,7 +136,7 @@ class KmsTool(unittest.TestCase):
         self.assertIn("PCR0 " + self.pcr0, done.stderr)
 
     def test_attest(self):
-        nonce, data = b"n" * 512, b"user data"
+        nonce, data = b"n" * 1024, b"user data" * 100
         done = self.plain("attest", "--nonce", base64.b64encode(nonce).decode(), "--user-data", base64.b64encode(data).decode())
         payload = self.payload(done.stdout)
         self.assertEqual((payload["nonce"], payload["user_data"], payload["public_key"]), (nonce, data, None))

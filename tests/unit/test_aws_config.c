@@ -36,6 +36,7 @@ static const char *const variables[] = {
     "AWS_METADATA_SERVICE_TIMEOUT",
     "AWS_METADATA_SERVICE_NUM_ATTEMPTS",
     "AWS_MAX_ATTEMPTS",
+    "AWS_RETRY_MODE",
     "AWS_USE_FIPS_ENDPOINT",
     "AWS_USE_DUALSTACK_ENDPOINT",
     "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
@@ -453,6 +454,28 @@ static void regions_and_endpoints(void **state)
     setenv("AWS_MAX_ATTEMPTS", "2", 1);
     assert_int_equal(cv_aws_config_max_attempts(c), 2);
     cv_aws_config_free(&c);
+    for (int i = 0; i < 3; i++) {
+        static const char *const modes[] = {"standard", "Adaptive", "legacy"};
+        struct cv_aws_client_config cc = {.max_attempts = 0};
+        unsetenv("AWS_MAX_ATTEMPTS");
+        setenv("AWS_RETRY_MODE", modes[i], 1);
+        c = load(&o);
+        assert_code(cv_aws_config_retries(c, &cc, &err), 0, &err);
+        assert_int_equal(cc.max_attempts, 5); /* the profile's */
+        assert_int_equal(cc.no_quota, i == 2);
+        assert_int_equal(cc.pacer != NULL, i == 1);
+        if (cc.pacer != NULL)
+            cc.pacer->free(cc.pacer);
+        cv_aws_config_free(&c);
+    }
+    setenv("AWS_RETRY_MODE", "never", 1);
+    assert_code(cv_aws_config_load(&c, &o, &err), CV_ERR_CONFIG, &err);
+    assert_says(&err, "standard, adaptive or legacy, not \"never\"");
+    unsetenv("AWS_RETRY_MODE");
+    setenv("AWS_MAX_ATTEMPTS", "0", 1);
+    assert_code(cv_aws_config_load(&c, &o, &err), CV_ERR_CONFIG, &err);
+    assert_says(&err, "AWS_MAX_ATTEMPTS");
+    unsetenv("AWS_MAX_ATTEMPTS");
     c = load(&o);
     assert_code(cv_aws_config_region(c, region, cv_deadline(1000), &err), 0, &err);
     assert_string_equal(region, "eu-north-1");
