@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cli/commands.h"
+#include "cli/secrets_expect.h"
 #include "cli/secrets_store.h"
 #include "common/file.h"
 #include "json/json.h"
@@ -18,6 +19,7 @@ struct request {
     bool env_file;
     struct cv_secrets_aws aws;
     struct cv_secrets_save save;
+    struct cv_secrets_expect enclave; /* that is to open it */
 };
 
 /* ---- input ---- */
@@ -57,24 +59,35 @@ static int read_input(struct cv_secret *plain, const struct request *r, struct c
     return rc;
 }
 
+static int add_pair(struct cv_s3ec_pairs *user, const char *text, struct cv_error *err)
+{
+    char *pair = strdup(text);
+    char *equals = pair != NULL ? strchr(pair, '=') : NULL;
+    int rc = 0;
+    if (equals == NULL) {
+        rc = cv_error_set(err, CV_ERR_INVALID, "--context wants NAME=VALUE");
+    } else {
+        *equals = 0;
+        rc = cv_s3ec_pairs_add(user, pair, equals + 1, false);
+        if (rc != 0) {
+            (void)cv_error_set(err, rc, "--context names \"%.60s\" twice, or is too large", pair);
+        }
+    }
+    free(pair);
+    return rc;
+}
+
 static int make_context(struct cv_s3ec_meta *m, const struct request *r, struct cv_error *err)
 {
+    const struct cv_boot_list *asked = &r->enclave.settings.context;
     struct cv_s3ec_pairs user = {.n = 0};
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < r->context.count; i++) {
-        char *pair = strdup(r->context.item[i]);
-        char *equals = pair != NULL ? strchr(pair, '=') : NULL;
-        if (equals == NULL) {
-            rc = cv_error_set(err, CV_ERR_INVALID, "--context wants NAME=VALUE");
-        } else {
-            *equals = 0;
-            rc = cv_s3ec_pairs_add(&user, pair, equals + 1, false);
-            if (rc != 0) {
-                (void)cv_error_set(err, rc, "--context names \"%.60s\" twice, or is too large",
-                                   pair);
-            }
-        }
-        free(pair);
+        rc = add_pair(&user, r->context.item[i], err);
+    }
+    /* What the enclave asks for, where nothing is given. */
+    for (size_t i = 0; rc == 0 && r->context.count == 0 && i < asked->count; i++) {
+        rc = add_pair(&user, asked->item[i], err);
     }
     if (rc == 0 && r->version != NULL) {
         rc = cv_s3ec_pairs_add(&user, CV_CONFIG_VERSION, r->version, false);
@@ -113,7 +126,63 @@ static int sign(char **signature, const struct cv_s3ec_meta *m, struct cv_bytes 
     return rc;
 }
 
+/* ---- what the enclave will say to it ---- */
+
+static int check_content(const struct request *r, const struct cv_secret *plain,
+                         struct cv_error *err)
+{
+    struct cv_secrets secrets;
+    if (!r->enclave.known) {
+        return 0;
+    }
+    memset(&secrets, 0, sizeof secrets);
+    int rc = cv_secrets_decode(&secrets, cv_secret_view(plain), err);
+    if (rc == 0) {
+        rc = cv_secrets_expect_names(&r->enclave, r->save.where, &secrets, err);
+    }
+    cv_secrets_free(&secrets);
+    return rc;
+}
+
+static int check_stored(const struct request *r, const struct cv_s3ec_meta *m,
+                        const char *signature, struct cv_bytes body, const char *arn,
+                        struct cv_error *err)
+{
+    struct cv_s3ec_pairs pairs = {.n = 0};
+    if (!r->enclave.known) {
+        return 0;
+    }
+    const struct cv_config_expect expect = cv_secrets_expect_stored(&r->enclave);
+    int rc = cv_s3ec_meta_emit(&pairs, m, err);
+    if (rc == 0 && signature != NULL) {
+        rc = cv_s3ec_pairs_add(&pairs, CV_CONFIG_SIGNATURE, signature, true);
+    }
+    if (rc == 0) {
+        rc = cv_config_check(m, &pairs, body, &expect, NULL, err);
+    }
+    cv_s3ec_pairs_free(&pairs);
+    if (rc == 0) {
+        rc = cv_secrets_expect_key(&r->enclave, arn, err);
+    }
+    if (rc != 0) {
+        cv_error_wrap(err, "the enclave would refuse it");
+    }
+    return rc;
+}
+
 /* ---- the whole ---- */
+
+static int choose_key(struct request *r, struct cv_error *err)
+{
+    const struct cv_boot_list *cmk = &r->enclave.settings.cmk;
+    if (r->cmk == NULL && cmk->count == 1) {
+        r->cmk = cmk->item[0];
+    }
+    return r->cmk != NULL
+               ? 0
+               : cv_error_set(err, CV_ERR_CONFIG, "the enclave takes %zu keys: name one with --cmk",
+                              cmk->count);
+}
 
 static int encrypt(struct request *r, struct cv_s3ec_meta *m, char arn[CV_KMS_KEY_ID_MAX + 1],
                    struct cv_error *err)
@@ -122,7 +191,16 @@ static int encrypt(struct request *r, struct cv_s3ec_meta *m, char arn[CV_KMS_KE
     CV_CLEANUP(cv_buf_free) struct cv_buf body;
     cv_buf_init(&body, CV_S3EC_MAX_BODY);
     char *signature = NULL;
-    int rc = read_input(&plain, r, err);
+    int rc = cv_secrets_expect_read(&r->enclave, err);
+    if (rc == 0) {
+        rc = choose_key(r, err);
+    }
+    if (rc == 0) {
+        rc = read_input(&plain, r, err);
+    }
+    if (rc == 0) {
+        rc = check_content(r, &plain, err);
+    }
     if (rc == 0) {
         rc = make_context(m, r, err);
     }
@@ -134,6 +212,9 @@ static int encrypt(struct request *r, struct cv_s3ec_meta *m, char arn[CV_KMS_KE
     }
     if (rc == 0 && r->key != NULL) {
         rc = sign(&signature, m, cv_buf_view(&body), r->key, err);
+    }
+    if (rc == 0) {
+        rc = check_stored(r, m, signature, cv_buf_view(&body), arn, err);
     }
     if (rc == 0) {
         rc = cv_secrets_save(&r->save, &r->aws, m, signature, cv_buf_view(&body), err);
@@ -172,6 +253,8 @@ static enum cv_exit run(const struct cv_cli *cli, int argc, char **argv)
         {"output", 'o', CV_OPT_TEXT, &out},
         {"to", 0, CV_OPT_TEXT, &to},
         {"cmk", 0, CV_OPT_TEXT, &r.cmk},
+        {"eif", 0, CV_OPT_TEXT, &r.enclave.eif},
+        {"enclave-config-file", 0, CV_OPT_TEXT, &r.enclave.config},
         {"context", 0, CV_OPT_LIST, &r.context},
         {"version", 0, CV_OPT_TEXT, &r.version},
         {"format", 0, CV_OPT_TEXT, &r.format},
@@ -187,8 +270,13 @@ static enum cv_exit run(const struct cv_cli *cli, int argc, char **argv)
                           &operands)) {
         return CV_EXIT_USAGE;
     }
-    if (operands != 1 || r.cmk == NULL || (out == NULL) == (to == NULL)) {
-        return cv_cli_usage(cmd, "name one SECRETS file, --cmk, and one of -o and --to");
+    bool enclave = r.enclave.eif != NULL || r.enclave.config != NULL;
+    if (operands != 1 || (r.cmk == NULL && !enclave) || (out == NULL) == (to == NULL)) {
+        return cv_cli_usage(cmd, "name one SECRETS file, --cmk or the enclave, and one of -o and "
+                                 "--to");
+    }
+    if (r.enclave.eif != NULL && r.enclave.config != NULL) {
+        return cv_cli_usage(cmd, "--eif and --enclave-config-file say the same");
     }
     if (r.format != NULL && strcmp(r.format, "2") != 0 && strcmp(r.format, "3") != 0) {
         return cv_cli_usage(cmd, "--format is 3 or 2");
@@ -212,13 +300,14 @@ static enum cv_exit run(const struct cv_cli *cli, int argc, char **argv)
                               : cv_cli_fail(&err, "encrypting %s", r.input);
     cv_s3ec_meta_free(&m);
     cv_secrets_aws_free(&r.aws);
+    cv_secrets_expect_free(&r.enclave);
     return result;
 }
 
 const struct cv_command cv_cmd_secrets_encrypt = {
     .name = "secrets encrypt",
     .summary = "encrypt variables and files for an enclave's boot",
-    .usage = "--cmk ARN [options] (-o FILE | --to s3://BUCKET/KEY) SECRETS",
+    .usage = "(--cmk ARN | --eif IMAGE.eif) [options] (-o FILE | --to s3://BUCKET/KEY) SECRETS",
     .help =
         "SECRETS is YAML (environment, files) or, named *.env, lines NAME=value. The result is an\n"
         "object of the Amazon S3 Encryption Client's format, in S3 or in a container file.\n"
@@ -226,6 +315,10 @@ const struct cv_command cv_cmd_secrets_encrypt = {
         "  -o, --output FILE      write a container file\n"
         "  --to URI               write an S3 object\n"
         "  --cmk ARN              KMS key to encrypt under\n"
+        "  --eif FILE, --enclave-config-file FILE\n"
+        "                         the image that is to open it, or its enclave.yaml: gives key and\n"
+        "                         context where they are not given; what the enclave would refuse\n"
+        "                         is not written\n"
         "  --context NAME=VALUE   pair of the encryption context; may be repeated. The enclave's\n"
         "                         settings must ask for the same pairs\n"
         "  --version N            version, for the enclave's minimum_version\n"

@@ -5,20 +5,18 @@
 #include <string.h>
 
 #include "cli/commands.h"
+#include "cli/secrets_expect.h"
 #include "cli/secrets_store.h"
 #include "common/file.h"
 #include "common/hex.h"
-#include "eif/boot_conf.h"
-#include "eif/enclave_yaml.h"
 #include "json/json.h"
 
 struct request {
-    const char *where, *eif, *config, *cmk, *publisher, *minimum;
+    const char *where, *cmk, *publisher, *minimum;
     struct cv_option_list context;
     bool no_decrypt;
     struct cv_secrets_aws aws;
-    struct cv_boot_settings settings; /* what the enclave will ask for */
-    bool have_settings;
+    struct cv_secrets_expect enclave;
 };
 
 struct result {
@@ -28,44 +26,6 @@ struct result {
 };
 
 /* ---- expectations ---- */
-
-static int read_eif(struct request *r, struct cv_error *err)
-{
-    struct cv_eif eif;
-    int rc = cv_eif_open(&eif, r->eif, err);
-    if (rc == 0) {
-        cv_boot_free(&r->settings);
-        rc = cv_eif_boot_settings(&eif, &r->settings, err);
-        cv_eif_close(&eif);
-        if (rc != 0) {
-            cv_error_wrap(err, "%s", r->eif);
-        }
-    }
-    return rc;
-}
-
-static int read_yaml(struct request *r, struct cv_error *err)
-{
-    static struct cv_yaml_problems problems; /* large */
-    struct cv_enclave_config config;
-    CV_CLEANUP(cv_buf_free) struct cv_buf text;
-    cv_buf_init(&text, CV_YAML_MAX_TEXT);
-    int rc = cv_file_read(&text, r->config, err);
-    if (rc != 0) {
-        return rc;
-    }
-    cv_yaml_problems_init(&problems, r->config);
-    rc = cv_enclave_config_parse(&config, cv_buf_view(&text), ".", &problems);
-    if (problems.count != 0) {
-        cv_yaml_problems_print(&problems, stderr);
-        rc = cv_error_set(err, CV_ERR_CONFIG, "%zu problems in %s", problems.count, r->config);
-    }
-    if (rc == 0) {
-        rc = cv_enclave_config_apply(&config, &r->settings, err);
-    }
-    cv_enclave_config_free(&config);
-    return rc;
-}
 
 /* A public key in PEM into base64 of its DER. */
 static int read_publisher(struct request *r, struct cv_error *err)
@@ -90,23 +50,18 @@ static int read_publisher(struct request *r, struct cv_error *err)
     }
     cv_base64_encode(encoded, der, (size_t)n);
     OPENSSL_free(der);
-    rc = cv_boot_text_set(&r->settings.publisher_key, encoded);
+    rc = cv_boot_text_set(&r->enclave.settings.publisher_key, encoded);
     return rc == 0 ? 0 : cv_error_set(err, rc, "out of memory");
 }
 
 static int expectations(struct request *r, struct cv_error *err)
 {
-    cv_boot_init(&r->settings);
-    int rc = 0;
-    if (r->eif != NULL || r->config != NULL) {
-        rc = r->eif != NULL ? read_eif(r, err) : read_yaml(r, err);
-        r->have_settings = true;
-    }
+    int rc = cv_secrets_expect_read(&r->enclave, err);
     if (rc == 0 && r->publisher != NULL) {
         rc = read_publisher(r, err);
     }
     for (size_t i = 0; rc == 0 && i < r->context.count; i++) {
-        rc = cv_boot_list_add(&r->settings.context, r->context.item[i]);
+        rc = cv_boot_list_add(&r->enclave.settings.context, r->context.item[i]);
     }
     if (rc == 0 && r->minimum != NULL) {
         char rest;
@@ -114,7 +69,7 @@ static int expectations(struct request *r, struct cv_error *err)
         if (sscanf(r->minimum, "%llu%c", &v, &rest) != 1) {
             rc = cv_error_set(err, CV_ERR_INVALID, "--minimum-version wants a number");
         } else {
-            r->settings.minimum_version = v;
+            r->enclave.settings.minimum_version = v;
         }
     }
     return rc;
@@ -122,78 +77,24 @@ static int expectations(struct request *r, struct cv_error *err)
 
 /* ---- checks ---- */
 
-/* What may be set: the source of this address, or, when the settings name
- * others, any of them. */
-static const struct cv_boot_source *source_of(const struct request *r)
-{
-    for (size_t i = 0; i < r->settings.source_count; i++) {
-        if (strcmp(r->settings.source[i].location, r->where) == 0) {
-            return &r->settings.source[i];
-        }
-    }
-    return r->settings.source_count == 1 ? &r->settings.source[0] : NULL;
-}
-
-static int check_names(const struct request *r, const struct cv_secrets *s, struct cv_error *err)
-{
-    const struct cv_boot_source *source = source_of(r);
-    if (!r->have_settings) {
-        return 0;
-    }
-    if (source == NULL) {
-        return cv_error_set(err, CV_ERR_DENIED,
-                            "the enclave's settings name no such "
-                            "configuration");
-    }
-    for (size_t i = 0; i < s->env_count; i++) {
-        if (!cv_boot_allows_env(&r->settings, source, s->env[i].name)) {
-            return cv_error_set(err, CV_ERR_DENIED,
-                                "the enclave does not let a configuration set "
-                                "the variable %s",
-                                s->env[i].name);
-        }
-    }
-    for (size_t i = 0; i < s->file_count; i++) {
-        if (!cv_boot_allows_path(&r->settings, source, s->file[i].path)) {
-            return cv_error_set(err, CV_ERR_DENIED,
-                                "the enclave does not let a configuration "
-                                "write the file %.200s",
-                                s->file[i].path);
-        }
-    }
-    return 0;
-}
-
-/* The key must be one of the settings'. */
-static int check_key(const struct request *r, const char *arn, struct cv_error *err)
-{
-    for (size_t i = 0; i < r->settings.cmk.count; i++) {
-        if (cv_kms_key_matches(arn, r->settings.cmk.item[i])) {
-            return 0;
-        }
-    }
-    return r->settings.cmk.count == 0
-               ? 0
-               : cv_error_set(err, CV_ERR_DENIED,
-                              "it is encrypted under %s, which the enclave's "
-                              "settings do not list",
-                              arn);
-}
-
 static int check_content(struct request *r, const struct cv_secrets_object *o,
                          struct result *result, struct cv_error *err)
 {
     CV_SECRET_AUTO struct cv_secret plain = CV_SECRET_INIT;
     struct cv_secrets secrets;
-    const char *cmk = r->cmk != NULL               ? r->cmk
-                      : r->settings.cmk.count == 1 ? r->settings.cmk.item[0]
-                                                   : NULL;
+    const char *cmk = r->cmk != NULL                       ? r->cmk
+                      : r->enclave.settings.cmk.count == 1 ? r->enclave.settings.cmk.item[0]
+                                                           : NULL;
     int rc = cv_secrets_open(&r->aws, cmk, o, &plain, &secrets, result->arn, err);
-    if (rc == 0) {
-        rc = check_key(r, result->arn, err);
+    if (rc == CV_ERR_DENIED) {
+        cv_error_wrap(err, "what can be checked without the key is good (--no-decrypt checks that "
+                           "alone), and opening it is not for you");
     }
     if (rc == 0) {
-        rc = check_names(r, &secrets, err);
+        rc = cv_secrets_expect_key(&r->enclave, result->arn, err);
+    }
+    if (rc == 0) {
+        rc = cv_secrets_expect_names(&r->enclave, r->where, &secrets, err);
     }
     result->variables = secrets.env_count;
     result->files = secrets.file_count;
@@ -209,13 +110,8 @@ static int verify(struct request *r, struct result *result, struct cv_error *err
     if (rc == 0) {
         rc = cv_secrets_load(&o, &r->aws, r->where, err);
     }
-    const struct cv_config_expect expect = {
-        .context = (const char *const *)r->settings.context.item,
-        .context_count = r->settings.context.count,
-        .minimum_version = r->settings.minimum_version,
-        .publisher_key = r->settings.publisher_key,
-        .any_context = !r->have_settings && r->context.count == 0,
-    };
+    struct cv_config_expect expect = cv_secrets_expect_stored(&r->enclave);
+    expect.any_context = !r->enclave.known && r->context.count == 0;
     if (rc == 0) {
         rc = cv_config_check(&o.meta, &o.pairs, o.body, &expect, &result->version, err);
     }
@@ -231,7 +127,7 @@ static int verify(struct request *r, struct result *result, struct cv_error *err
 static enum cv_exit report(const struct cv_cli *cli, const struct request *r,
                            const struct result *result)
 {
-    bool signature = r->settings.publisher_key != NULL;
+    bool signature = r->enclave.settings.publisher_key != NULL;
     if (cli->json) {
         CV_JSON_AUTO json_t *doc = json_pack(
             "{s:b, s:I, s:b, s:b, s:s?, s:I, s:I}", "good", 1, "version",
@@ -257,8 +153,8 @@ static enum cv_exit run(const struct cv_cli *cli, int argc, char **argv)
     struct request r = {.where = NULL};
     int operands;
     const struct cv_option options[] = {
-        {"eif", 0, CV_OPT_TEXT, &r.eif},
-        {"enclave-config-file", 0, CV_OPT_TEXT, &r.config},
+        {"eif", 0, CV_OPT_TEXT, &r.enclave.eif},
+        {"enclave-config-file", 0, CV_OPT_TEXT, &r.enclave.config},
         {"cmk", 0, CV_OPT_TEXT, &r.cmk},
         {"context", 0, CV_OPT_LIST, &r.context},
         {"minimum-version", 0, CV_OPT_TEXT, &r.minimum},
@@ -271,7 +167,7 @@ static enum cv_exit run(const struct cv_cli *cli, int argc, char **argv)
                           argv, &operands)) {
         return CV_EXIT_USAGE;
     }
-    if (operands != 1 || (r.eif != NULL && r.config != NULL)) {
+    if (operands != 1 || (r.enclave.eif != NULL && r.enclave.config != NULL)) {
         return cv_cli_usage(&cv_cmd_secrets_verify, "name one configuration, and at most one of "
                                                     "--eif and --enclave-config-file");
     }
@@ -282,7 +178,7 @@ static enum cv_exit run(const struct cv_cli *cli, int argc, char **argv)
     int rc = verify(&r, &result, &err);
     enum cv_exit status =
         rc == 0 ? report(cli, &r, &result) : cv_cli_fail(&err, "%s is refused", r.where);
-    cv_boot_free(&r.settings);
+    cv_secrets_expect_free(&r.enclave);
     cv_secrets_aws_free(&r.aws);
     return status;
 }

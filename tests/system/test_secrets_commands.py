@@ -256,6 +256,46 @@ class Secrets(unittest.TestCase):
         self.encrypt("--to", "s3://bucket/app", "--context", "app=web", "--context", "x=y", "--version", "5")
         self.refused("not expected", "verify", "--eif", "app.eif", "s3://bucket/app")
 
+    def test_encrypt_for_an_enclave(self):
+        """Key and context come from the enclave's settings; what it would refuse is not written."""
+        rules = ("version: 1\nregion: {region}\ncmk: {cmk}\ncontext: {{app: web}}\nminimum_version: 5\n{more}"
+                 "encryptedConfig:\n  type: file\n  path: app\n  allow: {allow}\n")
+        good = "[DB_PASSWORD, \"APP_*\", \"/run/app/*\"]"
+        enclave = ("--enclave-config-file", "enclave.yaml")
+
+        def settings(allow=good, cmk=self.cmk, more=""):
+            (self.dir / "enclave.yaml").write_text(rules.format(region=self.kms.region(), cmk=cmk, allow=allow, more=more))
+
+        settings()
+        self.run_cli("encrypt", *enclave, "--version", "5", "-o", "x.enc", "secrets.yaml")
+        shown = json.loads(self.run_cli("show", "--json", "x.enc").stdout)
+        self.assertEqual((shown["version"], shown["encryption_context"]["app"]), (5, "web"))
+        self.run_cli("verify", *enclave, "x.enc")
+        for argv, why in ((("--version", "4"), "an older one"), ((), "at least 5"),
+                          (("--version", "5", "--context", "app=other"), "has not \"app=web\""),
+                          (("--version", "5", "--cmk", self.other_cmk), "which the enclave's settings do not list")):
+            self.refused(why, "encrypt", *enclave, *argv, "-o", "bad.enc", "secrets.yaml")
+        settings(allow="[DB_PASSWORD, \"/run/app/*\"]")
+        self.refused("the variable APP_TWO", "encrypt", *enclave, "--version", "5", "-o", "bad.enc", "secrets.yaml")
+        settings(cmk=f"[{self.cmk}, {self.other_cmk}]")
+        self.refused("takes 2 keys", "encrypt", *enclave, "--version", "5", "-o", "bad.enc", "secrets.yaml")
+        subprocess.run(["openssl", "genpkey", "-algorithm", "ed25519", "-out", self.dir / "p.pem"], check=True)
+        subprocess.run(["openssl", "pkey", "-in", self.dir / "p.pem", "-pubout", "-out", self.dir / "pub.pem"], check=True)
+        settings(more="publisher_key: pub.pem\n")
+        self.refused("not signed", "encrypt", *enclave, "--version", "5", "-o", "bad.enc", "secrets.yaml")
+        self.run_cli("encrypt", *enclave, "--version", "5", "--sign-with", "p.pem", "-o", "y.enc", "secrets.yaml")
+        self.run_cli("verify", *enclave, "y.enc")
+        self.assertFalse((self.dir / "bad.enc").exists())
+
+    def test_verify_where_the_key_is_the_enclaves_alone(self):
+        key = self.boto.create_key()["KeyMetadata"]["Arn"]
+        self.run_cli("encrypt", "--cmk", key, "-o", "x.enc", "secrets.yaml")
+        policy = json.loads(self.boto.get_key_policy(KeyId=key, PolicyName="default")["Policy"])
+        policy["Statement"].append({"Effect": "Deny", "Principal": "*", "Action": "kms:Decrypt", "Resource": "*"})
+        self.boto.put_key_policy(KeyId=key, PolicyName="default", Policy=json.dumps(policy))
+        self.refused("--no-decrypt", "verify", "x.enc")
+        self.run_cli("verify", "--no-decrypt", "x.enc")
+
     def test_bad_input(self):
         (self.dir / "bad.yaml").write_text(f"enviroment: [A={SECRET}]\nfiles:\n  - {{path: x, content: {SECRET}}}\n")
         done = self.run_cli("encrypt", "--cmk", self.cmk, "-o", "x.enc", "bad.yaml", check=False)
