@@ -16,7 +16,8 @@
 struct options {
     bool v4, v6;
     unsigned connections, idle_s, connect_s, resolve_s;
-    struct cv_option_list forward;
+    struct cv_option_list forward, cid;
+    uint32_t cids[CV_PROXY_CIDS];
     const char *metrics;
     const char *listen;
 };
@@ -71,8 +72,25 @@ static bool forward(struct cv_proxy_config *c, const char *text)
     return true;
 }
 
+static bool enclaves(struct options *o)
+{
+    for (size_t i = 0; i < o->cid.count; i++) {
+        char *end = NULL;
+        unsigned long cid = strtoul(o->cid.item[i], &end, 10);
+        if (o->cid.item[i][0] < '0' || o->cid.item[i][0] > '9' || *end != 0 || cid >= UINT32_MAX)
+            return usage("--cid is a number: what nitro-cli describe-enclaves shows",
+                         o->cid.item[i]);
+        if (i == CV_PROXY_CIDS)
+            return usage("at most 16 enclaves have --cid", NULL);
+        o->cids[i] = (uint32_t)cid;
+    }
+    return true;
+}
+
 static void common(struct cv_proxy_config *c, const struct options *o)
 {
+    memcpy(c->cids, o->cids, sizeof c->cids);
+    c->cid_count = o->cid.count;
     c->family = o->v4 ? CV_RESOLVE_IPV4 : o->v6 ? CV_RESOLVE_IPV6 : CV_RESOLVE_ANY;
     c->max_connections = o->connections;
     c->idle_ms = (int64_t)o->idle_s * 1000;
@@ -200,6 +218,7 @@ static enum cv_exit run(const struct cv_cli *cli, int argc, char **argv)
         {"connect-timeout", 0, CV_OPT_COUNT, &o.connect_s},
         {"resolve-interval", 0, CV_OPT_COUNT, &o.resolve_s},
         {"forward", 0, CV_OPT_LIST, &o.forward},
+        {"cid", 0, CV_OPT_LIST, &o.cid},
         {"listen", 0, CV_OPT_TEXT, &o.listen},
         {"metrics", 0, CV_OPT_TEXT, &o.metrics},
     };
@@ -211,7 +230,7 @@ static enum cv_exit run(const struct cv_cli *cli, int argc, char **argv)
         return cv_cli_fail(NULL, "no memory");
     enum cv_exit rc = CV_EXIT_USAGE;
     struct cv_allowlist allow = {.entries = NULL};
-    if (targets(list, &count, &o, operands, argv)) {
+    if (enclaves(&o) && targets(list, &count, &o, operands, argv)) {
         rc = allowed(cli, &allow, list, count);
         if (rc == CV_EXIT_OK)
             rc = serve(list, count, o.metrics);
@@ -232,6 +251,7 @@ const struct cv_command cv_cmd_proxy = {
             "      --forward ADDRESS=HOST:PORT  one more target; ADDRESS is vsock:any:PORT,\n"
             "                                   unix:PATH or tcp:HOST:PORT\n"
             "      --listen ADDRESS             instead of vsock:any:LOCAL_PORT\n"
+            "      --cid CID                    only this enclave, on vsock; may be repeated\n"
             "  -4, --ipv4                       only IPv4 addresses of the target\n"
             "  -6, --ipv6                       only IPv6 addresses\n"
             "  -w, --num_workers N              connections at a time for each target (256);\n"

@@ -12,7 +12,8 @@
 
 /* The built-in proxy, so that the enclave reaches KMS. A daemon that runs has
  * one already: then this one cannot listen, and is not needed. */
-static void start_proxy(struct cv_cli_vault *v, const struct cv_config_vault *c)
+static void start_proxy(struct cv_cli_vault *v, const struct cv_config *config,
+                        const struct cv_config_vault *c)
 {
     struct cv_proxy_config p = {.listen = c->proxy_local, .port = c->proxy_remote_port};
     struct cv_error err;
@@ -21,6 +22,7 @@ static void start_proxy(struct cv_cli_vault *v, const struct cv_config_vault *c)
     }
     cv_error_clear(&err);
     (void)snprintf(p.host, sizeof(p.host), "%s", c->proxy_remote_host);
+    p.cid_count = cv_config_cids(config, p.cids, CV_PROXY_CIDS);
     if (cv_proxy_start(&v->proxy, &p, &err) != 0) {
         cv_log_error(CV_LOG_INFO, "no proxy is started (the daemon's is used if it runs)", &err);
     }
@@ -63,7 +65,7 @@ static bool open_vault(struct cv_cli_vault *v, const struct cv_config *config, c
         rc = cv_loop_new(&v->loop, &err);
     }
     if (rc == 0) {
-        start_proxy(v, c);
+        start_proxy(v, config, c);
         rc = cv_vault_new(&v->vault, v->loop, c, NULL, &none, &err);
     }
     if (rc == 0) {

@@ -141,13 +141,44 @@ static void watch_listener(struct cv_proxy *p, bool on)
         p->listening = on;
 }
 
+/* True for a connection of an enclave that the proxy is not for. */
+static bool stranger(const struct cv_proxy *p, int fd, char who[CV_ADDR_TEXT])
+{
+    struct sockaddr_storage ss;
+    socklen_t len = sizeof ss;
+    struct cv_addr peer;
+    who[0] = '\0';
+    if (p->config.cid_count == 0 || p->listener.addr.kind != CV_ADDR_VSOCK)
+        return false;
+    if (getpeername(fd, (struct sockaddr *)&ss, &len) != 0 ||
+        cv_addr_from_sockaddr(&peer, &ss, len) != 0 || peer.kind != CV_ADDR_VSOCK)
+        return true;
+    for (size_t i = 0; i < p->config.cid_count; i++)
+        if (peer.cid == p->config.cids[i])
+            return false;
+    cv_addr_format(who, &peer);
+    return true;
+}
+
+static void take(struct cv_proxy *p, int fd)
+{
+    char who[CV_ADDR_TEXT];
+    if (stranger(p, fd, who)) {
+        p->n.refused++;
+        close(fd);
+        cv_proxy_warn(p, "a connection was refused: it comes from another enclave", who);
+        return;
+    }
+    cv_proxy_conn_accept(p, fd);
+}
+
 static void accept_some(struct cv_proxy *p)
 {
     for (int i = 0; i < BATCH; i++) {
         int fd;
         int rc = cv_accept_fd(&fd, &p->listener, 0, NULL);
         if (rc == 0) {
-            cv_proxy_conn_accept(p, fd);
+            take(p, fd);
             continue;
         }
         if (rc != CV_ERR_TIMEOUT) {

@@ -14,9 +14,13 @@
 #include "proxy/allowlist.h"
 #include "transport/resolve.h"
 
+#define CV_PROXY_CIDS 16
+
 struct cv_proxy_config {
     struct cv_addr listen;
-    char host[CV_ADDR_HOST]; /* target: a name or an IP address */
+    uint32_t cids[CV_PROXY_CIDS]; /* on vsock: of the enclaves that it serves; others are */
+    size_t cid_count;             /* closed at once. 0 = everybody */
+    char host[CV_ADDR_HOST];      /* target: a name or an IP address */
     uint16_t port;
     enum cv_resolve_family family;
     unsigned max_connections; /* 0 = 256; past it a connection is closed at once */
@@ -36,7 +40,7 @@ struct cv_proxy_config {
 
 struct cv_proxy_stats {
     uint64_t accepted;   /* connections taken */
-    uint64_t refused;    /* closed at once: the cap was reached */
+    uint64_t refused;    /* closed at once: the cap was reached, or another enclave's */
     uint64_t failed;     /* no address of the target answered */
     uint64_t timed_out;  /* idle for too long */
     uint64_t active;     /* open now */

@@ -240,6 +240,18 @@ const struct cv_config_vault *cv_config_vault_find(const struct cv_config *confi
     return NULL;
 }
 
+size_t cv_config_cids(const struct cv_config *config, uint32_t *cids, size_t room)
+{
+    for (size_t i = 0; i < config->vault_count; i++) {
+        const struct cv_config_vault *v = &config->vaults[i];
+        if (i == room || v->cid_auto || v->enclave.kind != CV_ADDR_VSOCK) {
+            return 0;
+        }
+        cids[i] = v->enclave.cid;
+    }
+    return config->vault_count;
+}
+
 const struct cv_config_key *cv_config_key_find(const struct cv_config *config,
                                                const struct cv_pkh *pkh)
 {

@@ -185,6 +185,9 @@ int cv_config_parse(struct cv_config **out, struct cv_bytes text, const char *na
 void cv_config_free(struct cv_config **config);
 
 /* NULL when there is none of that name. */
+/* The CIDs of all vaults' enclaves, at most ROOM: by them the built-in proxies
+ * know their clients. 0 when one is not fixed, has no CID, or there are more. */
+size_t cv_config_cids(const struct cv_config *config, uint32_t *cids, size_t room);
 const struct cv_config_vault *cv_config_vault_find(const struct cv_config *config,
                                                    const char *name);
 /* By public key hash; NULL. */

@@ -111,6 +111,7 @@ static int start_proxy(struct cv_daemon *d, const struct cv_config_vault *v, str
     char listen[CV_ADDR_TEXT];
     struct cv_proxy_config c = {.listen = v->proxy_local, .port = v->proxy_remote_port};
     (void)snprintf(c.host, sizeof(c.host), "%s", v->proxy_remote_host);
+    c.cid_count = cv_config_cids(d->config, c.cids, CV_PROXY_CIDS);
     int rc = cv_proxy_start(&d->proxies[d->proxy_count], &c, err);
     if (rc != 0) {
         (void)cv_error_wrap(err, "starting the proxy of vault %.60s", v->name);

@@ -2,21 +2,21 @@
 """Several machines at one switch: a parent instance as a virtual machine too,
 and enclaves that it reaches by real vsock addresses, as on Nitro."""
 
-import json
 import pathlib
 import re
 import shlex
 import socket
+import time
 
 from . import vm
-from .process import Program, bin_dir, run
+from .process import Program, bin_dir
 from .rootfs import copy_in, make_root
-from .stack import Stack, environment
+from .stack import environment
 
 PARENT_CID = 3
 KMS_PORT, MAIN_PORT, UTILITY_PORT = 7000, 6732, 9583
 HOME = "/srv/stack"  # of the signer's files, in the parent's root directory
-TOOLS = ("/bin/bash", "/bin/cat", "/bin/sleep", "/usr/bin/tail")
+TOOLS = ("/bin/bash", "/bin/cat", "/bin/mkdir")
 # Takes commands, a line each, and answers "STATUS LENGTH\nOUTPUT".
 DRIVER = """exec 3<>/dev/tcp/driver/4000
 while IFS= read -r line <&3; do
@@ -121,24 +121,36 @@ class ParentGuest:
             raise RuntimeError(f"{command} gave {status}:\n{output}")
         return (output if check else (status, output))
 
-    def start(self, name, *argv):
+    def write(self, path, text):
+        escaped = text.replace("\\", "\\\\").replace("\n", "\\n")
+        self.run(f"printf %b {shlex.quote(escaped)} >{shlex.quote(str(path))}")
+
+    def start(self, name, *argv, env=None):
         """A program in its background, with its output in /run/NAME; gives its id."""
-        return int(self.run(f"{shlex.join(map(str, argv))} </dev/null >/run/{name}.out 2>/run/{name} & echo $!"))
+        words = shlex.join(map(str, argv))
+        variables = " ".join(f"{k}={shlex.quote(v)}" for k, v in (env or {}).items())
+        return int(self.run(f"{variables} {words} </dev/null >/run/{name}.out 2>/run/{name} & echo $!"))
 
     def log(self, name):
         return self.run(f"cat /run/{name}.out /run/{name}")
 
     def await_log(self, name, text, seconds=30):
-        for _ in range(seconds * 5):
-            if text in self.log(name):
-                return
-            self.run("sleep 0.2")
-        raise RuntimeError(f"no {text!r} in {name}:\n{self.log(name)}")
+        deadline = time.monotonic() + seconds
+        while text not in self.log(name):
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"no {text!r} in {name}:\n{self.log(name)}")
+            time.sleep(0.1)
+
+    def await_end(self, pid, seconds=20):
+        deadline = time.monotonic() + seconds
+        while self.run(f"[ -e /proc/{pid} ]", check=False)[0] == 0:
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"process {pid} of the parent does not end")
+            time.sleep(0.1)
 
     def end(self, pid, signal="TERM", seconds=20):
-        """Sends the signal and waits until the program is gone."""
-        self.run(f"kill -{signal} {pid}; for ((i = 0; i < {seconds * 10}; i++)); do "
-                 f"[ -e /proc/{pid} ] || exit 0; sleep 0.1; done; exit 1", seconds=seconds + 30)
+        self.run(f"kill -{signal} {pid}")
+        self.await_end(pid, seconds)
 
     def stop(self):
         for s in (self.driver, self.listener):
@@ -146,3 +158,12 @@ class ParentGuest:
                 s.close()
         self.guest.stop()
         self.side.stop()
+
+
+def configuration(text, directory):
+    """A signatory.yaml of `claviger-local up` in DIRECTORY, as the parent has it."""
+    text = re.sub(r"^(\s+)enclave_address:.*\n(\s+proxy_\w+_address:.*\n)*",
+                  rf"\1enclave_cid: 16\n\1proxy_remote_address: 127.0.0.1:{KMS_PORT}\n", text, flags=re.M)
+    text = re.sub(r"^(\s+address:).*", rf"\1 127.0.0.1:{MAIN_PORT}", text, flags=re.M)
+    text = re.sub(r"^(\s+utility_address:).*", rf"\1 127.0.0.1:{UTILITY_PORT}", text, flags=re.M)
+    return text.replace(str(directory), HOME)
