@@ -144,10 +144,11 @@ static int parse_section(struct cv_eif *eif, const struct table *t, unsigned i, 
         return cv_error_set(err, CV_ERR_INVALID, "section %u has unknown flags 0x%04x", i, flags);
     }
     if (size != t->sizes[i]) {
-        return cv_error_set(err, CV_ERR_INVALID,
-                            "section %u has %llu bytes, but the header's "
-                            "table says %llu",
-                            i, (unsigned long long)size, (unsigned long long)t->sizes[i]);
+        return cv_error_set(
+            err, CV_ERR_INVALID, "section %u has %llu bytes, but the header's table says %llu%s", i,
+            (unsigned long long)size, (unsigned long long)t->sizes[i],
+            type == CV_EIF_SIGNATURE ? ": nitro-cli leaves it so when it signs an image again"
+                                     : "");
     }
     *at += CV_EIF_SECTION_HEADER_LEN;
     if (size > eif->file_size - *at) {
