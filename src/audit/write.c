@@ -114,16 +114,48 @@ void cv_audit_close(struct cv_audit *audit)
     free(audit);
 }
 
+/* ,"NAME": where NAME is one of ours, and needs no escapes. */
+static int add_name(struct cv_buf *line, const char *name)
+{
+    size_t n = strlen(name);
+    uint8_t *p = cv_buf_reserve(line, n + 4);
+    if (p == NULL) {
+        return CV_ERR_LIMIT;
+    }
+    memcpy(p, ",\"", 2);
+    memcpy(p + 2, name, n);
+    memcpy(p + 2 + n, "\":", 2);
+    cv_buf_commit(line, n + 4);
+    return CV_OK;
+}
+
 static int add_pair(struct cv_buf *line, const char *name, const char *value)
 {
-    int r = cv_buf_append_u8(line, ',');
-    if (r == CV_OK) {
-        r = cv_json_append_str(line, cv_bytes_str(name));
-    }
-    if (r == CV_OK) {
-        r = cv_buf_append_u8(line, ':');
-    }
+    int r = add_name(line, name);
     return r == CV_OK ? cv_json_append_str(line, cv_bytes_str(value)) : r;
+}
+
+/* {"seq":N */
+static int begin(struct cv_buf *line, uint64_t seq)
+{
+    char digits[24];
+    char *p = digits + sizeof digits;
+    do {
+        *--p = (char)('0' + seq % 10);
+        seq /= 10;
+    } while (seq > 0);
+    int r = cv_buf_append_str(line, "{\"seq\":");
+    return r == CV_OK ? cv_buf_append(line, p, (size_t)(digits + sizeof digits - p)) : r;
+}
+
+/* ,"hash":"…"} and the end of the line. */
+static int finish(struct cv_buf *line, const char hash[CV_AUDIT_HEX_LEN + 1])
+{
+    int r = cv_buf_append_str(line, CV_AUDIT_HASH_KEY);
+    if (r == CV_OK) {
+        r = cv_buf_append(line, hash, CV_AUDIT_HEX_LEN);
+    }
+    return r == CV_OK ? cv_buf_append_str(line, "\"}\n") : r;
 }
 
 int cv_audit_add(struct cv_audit *audit, const char *event, ...)
@@ -136,7 +168,7 @@ int cv_audit_add(struct cv_audit *audit, const char *event, ...)
     struct cv_buf *line = &audit->line;
     cv_rfc3339_format(now, cv_unix_ms());
     cv_buf_reset(line);
-    int r = cv_buf_printf(line, "{\"seq\":%llu", (unsigned long long)audit->seq + 1);
+    int r = begin(line, audit->seq + 1);
     if (r == CV_OK) {
         r = add_pair(line, "time", now);
     }
@@ -155,7 +187,7 @@ int cv_audit_add(struct cv_audit *audit, const char *event, ...)
     }
     if (r == CV_OK) {
         cv_audit_hash(hash, cv_buf_view(line));
-        r = cv_buf_printf(line, CV_AUDIT_HASH_KEY "%s\"}\n", hash);
+        r = finish(line, hash);
     }
     if (r == CV_OK) {
         r = cv_buf_append(&audit->buffer, line->p, line->n);

@@ -83,8 +83,17 @@ static char *put(char *out, int v, int digits)
 
 void cv_rfc3339_format(char out[CV_RFC3339_LEN], int64_t unix_ms)
 {
-    int ms;
-    struct tm tm = utc(unix_ms, &ms);
+    /* Most times that are written follow in the same second. */
+    static _Thread_local struct {
+        int64_t second;
+        struct tm tm;
+    } last = {.second = INT64_MIN};
+    int ms = (int)(unix_ms % 1000);
+    if (unix_ms < 0 || unix_ms / 1000 != last.second) {
+        last.tm = utc(unix_ms, &ms);
+        last.second = unix_ms < 0 ? INT64_MIN : unix_ms / 1000;
+    }
+    struct tm tm = last.tm;
     char *o = put(out, tm.tm_year + 1900, 4);
     *o++ = '-';
     o = put(o, tm.tm_mon + 1, 2);
@@ -208,4 +217,20 @@ int cv_rfc3339_parse(int64_t *unix_ms, const char *text)
         return CV_ERR_INVALID;
     *unix_ms = ((int64_t)t - (int64_t)minutes * 60) * 1000 + ms;
     return 0;
+}
+
+void cv_http_date_format(char out[CV_HTTP_DATE_LEN], int64_t unix_ms)
+{
+    static const char days[] = "SunMonTueWedThuFriSat";
+    static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+    int ms;
+    struct tm tm = utc(unix_ms, &ms);
+    memcpy(out, "Day, 00 Mon 0000 00:00:00 GMT", CV_HTTP_DATE_LEN);
+    memcpy(out, days + (ptrdiff_t)3 * tm.tm_wday, 3);
+    (void)put(out + 5, tm.tm_mday, 2);
+    memcpy(out + 8, months + (ptrdiff_t)3 * tm.tm_mon, 3);
+    (void)put(out + 12, tm.tm_year + 1900, 4);
+    (void)put(out + 17, tm.tm_hour, 2);
+    (void)put(out + 20, tm.tm_min, 2);
+    (void)put(out + 23, tm.tm_sec, 2);
 }

@@ -26,5 +26,8 @@ void cv_rfc3339_format(char out[CV_RFC3339_LEN], int64_t unix_ms);
 int cv_rfc3339_parse(int64_t *unix_ms, const char *text) CV_NODISCARD;
 /* AWS's "20261129T062512Z" (and its first 8 characters, the date). */
 void cv_amz_date(char out[17], int64_t unix_ms);
+#define CV_HTTP_DATE_LEN 30 /* "Sun, 06 Nov 1994 08:49:37 GMT" and a NUL */
+/* As RFC 9110 section 5.6.7 wants it in headers. */
+void cv_http_date_format(char out[CV_HTTP_DATE_LEN], int64_t unix_ms);
 
 #endif

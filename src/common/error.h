@@ -20,6 +20,7 @@
 
 #define CV_NODISCARD __attribute__((warn_unused_result))
 #define CV_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
+#define CV_NOINLINE __attribute__((noinline))
 
 enum cv_code {
     CV_OK = 0,

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Both directions work on limbs: five digits of base 58 at a time (58^5 <
- * 2^32), 32 bits at a time, so that a signature costs some hundred
- * multiplications and not ten thousand divisions.
+ * 2^32), 32 bits at a time. Encoding adds up multiples of the powers of 2^32,
+ * which are kept in base 58^5: multiplications that do not wait for each other,
+ * and carries only where the sums would become too large.
  */
 #include "crypto/base58.h"
 
+#include <assert.h>
+#include <pthread.h>
 #include <string.h>
 
 #include "crypto/sha.h"
@@ -16,6 +19,11 @@
 #define LIMB_58 656356768u /* 58^5 */
 #define LIMBS_58 (CV_BASE58_TEXT_MAX / DIGITS_PER_LIMB + 1)
 #define LIMBS_32 (INPUT_MAX / 4 + 2)
+#define WORDS (INPUT_MAX / 4)
+/* A word times a limb is below 2^61.3: six of them and a carry fit 64 bits. */
+#define SUMMANDS 6
+
+static_assert(INPUT_MAX % 4 == 0, "whole words");
 
 static const char alphabet[] = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
 
@@ -39,19 +47,71 @@ static void checksum(uint8_t out[CHECKSUM], struct cv_bytes payload)
     memcpy(out, digest, CHECKSUM);
 }
 
-/* limbs = limbs * 2^shift + add, little-endian limbs of base 58^5. */
-static size_t mul_add_58(uint32_t *limbs, size_t used, unsigned shift, uint32_t add)
+/* powers.limb[i] is 2^(32 i), little-endian limbs of base 58^5. */
+static struct {
+    uint32_t limb[WORDS][LIMBS_58];
+    size_t used[WORDS];
+} powers;
+static pthread_once_t powers_made = PTHREAD_ONCE_INIT;
+
+static void make_powers(void)
 {
-    uint64_t carry = add;
+    powers.limb[0][0] = 1;
+    powers.used[0] = 1;
+    for (size_t i = 1; i < WORDS; i++) {
+        uint64_t carry = 0;
+        size_t n = 0;
+        for (; n < powers.used[i - 1] || carry > 0; n++) {
+            carry += (uint64_t)powers.limb[i - 1][n] << 32;
+            powers.limb[i][n] = (uint32_t)(carry % LIMB_58);
+            carry /= LIMB_58;
+        }
+        powers.used[i] = n;
+    }
+}
+
+/* Each sum below 58^5 plus what the one before it had too much: 2^35. */
+static void carry_over(uint64_t *sums, size_t n)
+{
+    uint64_t before = 0;
+    for (size_t i = 0; i < n; i++) {
+        uint64_t much = sums[i] / LIMB_58;
+        sums[i] = sums[i] % LIMB_58 + before;
+        before = much;
+    }
+    sums[n] += before;
+}
+
+/* The N bytes at IN, big-endian, as limbs, little-endian. Returns how many. */
+static size_t to_limbs(uint32_t limbs[static LIMBS_58], const uint8_t *in, size_t n)
+{
+    uint64_t sums[LIMBS_58 + 1] = {0};
+    size_t used = 0;
+    pthread_once(&powers_made, make_powers);
+    for (size_t i = 0; n > 0; i++) {
+        uint32_t word = 0;
+        size_t bytes = n < 4 ? n : 4;
+        for (size_t k = 0; k < bytes; k++)
+            word |= (uint32_t)in[n - 1 - k] << 8 * k;
+        n -= bytes;
+        used = powers.used[i];
+        for (size_t k = 0; k < used; k++)
+            sums[k] += (uint64_t)word * powers.limb[i][k];
+        if (i % SUMMANDS == SUMMANDS - 1)
+            carry_over(sums, used);
+    }
+    uint64_t carry = 0;
     for (size_t i = 0; i < used; i++) {
-        carry += (uint64_t)limbs[i] << shift;
+        carry += sums[i];
         limbs[i] = (uint32_t)(carry % LIMB_58);
         carry /= LIMB_58;
     }
+    carry += sums[used];
     while (carry > 0) {
         limbs[used++] = (uint32_t)(carry % LIMB_58);
         carry /= LIMB_58;
     }
+    cv_wipe(sums, sizeof(sums));
     return used;
 }
 
@@ -83,17 +143,10 @@ int cv_base58check_encode(char *out, size_t size, struct cv_bytes payload)
     if (payload.n > 0)
         memcpy(in, payload.p, payload.n);
     checksum(in + payload.n, payload);
-    size_t len = payload.n + CHECKSUM, zeros = 0, used = 0, at = 0;
+    size_t len = payload.n + CHECKSUM, zeros = 0;
     while (zeros < len && in[zeros] == 0)
         zeros++;
-    /* The odd bytes first, so that the rest are whole words. */
-    for (; at < len % 4; at++)
-        used = mul_add_58(limbs, used, 8, in[at]);
-    for (; at < len; at += 4) {
-        uint32_t word = (uint32_t)in[at] << 24 | (uint32_t)in[at + 1] << 16 |
-                        (uint32_t)in[at + 2] << 8 | in[at + 3];
-        used = mul_add_58(limbs, used, 32, word);
-    }
+    size_t used = to_limbs(limbs, in, len);
     size_t n = limbs_to_digits(digits, limbs, used);
     int rc = zeros + n < size ? 0 : CV_ERR_LIMIT;
     if (rc == 0) {

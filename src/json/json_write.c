@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
+#include <string.h>
 
 #include "common/utf8.h"
 #include "json/json.h"
@@ -63,26 +64,72 @@ static void escape(char esc[static 8], const uint8_t *p, size_t n)
     }
 }
 
+#define ONES UINT64_C(0x0101010101010101)
+#define HIGH UINT64_C(0x8080808080808080)
+
+/* ASCII that stands for itself within a string. */
+static const bool plain[256] = {
+    [' '] = true,           ['!'] = true,           ['#' ... '%'] = true,  ['\'' ... ';'] = true,
+    ['='] = true,           ['?' ... '['] = true,   [']' ... '~'] = true,
+};
+
+/* Has any of the eight bytes of WORD the value of each byte of PATTERN? */
+static uint64_t has(uint64_t word, uint64_t pattern)
+{
+    uint64_t x = word ^ pattern;
+    return (x - ONES) & ~x & HIGH;
+}
+
+/* Do all eight bytes of WORD stand for themselves? It may say no too often. */
+static bool all_plain(uint64_t word)
+{
+    uint64_t low = (word - ONES * 0x20) & ~word; /* below ' ' */
+    return ((low | word | (word + ONES)) & HIGH) == 0 && has(word, ONES * '"') == 0 &&
+           has(word, ONES * '\\') == 0 && has(word, ONES * '<') == 0 &&
+           has(word, ONES * '>') == 0 && has(word, ONES * '&') == 0;
+}
+
 /* Bytes at the start of TEXT that stand for themselves, one by one: the whole
  * of nearly every text that is written. */
 static size_t plain_run(struct cv_bytes text)
 {
     size_t n = 0;
-    while (n < text.n && text.p[n] >= 0x20 && text.p[n] < 0x7f && text.p[n] != '"' &&
-           text.p[n] != '\\' && text.p[n] != '<' && text.p[n] != '>' && text.p[n] != '&')
+    uint64_t word;
+    while (text.n - n >= sizeof(word)) {
+        memcpy(&word, text.p + n, sizeof(word));
+        if (!all_plain(word))
+            break;
+        n += sizeof(word);
+    }
+    while (n < text.n && plain[text.p[n]])
         n++;
     return n;
+}
+
+/* Quotes and all, in one step. */
+static int append_plain(struct cv_buf *out, struct cv_bytes text)
+{
+    uint8_t *p = cv_buf_reserve(out, text.n + 2);
+    if (p == NULL)
+        return CV_ERR_LIMIT;
+    p[0] = '"';
+    memcpy(p + 1, text.p, text.n);
+    p[text.n + 1] = '"';
+    cv_buf_commit(out, text.n + 2);
+    return 0;
 }
 
 int cv_json_append_str(struct cv_buf *out, struct cv_bytes text)
 {
     size_t before = out->n;
+    if (text.n > 0 && plain_run(text) == text.n && append_plain(out, text) == 0)
+        return 0;
     int rc = cv_buf_append_u8(out, '"');
-    size_t plain = 0; /* bytes before text.p that were not copied yet */
+    size_t kept = 0; /* bytes before text.p that were not copied yet */
     while (rc == 0 && text.n > 0) {
         size_t run = plain_run(text);
         if (run > 0) {
-            plain += run;
+            kept += run;
             text.p += run;
             text.n -= run;
             continue;
@@ -91,18 +138,18 @@ int cv_json_append_str(struct cv_buf *out, struct cv_bytes text)
         char esc[8];
         escape(esc, text.p, n);
         if (esc[0] == '\0') {
-            plain += step;
+            kept += step;
         } else {
-            rc = cv_buf_append(out, text.p - plain, plain);
+            rc = cv_buf_append(out, text.p - kept, kept);
             if (rc == 0)
                 rc = cv_buf_append_str(out, esc);
-            plain = 0;
+            kept = 0;
         }
         text.p += step;
         text.n -= step;
     }
-    if (rc == 0 && plain > 0)
-        rc = cv_buf_append(out, text.p - plain, plain);
+    if (rc == 0 && kept > 0)
+        rc = cv_buf_append(out, text.p - kept, kept);
     if (rc == 0)
         rc = cv_buf_append_u8(out, '"');
     if (rc != 0 && out->n > before) {

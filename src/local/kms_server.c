@@ -41,27 +41,14 @@ struct server {
     struct slot slots[MAX_CONNECTIONS];
 };
 
-/* RFC 9110's date, as clients need it to correct their clocks. */
-static void http_date(char *out, size_t size, int64_t ms)
-{
-    static const char *const days[] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
-    static const char *const months[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
-                                         "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
-    time_t t = (time_t)(ms / 1000);
-    struct tm tm;
-    gmtime_r(&t, &tm);
-    snprintf(out, size, "%s, %02d %s %04d %02d:%02d:%02d GMT", days[tm.tm_wday % 7], tm.tm_mday,
-             months[tm.tm_mon % 12], tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec);
-}
-
 /* By hand, since no sane writer sends half a message. */
 static int send_badly(struct cv_stream *s, const struct cv_local_kms_reply *r)
 {
     struct cv_buf CV_CLEANUP(cv_buf_free) text;
-    char date[64];
+    char date[CV_HTTP_DATE_LEN];
     int rc = 0;
     cv_buf_init(&text, 8u << 20);
-    http_date(date, sizeof date, r->date_ms);
+    cv_http_date_format(date, r->date_ms);
     if ((rc = cv_buf_printf(&text,
                             "HTTP/1.1 %d %s\r\nx-amzn-RequestId: %s\r\nDate: %s\r\n"
                             "Content-Type: %s\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n",
@@ -98,8 +85,8 @@ static void linger(struct cv_stream *s, int64_t ms)
 static int send_reply(struct cv_http_conn *conn, const struct cv_local_kms_reply *r,
                       bool keep_alive)
 {
-    char date[64];
-    http_date(date, sizeof date, r->date_ms);
+    char date[CV_HTTP_DATE_LEN];
+    cv_http_date_format(date, r->date_ms);
     const struct cv_http_header headers[] = {
         {"x-amzn-RequestId", r->request_id},
         {"Content-Type", r->content_type},

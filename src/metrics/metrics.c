@@ -15,6 +15,7 @@ struct cv_metric_series {
     uint32_t hash;
     double value; /* of a histogram: the sum */
     uint64_t counts[CV_METRIC_BUCKETS_MAX + 1];
+    size_t lengths[CV_METRIC_LABELS_MAX];
     char values[CV_METRIC_LABELS_MAX][CV_METRIC_LABEL_MAX];
 };
 
@@ -76,42 +77,68 @@ static size_t kept_length(const char *value)
     return n;
 }
 
-static uint32_t hash_values(const struct cv_metric_info *info, const char *const *values)
+/* A label's values as they are looked for. */
+struct wanted {
+    unsigned count;
+    const char *const *values;
+    size_t lengths[CV_METRIC_LABELS_MAX];
+    uint32_t hash;
+};
+
+static uint64_t mix(uint64_t h, uint64_t word)
 {
-    uint32_t h = 2166136261u; /* FNV-1a */
-    for (unsigned i = 0; i < label_count(info); i++) {
-        size_t n = kept_length(values[i]);
-        for (size_t k = 0; k < n; k++) {
-            h = (h ^ (uint8_t)values[i][k]) * 16777619u;
-        }
-        h = (h ^ 0xffu) * 16777619u;
-    }
-    return h;
+    h = (h ^ word) * UINT64_C(0x9e3779b97f4a7c15);
+    return h ^ h >> 32;
 }
 
-static bool same(const struct cv_metric_series *s, const char *const *values)
+/* Eight bytes at a time: each request looks up some series. Which series share
+ * a chain is no secret and cannot be chosen from outside: the count of a
+ * family's series is bounded. */
+static void want(struct wanted *w, const struct cv_metric_info *info, const char *const *values)
 {
-    for (unsigned i = 0; i < label_count(s->info); i++) {
-        size_t n = kept_length(values[i]);
-        if (strlen(s->values[i]) != n || memcmp(s->values[i], values[i], n) != 0) {
+    uint64_t h = 0;
+    w->count = label_count(info);
+    w->values = values;
+    for (unsigned i = 0; i < w->count; i++) {
+        const char *p = values[i];
+        size_t n = w->lengths[i] = kept_length(p);
+        uint64_t word = 0;
+        h = mix(h, n);
+        for (; n >= sizeof word; n -= sizeof word, p += sizeof word) {
+            memcpy(&word, p, sizeof word);
+            h = mix(h, word);
+        }
+        word = 0;
+        memcpy(&word, p, n);
+        h = mix(h, word);
+    }
+    w->hash = (uint32_t)h;
+}
+
+static bool same(const struct cv_metric_series *s, const struct wanted *w)
+{
+    for (unsigned i = 0; i < w->count; i++) {
+        if (s->lengths[i] != w->lengths[i] ||
+            memcmp(s->values[i], w->values[i], w->lengths[i]) != 0) {
             return false;
         }
     }
     return true;
 }
 
-static struct cv_metric_series *make(struct family *f, const char *const *values, uint32_t hash)
+static struct cv_metric_series *make(struct family *f, const struct wanted *w)
 {
     struct cv_metric_series *s = calloc(1, sizeof *s);
     if (s == NULL) {
         return NULL;
     }
     s->info = f->info;
-    s->hash = hash;
-    for (unsigned i = 0; i < label_count(f->info); i++) {
-        memcpy(s->values[i], values[i], kept_length(values[i]));
+    s->hash = w->hash;
+    for (unsigned i = 0; i < w->count; i++) {
+        memcpy(s->values[i], w->values[i], w->lengths[i]);
+        s->lengths[i] = w->lengths[i];
     }
-    struct cv_metric_series **head = &f->chain[hash & (TABLE_SIZE - 1)];
+    struct cv_metric_series **head = &f->chain[w->hash & (TABLE_SIZE - 1)];
     s->next_in_chain = *head;
     *head = s;
     if (f->last != NULL) {
@@ -130,16 +157,17 @@ struct cv_metric_series *cv_metric(struct cv_metrics *metrics, size_t family,
     static const char *const other[CV_METRIC_LABELS_MAX] = {"other", "other", "other", "other",
                                                             "other"};
     struct family *f = &metrics->families[family];
+    struct wanted w;
     for (int turn = 0; turn < 2; turn++) {
-        uint32_t hash = hash_values(f->info, values);
-        for (struct cv_metric_series *s = f->chain[hash & (TABLE_SIZE - 1)]; s != NULL;
+        want(&w, f->info, values);
+        for (struct cv_metric_series *s = f->chain[w.hash & (TABLE_SIZE - 1)]; s != NULL;
              s = s->next_in_chain) {
-            if (s->hash == hash && same(s, values)) {
+            if (s->hash == w.hash && same(s, &w)) {
                 return s;
             }
         }
         if (f->count < CV_METRIC_SERIES_MAX || turn == 1) {
-            return make(f, values, hash);
+            return make(f, &w);
         }
         values = other;
     }

@@ -4,18 +4,16 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Value of each hex digit plus one; 0 for what is none. */
+static const int8_t values[256] = {
+    ['0'] = 1,  ['1'] = 2,  ['2'] = 3,  ['3'] = 4,  ['4'] = 5,  ['5'] = 6,  ['6'] = 7,  ['7'] = 8,
+    ['8'] = 9,  ['9'] = 10, ['a'] = 11, ['b'] = 12, ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16,
+    ['A'] = 11, ['B'] = 12, ['C'] = 13, ['D'] = 14, ['E'] = 15, ['F'] = 16,
+};
+
 static int nibble(uint8_t c)
 {
-    if (c >= '0' && c <= '9') {
-        return c - '0';
-    }
-    if (c >= 'a' && c <= 'f') {
-        return c - 'a' + 10;
-    }
-    if (c >= 'A' && c <= 'F') {
-        return c - 'A' + 10;
-    }
-    return -1;
+    return values[c] - 1;
 }
 
 /* "U+005A 'Z'": the byte as a character, shown when it can be. */
@@ -37,7 +35,7 @@ static int decode_hex(const uint8_t *p, size_t n, uint8_t *out, char fault[CV_BO
     for (size_t i = 0; i + 1 < n; i += 2) {
         int high = nibble(p[i]);
         int low = nibble(p[i + 1]);
-        if (high < 0 || low < 0) {
+        if ((high | low) < 0) {
             return bad_digit(high < 0 ? p[i] : p[i + 1], fault);
         }
         out[i / 2] = (uint8_t)(high << 4 | low);

@@ -14,8 +14,16 @@
 #include "transport/listen.h"
 #include "transport/resolve.h"
 
+/* Runs of libmicrohttpd before we wait: what was resumed gets its answer in one
+ * and is sent in the next. Looking for the next request of such a connection
+ * can wait until the next turn: by then it is often there, and its descriptor
+ * need not be given to epoll and taken away again. */
+#define PASSES 2
 #define RESOLVE_MS 10000
 #define OPTIONS_MAX 16
+/* Of libmicrohttpd for a connection: its headers must fit. It clears all of it
+ * twice a request. */
+#define CONNECTION_MEMORY (8 * 1024)
 #define OTHER_FILES 128 /* descriptors for everything that is no client */
 
 static CV_PRINTF(2, 0) void on_log(void *cls, const char *fmt, va_list ap)
@@ -63,7 +71,7 @@ static int64_t before_wait(struct cv_loop_hook *hook)
     struct cv_endpoint *e =
         (struct cv_endpoint *)(void *)((char *)hook - offsetof(struct cv_endpoint, hook));
     MHD_UNSIGNED_LONG_LONG ms = 0;
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < PASSES; i++) {
         if (e->run) {
             e->run = false;
             run(e);
@@ -127,13 +135,14 @@ static struct MHD_Daemon *start_daemon(struct cv_endpoint *e, int fd)
     struct MHD_OptionItem o[OPTIONS_MAX];
     size_t n = 0;
     e->conn_max = connections_max(e);
-    unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
+    unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG |
+                     MHD_USE_SUPPRESS_DATE_NO_CLOCK; /* we give it */
     add(o, &n, MHD_OPTION_LISTEN_SOCKET, fd, NULL);
     add(o, &n, MHD_OPTION_NOTIFY_COMPLETED, (intptr_t)cv_http_on_completed, NULL);
     add(o, &n, MHD_OPTION_NOTIFY_CONNECTION, (intptr_t)cv_conn_notify, e);
     add(o, &n, MHD_OPTION_CONNECTION_LIMIT, (intptr_t)(e->conn_max + CV_CONN_SPARE), NULL);
     add(o, &n, MHD_OPTION_CONNECTION_TIMEOUT, (intptr_t)caps->idle_seconds, NULL);
-    add(o, &n, MHD_OPTION_CONNECTION_MEMORY_LIMIT, 16 * 1024, NULL);
+    add(o, &n, MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY, NULL);
     add(o, &n, MHD_OPTION_UNESCAPE_CALLBACK, (intptr_t)unescape, NULL);
     if (e->tls != NULL) {
         flags |= MHD_USE_TLS;

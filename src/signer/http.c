@@ -13,6 +13,8 @@
 #define CONTENT_TEXT "text/plain; charset=utf-8"
 #define REPLY_MAX (64u * 1024 * 1024)
 #define DISCARD_MAX (16u * 1024 * 1024) /* read of a body that is too large */
+#define SPARE_MAX 128                   /* requests that are kept for the next ones */
+#define SPARE_BUFFER 4096               /* a larger buffer goes back to the heap */
 
 /* ---- answers ---- */
 
@@ -108,15 +110,27 @@ void cv_http_suspend(struct cv_endpoint *e)
     }
 }
 
+/* For the header: libmicrohttpd would make it anew for each answer. */
+static const char *date(struct cv_server *s)
+{
+    int64_t second = cv_unix_ms() / 1000;
+    if (second != s->date_second) {
+        s->date_second = second;
+        cv_http_date_format(s->date, second * 1000);
+    }
+    return s->date;
+}
+
+/* The body is H's own, which lives until the answer was sent. */
 static enum MHD_Result send_answer(struct cv_http *h)
 {
     struct MHD_Response *r =
-        MHD_create_response_from_buffer(h->reply.n, h->reply.p, MHD_RESPMEM_MUST_COPY);
+        MHD_create_response_from_buffer(h->reply.n, h->reply.p, MHD_RESPMEM_PERSISTENT);
     if (r == NULL) {
         return MHD_NO;
     }
-    enum MHD_Result ok = MHD_YES;
-    if (h->content_type != NULL) {
+    enum MHD_Result ok = MHD_add_response_header(r, MHD_HTTP_HEADER_DATE, date(h->server));
+    if (ok == MHD_YES && h->content_type != NULL) {
         ok = MHD_add_response_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, h->content_type);
     }
     if (ok == MHD_YES && h->retry_later) {
@@ -175,10 +189,59 @@ static void find_route(struct cv_http *h, const char *method, const char *url)
     }
 }
 
+/* A request of before, with its buffers, or a new one: a dozen calls of the
+ * heap for each request would cost as much as reading it. */
+static struct cv_http *take_spare(struct cv_server *s)
+{
+    struct cv_http *h = s->spare;
+    if (h == NULL) {
+        return calloc(1, sizeof(*h));
+    }
+    s->spare = h->next_held;
+    s->spares--;
+    struct cv_buf body = h->body, reply = h->reply;
+    memset(h, 0, sizeof(*h));
+    h->body = body;
+    h->reply = reply;
+    return h;
+}
+
+static void keep_spare(struct cv_server *s, struct cv_http *h)
+{
+    if (h->body.cap > SPARE_BUFFER) {
+        cv_buf_free(&h->body);
+    }
+    if (h->reply.cap > SPARE_BUFFER) {
+        cv_buf_free(&h->reply);
+    }
+    cv_buf_reset(&h->body);
+    cv_buf_reset(&h->reply);
+    h->next_held = s->spare;
+    s->spare = h;
+    s->spares++;
+}
+
+static void request_free(struct cv_http *h)
+{
+    cv_buf_free(&h->body);
+    cv_buf_free(&h->reply);
+    free(h);
+}
+
+void cv_http_drop_spares(struct cv_server *server)
+{
+    while (server->spare != NULL) {
+        struct cv_http *h = server->spare;
+        server->spare = h->next_held;
+        request_free(h);
+    }
+    server->spares = 0;
+}
+
 static struct cv_http *request_new(struct cv_endpoint *e, struct MHD_Connection *connection,
                                    const char *method, const char *url)
 {
-    struct cv_http *h = calloc(1, sizeof(*h));
+    struct cv_http *h = take_spare(e->server);
     if (h == NULL) {
         return NULL;
     }
@@ -187,9 +250,9 @@ static struct cv_http *request_new(struct cv_endpoint *e, struct MHD_Connection 
     h->connection = connection;
     h->started_us = cv_now_us();
     h->id = ++e->server->next_id;
-    (void)snprintf(h->pkh, sizeof(h->pkh), "unknown");
-    cv_buf_init(&h->body, e->body_max);
-    cv_buf_init(&h->reply, REPLY_MAX);
+    memcpy(h->pkh, "unknown", sizeof("unknown"));
+    h->body.limit = e->body_max;
+    h->reply.limit = REPLY_MAX;
     h->conn = cv_conn_of(connection);
     cv_conn_request(h->conn);
     find_route(h, method, url);
@@ -292,9 +355,11 @@ void cv_http_on_completed(void *cls, struct MHD_Connection *connection, void **c
         }
         cv_conn_answered(h->conn);
         cv_gate_release(&h->ticket);
-        cv_buf_free(&h->body);
-        cv_buf_free(&h->reply);
-        free(h);
+        if (h->server->spares < SPARE_MAX) {
+            keep_spare(h->server, h);
+        } else {
+            request_free(h);
+        }
         *con_cls = NULL;
     }
 }

@@ -3,12 +3,14 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/hex.h"
 #include "common/log.h"
 #include "crypto/blake2b.h"
 #include "signer/body.h"
 #include "signer/server_impl.h"
 #include "watermark/signatory.h"
 
+#define PAYLOAD_LOGGED 2048 /* bytes of it */
 #define HTTP_OF(member_ptr, member) \
     ((struct cv_http *)(void *)((char *)(member_ptr)-offsetof(struct cv_http, member)))
 
@@ -122,30 +124,31 @@ static uint8_t version_of(const struct cv_http *h)
     return v != NULL && (strcmp(v, "0") == 0 || strcmp(v, "1") == 0) ? (uint8_t)(v[0] - '0') : 2;
 }
 
-static void log_payload(const struct cv_http *h)
+/* Not inlined where it is called, nor its like below: a buffer on the stack is
+ * cleared, which the requests that do not need it would pay for. */
+CV_NOINLINE static void log_bytes(const struct cv_http *h, enum cv_log_level level)
 {
-    static const char digits[] = "0123456789abcdef";
-    enum cv_log_level level = h->policy->log_payloads ? CV_LOG_INFO : CV_LOG_DEBUG;
-    char hex[2 * 2048 + 1];
-    if (!cv_log_enabled(level)) {
-        return;
-    }
-    size_t n = h->sign.message.n < 2048 ? h->sign.message.n : 2048;
-    for (size_t i = 0; i < n; i++) {
-        hex[2 * i] = digits[h->sign.message.p[i] >> 4];
-        hex[2 * i + 1] = digits[h->sign.message.p[i] & 15];
-    }
-    hex[2 * n] = 0;
+    char hex[2 * PAYLOAD_LOGGED + 1];
+    size_t n = h->sign.message.n < PAYLOAD_LOGGED ? h->sign.message.n : PAYLOAD_LOGGED;
+    cv_hex_encode(hex, h->sign.message.p, n);
     cv_log(level, "payload", "request", cv_logf("%llu", (unsigned long long)h->id), "pkh", h->pkh,
            "bytes", cv_logf("%zu", h->sign.message.n), "hex", hex, NULL);
+}
+
+static void log_payload(const struct cv_http *h)
+{
+    enum cv_log_level level = h->policy->log_payloads ? CV_LOG_INFO : CV_LOG_DEBUG;
+    if (cv_log_enabled(level)) {
+        log_bytes(h, level);
+    }
 }
 
 /* Watermark, then vault; what becomes of it comes by on_signed. False when it
  * was answered at once. */
 static bool submit(struct cv_http *h)
 {
-    struct cv_error err;
-    cv_error_clear(&err);
+    struct cv_error *err = &h->server->err;
+    cv_error_clear(err);
     h->reserved_us = cv_now_us();
     cv_gate_reserve(h->server->o.gate, &h->pkh_value, &h->request, h->sign.digest, &h->ticket,
                     &h->verdict);
@@ -155,9 +158,9 @@ static bool submit(struct cv_http *h)
     }
     h->sign.done = on_signed;
     h->sent_us = cv_now_us();
-    int rc = cv_vault_sign(h->key, &h->sign, cv_deadline(CV_SERVER_SIGN_MS), &err);
+    int rc = cv_vault_sign(h->key, &h->sign, cv_deadline(CV_SERVER_SIGN_MS), err);
     if (rc != 0) {
-        refuse_late(h, rc, &err);
+        refuse_late(h, rc, err);
     }
     return rc == 0;
 }
@@ -211,19 +214,23 @@ static bool ask_and_proceed(struct cv_http *h, struct cv_bytes message)
     return true;
 }
 
+CV_NOINLINE static void refuse_for_room(struct cv_http *h)
+{
+    struct cv_error err;
+    cv_error_clear(&err);
+    int code = cv_error_set(&err, CV_ERR_BUSY, "%s",
+                            h->server->draining ? "the signer is stopping"
+                                                : "too many requests are waiting");
+    cv_http_refuse_error(h, code, &err);
+}
+
 /* False, and answered, when there is no room or the daemon is ending. */
 static bool has_room(struct cv_http *h)
 {
-    const struct cv_server *s = h->server;
-    struct cv_error err;
-    if (!s->draining && s->waiting < CV_SERVER_WAITING) {
+    if (!h->server->draining && h->server->waiting < CV_SERVER_WAITING) {
         return true;
     }
-    cv_error_clear(&err);
-    int code =
-        cv_error_set(&err, CV_ERR_BUSY, "%s",
-                     s->draining ? "the signer is stopping" : "too many requests are waiting");
-    cv_http_refuse_error(h, code, &err);
+    refuse_for_room(h);
     return false;
 }
 

@@ -147,11 +147,32 @@ static void explain_hash(char *out, size_t size, const char *text)
     }
 }
 
+/* Where TEXT is, or would be, among those that were read before. */
+static struct cv_server_pkh *known_pkh(struct cv_server *s, const char *text, size_t n)
+{
+    uint32_t hash = 0;
+    for (size_t i = n < 8 ? 0 : n - 8; i < n; i++) {
+        hash = hash * 61 + (uint8_t)text[i];
+    }
+    return &s->pkhs[hash % CV_SERVER_PKHS];
+}
+
 bool cv_http_take_pkh(struct cv_http *h, const char *text)
 {
     char why[128];
-    if (cv_pkh_parse(&h->pkh_value, cv_bytes_str(text)) == 0) {
-        (void)snprintf(h->pkh, sizeof(h->pkh), "%s", text); /* which is its only form */
+    size_t n = strlen(text);
+    struct cv_server_pkh *known = known_pkh(h->server, text, n);
+    int rc = 0;
+    if (n == 0 || strcmp(known->text, text) != 0) {
+        rc = cv_pkh_parse(&known->pkh, CV_BYTES(text, n));
+        known->text[0] = 0;
+        if (rc == 0) {
+            memcpy(known->text, text, n + 1); /* which is its only form */
+        }
+    }
+    if (rc == 0) {
+        h->pkh_value = known->pkh;
+        memcpy(h->pkh, text, n + 1);
         return true;
     }
     explain_hash(why, sizeof(why), text);

@@ -79,6 +79,7 @@ void cv_server_stop(struct cv_server **server)
         cv_endpoint_stop(&s->main);
         cv_endpoint_stop(&s->utility);
         cv_server_tls_free(&s->main.tls);
+        cv_http_drop_spares(s);
         free(s);
     }
 }

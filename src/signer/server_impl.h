@@ -5,6 +5,7 @@
 
 #include <microhttpd.h>
 
+#include "common/clock.h"
 #include "signer/server.h"
 
 struct cv_http;
@@ -48,13 +49,27 @@ struct cv_endpoint {
     struct cv_buckets *buckets;         /* requests by client address; NULL = no limit */
 };
 
+/* Texts of key hashes that were read, by the bits of a hash: clients name the
+ * same few keys again and again. */
+#define CV_SERVER_PKHS 256
+struct cv_server_pkh {
+    char text[CV_PKH_TEXT_SIZE]; /* "" = free */
+    struct cv_pkh pkh;
+};
+
 struct cv_server {
     struct cv_server_options o;
     struct cv_endpoint main, utility;
     bool draining;
     size_t waiting;
     uint64_t next_id;
-    struct cv_http *held; /* signed, but their watermarks are not durable yet */
+    struct cv_http *held;  /* signed, but their watermarks are not durable yet */
+    struct cv_http *spare; /* answered, kept for the next requests */
+    size_t spares;
+    struct cv_error err;   /* of the present callback: too large for every stack */
+    struct cv_server_pkh pkhs[CV_SERVER_PKHS];
+    int64_t date_second; /* of DATE */
+    char date[CV_HTTP_DATE_LEN];
 };
 
 /* One request, from its headers until its answer was sent. */
@@ -117,6 +132,8 @@ enum MHD_Result cv_http_on_request(void *cls, struct MHD_Connection *connection,
                                    size_t *upload_data_size, void **con_cls);
 void cv_http_on_completed(void *cls, struct MHD_Connection *connection, void **con_cls,
                           enum MHD_RequestTerminationCode code);
+/* Frees what cv_http_on_completed has kept. */
+void cv_http_drop_spares(struct cv_server *server);
 
 /* ---- connections: how long they may take, how often they may ask ---- */
 void cv_conn_start(struct cv_endpoint *e);

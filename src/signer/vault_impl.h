@@ -73,6 +73,7 @@ struct cv_vault {
     unsigned attempts;   /* of connecting, since it was last up */
     bool absent;         /* those failed for want of an enclave */
     uint32_t unverified; /* signatures that are believed until one is verified again */
+    struct cv_error sign_error; /* of the present signature: too large for every stack */
     struct cv_vault_wait *waiting;
     struct cv_loop_timer reconnect;
     struct cv_loop_timer watch;

@@ -59,21 +59,23 @@ static void on_signed(struct cv_call *call, int code, const struct cv_rpc_reply 
 {
     struct cv_sign *sign = SIGN_OF(call);
     struct cv_session *session = sign->key->vault->session;
+    struct cv_error *own = &sign->key->vault->sign_error;
     struct cv_signature sig;
-    struct cv_error own;
     if (code != 0) {
         sign->done(sign, code, NULL, err);
         return;
     }
-    cv_error_clear(&own);
-    code = take_signature(sign, reply, &sig, &own);
+    cv_error_clear(own);
+    code = take_signature(sign, reply, &sig, own);
     if (code == 0) {
         sign->done(sign, 0, &sig, NULL);
         return;
     }
-    sign->done(sign, code, NULL, &own);
-    /* A peer that answers so is not to be believed in what it says next. */
-    cv_session_drop(session, &own);
+    /* A peer that answers so is not to be believed in what it says next. What
+     * ends with the connection has other errors: this one is copied. */
+    struct cv_error why = *own;
+    sign->done(sign, code, NULL, &why);
+    cv_session_drop(session, &why);
 }
 
 static int not_usable(const struct cv_vault_key *key, struct cv_error *err)
