@@ -69,8 +69,8 @@ static void escape(char esc[static 8], const uint8_t *p, size_t n)
 
 /* ASCII that stands for itself within a string. */
 static const bool plain[256] = {
-    [' '] = true,           ['!'] = true,           ['#' ... '%'] = true,  ['\'' ... ';'] = true,
-    ['='] = true,           ['?' ... '['] = true,   [']' ... '~'] = true,
+    [' '] = true, ['!'] = true,         ['#' ... '%'] = true, ['\'' ... ';'] = true,
+    ['='] = true, ['?' ... '['] = true, [']' ... '~'] = true,
 };
 
 /* Has any of the eight bytes of WORD the value of each byte of PATTERN? */

@@ -25,6 +25,8 @@ struct cv_gate {
     struct cv_gate_remote *remote; /* driver aws; NULL otherwise */
     struct cv_newborns *newborns;  /* driver file */
     struct cv_loop_source flushed;
+    uint64_t told;       /* up to where on_durable has told of durable records */
+    bool told_of_poison; /* and of their failure */
     struct cv_loop_hook hook;
     struct cv_audit *audit;
 };
@@ -37,6 +39,10 @@ void cv_gate_refuse(struct cv_verdict *verdict, unsigned status, const char *tex
 /* gate_marks.c: the store that the configuration names, and its end. */
 int cv_gate_open_marks(struct cv_gate *g, struct cv_error *err) CV_NODISCARD;
 void cv_gate_close_marks(struct cv_gate *g);
+/* Tells of records that have become durable, or failed, without a flush having
+ * been seen to end: whoever waits for the store itself (for the records of new
+ * keys) takes that event. True when there were any. */
+bool cv_gate_tell_durable(struct cv_gate *g);
 
 /* gate_audit.c */
 int cv_gate_open_audit(struct cv_gate *g, struct cv_error *err) CV_NODISCARD;

@@ -7,15 +7,32 @@
 #include "common/log.h"
 #include "signer/gate_impl.h"
 
+static void tell(struct cv_gate *g)
+{
+    g->told = cv_wm_durable(g->store);
+    g->told_of_poison = cv_wm_poisoned(g->store, NULL);
+    if (g->o.on_durable != NULL) {
+        g->o.on_durable(g->o.ctx);
+    }
+}
+
 static void on_flushed(struct cv_loop_source *source, uint32_t events)
 {
     struct cv_gate *g =
         (struct cv_gate *)(void *)((char *)source - offsetof(struct cv_gate, flushed));
     (void)events;
     cv_wm_collect(g->store);
-    if (g->o.on_durable != NULL) {
-        g->o.on_durable(g->o.ctx);
+    tell(g);
+}
+
+bool cv_gate_tell_durable(struct cv_gate *g)
+{
+    if (g->store == NULL || (cv_wm_durable(g->store) == g->told &&
+                             cv_wm_poisoned(g->store, NULL) == g->told_of_poison)) {
+        return false;
     }
+    tell(g);
+    return true;
 }
 
 int cv_gate_open_marks(struct cv_gate *g, struct cv_error *err)
@@ -42,6 +59,7 @@ int cv_gate_open_marks(struct cv_gate *g, struct cv_error *err)
     if (r != CV_OK) {
         return r;
     }
+    g->told = cv_wm_durable(g->store);
     g->flushed.fd = cv_wm_fd(g->store);
     g->flushed.ready = on_flushed;
     return cv_loop_add(g->o.loop, &g->flushed, EPOLLIN) == 0

@@ -66,7 +66,7 @@ struct cv_server {
     struct cv_http *held;  /* signed, but their watermarks are not durable yet */
     struct cv_http *spare; /* answered, kept for the next requests */
     size_t spares;
-    struct cv_error err;   /* of the present callback: too large for every stack */
+    struct cv_error err; /* of the present callback: too large for every stack */
     struct cv_server_pkh pkhs[CV_SERVER_PKHS];
     int64_t date_second; /* of DATE */
     char date[CV_HTTP_DATE_LEN];

@@ -69,10 +69,10 @@ struct cv_vault {
     size_t importing;   /* in flight */
     size_t next_import; /* index of the next key to look at */
     size_t round_ok, round_failed;
-    bool scanning;       /* a round of imports is under way */
-    unsigned attempts;   /* of connecting, since it was last up */
-    bool absent;         /* those failed for want of an enclave */
-    uint32_t unverified; /* signatures that are believed until one is verified again */
+    bool scanning;              /* a round of imports is under way */
+    unsigned attempts;          /* of connecting, since it was last up */
+    bool absent;                /* those failed for want of an enclave */
+    uint32_t unverified;        /* signatures that are believed until one is verified again */
     struct cv_error sign_error; /* of the present signature: too large for every stack */
     struct cv_vault_wait *waiting;
     struct cv_loop_timer reconnect;

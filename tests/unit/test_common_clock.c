@@ -117,13 +117,45 @@ static void parses(void **state)
     }
 }
 
+static void test_http_date(void **state)
+{
+    char text[CV_HTTP_DATE_LEN];
+    (void)state;
+    cv_http_date_format(text, INT64_C(784111777) * 1000 + 999); /* of RFC 9110 */
+    assert_string_equal(text, "Sun, 06 Nov 1994 08:49:37 GMT");
+    cv_http_date_format(text, 0);
+    assert_string_equal(text, "Thu, 01 Jan 1970 00:00:00 GMT");
+    cv_http_date_format(text, INT64_C(1795946400000));
+    assert_string_equal(text, "Sun, 29 Nov 2026 10:00:00 GMT");
+}
+
+/* The second is remembered: what was formatted before must not show. */
+static void test_times_in_any_order(void **state)
+{
+    static const struct {
+        int64_t ms;
+        const char *text;
+    } times[] = {
+        {0, "1970-01-01T00:00:00.000Z"},         {-1, "1969-12-31T23:59:59.999Z"},
+        {5, "1970-01-01T00:00:00.005Z"},         {999, "1970-01-01T00:00:00.999Z"},
+        {1000, "1970-01-01T00:00:01.000Z"},      {-1000, "1969-12-31T23:59:59.000Z"},
+        {1001, "1970-01-01T00:00:01.001Z"},      {1, "1970-01-01T00:00:00.001Z"},
+        {-86400000, "1969-12-31T00:00:00.000Z"}, {7, "1970-01-01T00:00:00.007Z"},
+    };
+    char text[CV_RFC3339_LEN];
+    (void)state;
+    for (size_t i = 0; i < sizeof(times) / sizeof(times[0]); i++) {
+        cv_rfc3339_format(text, times[i].ms);
+        assert_string_equal(text, times[i].text);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(deadlines),
-        cmocka_unit_test(sleep_goes_on_after_signals),
-        cmocka_unit_test(formats),
-        cmocka_unit_test(parses),
+        cmocka_unit_test(test_http_date), cmocka_unit_test(test_times_in_any_order),
+        cmocka_unit_test(deadlines),      cmocka_unit_test(sleep_goes_on_after_signals),
+        cmocka_unit_test(formats),        cmocka_unit_test(parses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -267,13 +267,52 @@ static void every_truncation_and_flip(void **state)
     mutate_bit_flips(text, sizeof(text) - 1, variant, NULL);
 }
 
+/* Texts are looked at eight bytes at a time: each byte is escaped alike
+ * wherever it stands. */
+static void test_escapes_at_every_place(void **state)
+{
+    (void)state;
+    for (unsigned c = 1; c < 0x80; c++) {
+        struct cv_buf alone, got, want;
+        uint8_t one = (uint8_t)c;
+        cv_buf_init(&alone, 64);
+        cv_buf_init(&got, 256);
+        cv_buf_init(&want, 256);
+        assert_int_equal(cv_json_append_str(&alone, CV_BYTES(&one, 1)), 0);
+        for (size_t n = 1; n <= 24; n++) {
+            for (size_t at = 0; at < n; at++) {
+                char text[24];
+                memset(text, 'a', sizeof(text));
+                text[at] = (char)c;
+                cv_buf_reset(&got);
+                cv_buf_reset(&want);
+                assert_int_equal(cv_json_append_str(&got, CV_BYTES(text, n)), 0);
+                assert_int_equal(cv_buf_append_u8(&want, '"'), 0);
+                assert_int_equal(cv_buf_append(&want, "aaaaaaaaaaaaaaaaaaaaaaaa", at), 0);
+                assert_int_equal(cv_buf_append(&want, alone.p + 1, alone.n - 2), 0);
+                assert_int_equal(cv_buf_append(&want, "aaaaaaaaaaaaaaaaaaaaaaaa", n - at - 1), 0);
+                assert_int_equal(cv_buf_append_u8(&want, '"'), 0);
+                assert_true(cv_bytes_equal(cv_buf_view(&got), cv_buf_view(&want)));
+            }
+        }
+        cv_buf_free(&alone);
+        cv_buf_free(&got);
+        cv_buf_free(&want);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(parses_any_value),   cmocka_unit_test(refuses),
-        cmocka_unit_test(nesting_is_capped),  cmocka_unit_test(getters),
-        cmocka_unit_test(only_known_members), cmocka_unit_test(writes),
-        cmocka_unit_test(escapes_as_go_does), cmocka_unit_test(every_truncation_and_flip),
+        cmocka_unit_test(test_escapes_at_every_place),
+        cmocka_unit_test(parses_any_value),
+        cmocka_unit_test(refuses),
+        cmocka_unit_test(nesting_is_capped),
+        cmocka_unit_test(getters),
+        cmocka_unit_test(only_known_members),
+        cmocka_unit_test(writes),
+        cmocka_unit_test(escapes_as_go_does),
+        cmocka_unit_test(every_truncation_and_flip),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
