@@ -101,12 +101,13 @@ int cv_start_machine(struct cv_init *i, struct cv_error *err)
     int rc = cv_init_build.machine ? cv_mounts_early(err) : 0;
     if (rc == 0 && cv_init_build.machine)
         rc = cv_modules_load(i->options.image, err);
-    if (rc == 0)
-        rc = start_nsm(i, err);
+    /* First of all who the parent is: it is to learn of what fails below. */
     if (rc == 0)
         rc = cv_machine_settings(&i->settings, i->options.image, err);
     if (rc == 0)
         i->parent.cid = (uint32_t)i->settings.parent_cid;
+    if (rc == 0)
+        rc = start_nsm(i, err);
     if (rc == 0)
         rc = read_roots(i, err);
     if (rc == 0)

@@ -38,7 +38,9 @@ const char cv_local_nsm_usage[] =
     "  --debug-mode         PCR0, 1, 2 and 8 are zeros, as for enclaves in debug mode\n"
     "  --indefinite         payload as an indefinite-length map, as newer NSMs write it\n"
     "  --tagged             documents with COSE tag 18\n"
-    "  --no-entropy         GetRandom answers with no bytes (to test refusals)\n"
+    "  --fault NAME         an NSM that is not sound, to test refusals: no-entropy, short-entropy,\n"
+    "                       constant-entropy, repeated-entropy, no-random, no-documents,\n"
+    "                       no-recipients, refuses, garbage\n"
     "  --document FILE      write one document to FILE ('-' = standard output) and leave;\n"
     "                       with --user-data HEX, --nonce HEX, --public-key FILE (DER)\n"
     "\n"
@@ -112,6 +114,7 @@ enum {
     O_DEBUG,
     O_INDEFINITE,
     O_TAGGED,
+    O_FAULT,
     O_NO_ENTROPY,
     O_DOCUMENT,
     O_USER_DATA,
@@ -132,6 +135,7 @@ static const struct option long_options[] = {
     {"debug-mode", no_argument, NULL, O_DEBUG},
     {"indefinite", no_argument, NULL, O_INDEFINITE},
     {"tagged", no_argument, NULL, O_TAGGED},
+    {"fault", required_argument, NULL, O_FAULT},
     {"no-entropy", no_argument, NULL, O_NO_ENTROPY},
     {"document", required_argument, NULL, O_DOCUMENT},
     {"user-data", required_argument, NULL, O_USER_DATA},
@@ -185,7 +189,11 @@ static int take_option(struct options *o, int c)
         o->config.tagged = true;
         break;
     case O_NO_ENTROPY:
-        o->config.fault_no_entropy = true;
+        o->config.fault = CV_LOCAL_NSM_NO_ENTROPY;
+        break;
+    case O_FAULT:
+        if (!cv_local_nsm_fault_find(&o->config.fault, optarg))
+            return usage_error("--fault: there is no such fault", optarg);
         break;
     case O_DOCUMENT:
         o->document = optarg;

@@ -39,7 +39,8 @@ const char cv_local_vm_usage[] =
     "  --accel kvm|tcg      how the processor is virtualised (what works)\n"
     "  --heartbeat SECONDS  how long the init's heartbeat (vsock port 9000) is awaited (60; with\n"
     "                       --switch 0, since the machine with its parent's CID answers it)\n"
-    "  --no-nsm, --no-entropy   a machine without NSM, or with one that gives no bytes (tests)\n"
+    "  --no-nsm             a machine without NSM (tests)\n"
+    "  --nsm-fault NAME     an NSM that is not sound, as claviger-local nsm --fault (tests)\n"
     "\n"
     "The host reaches the enclave's port P as vsock-uds:DIR/vm.vsock:P, and listens for what\n"
     "the enclave connects to at the same form of address.\n"
@@ -69,7 +70,7 @@ enum {
     O_ACCEL,
     O_HEARTBEAT,
     O_NO_NSM,
-    O_NO_ENTROPY,
+    O_NSM_FAULT,
     O_JSON_LOG,
     O_SWITCH,
     O_LISTEN
@@ -94,7 +95,7 @@ static const struct option long_options[] = {
     {"accel", required_argument, NULL, O_ACCEL},
     {"heartbeat", required_argument, NULL, O_HEARTBEAT},
     {"no-nsm", no_argument, NULL, O_NO_NSM},
-    {"no-entropy", no_argument, NULL, O_NO_ENTROPY},
+    {"nsm-fault", required_argument, NULL, O_NSM_FAULT},
     {"json-log", no_argument, NULL, O_JSON_LOG},
     {"switch", required_argument, NULL, O_SWITCH},
     {"listen", required_argument, NULL, O_LISTEN},
@@ -193,9 +194,10 @@ static int take_option(struct cv_vm_options *o, struct rest *r, int c)
     case O_NO_NSM:
         o->no_nsm = true;
         return 0;
-    case O_NO_ENTROPY:
-        o->nsm.fault_no_entropy = true;
-        return 0;
+    case O_NSM_FAULT:
+        return cv_local_nsm_fault_find(&o->nsm.fault, optarg)
+                   ? 0
+                   : usage_error("--nsm-fault: there is no such fault");
     case O_JSON_LOG:
         o->json_log = true;
         return 0;

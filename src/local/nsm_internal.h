@@ -41,11 +41,20 @@ struct cv_local_nsm {
     pthread_mutex_t lock; /* over the registers and the identity */
     struct cv_local_identity *identity;
     char module_id[256];
-    bool indefinite, tagged, no_entropy;
+    bool indefinite, tagged;
+    enum cv_local_nsm_fault fault;
+    uint8_t stuck[CV_LOCAL_NSM_RANDOM]; /* what a repeating one repeats */
     int64_t (*clock)(void *ctx);
     void *clock_ctx;
     struct cv_local_pcr pcr[CV_LOCAL_PCRS];
 };
+
+/* nsm_fault.c: spoils what GetRandom is about to give; returns how much of it
+ * is given. */
+size_t cv_local_nsm_spoil(const struct cv_local_nsm *nsm, uint8_t random[CV_LOCAL_NSM_RANDOM]);
+/* The error that the fault answers REQ with, or NULL. */
+const char *cv_local_nsm_refusal(const struct cv_local_nsm *nsm,
+                                 const struct cv_local_nsm_request *req);
 
 /* The signed document into W. The lock is held. */
 int cv_local_nsm_document(struct cv_local_nsm *nsm, const struct cv_local_nsm_request *req,

@@ -86,7 +86,8 @@ int cv_local_nsm_new(struct cv_local_nsm **out, const struct cv_local_nsm_config
         default_module_id(nsm, instance_id);
     nsm->indefinite = config->indefinite;
     nsm->tagged = config->tagged;
-    nsm->no_entropy = config->fault_no_entropy;
+    nsm->fault = config->fault;
+    RAND_bytes(nsm->stuck, sizeof nsm->stuck);
     nsm->clock = config->clock != NULL ? config->clock : system_clock;
     nsm->clock_ctx = config->clock_ctx;
     start_registers(nsm, config, instance_id);
@@ -123,10 +124,10 @@ void cv_local_nsm_pcr(struct cv_local_nsm *nsm, unsigned index, uint8_t out[CV_L
 static const char *get_random(struct cv_local_nsm *nsm, struct cv_writer *w)
 {
     uint8_t random[CV_LOCAL_NSM_RANDOM];
-    size_t n = nsm->no_entropy ? 0 : sizeof random;
 
     if (RAND_bytes(random, sizeof random) != 1)
         return "InternalError";
+    size_t n = cv_local_nsm_spoil(nsm, random);
     cv_cbor_write_map(w, 1);
     cv_cbor_write_tstr(w, "GetRandom");
     cv_cbor_write_map(w, 1);
@@ -242,6 +243,9 @@ static const char *answer(struct cv_local_nsm *nsm, struct cv_bytes in, struct c
         return "InputTooLarge";
     if (cv_local_nsm_request_read(&req, in) != 0)
         return "InvalidOperation";
+    const char *refusal = cv_local_nsm_refusal(nsm, &req);
+    if (refusal != NULL)
+        return refusal;
     switch (req.op) {
     case CV_LOCAL_GET_RANDOM:
         return get_random(nsm, w);
@@ -283,6 +287,8 @@ void cv_local_nsm_handle(struct cv_local_nsm *nsm, struct cv_bytes request, stru
         cv_cbor_write_tstr(&w, "Error");
         cv_cbor_write_tstr(&w, error);
     }
+    if (nsm->fault == CV_LOCAL_NSM_GARBAGE)
+        memset(bytes, 0xff, w.n);
     if (cv_buf_append(reply, bytes, w.n) != 0)
         cv_buf_reset(reply); /* an empty reply, which no client takes for an answer */
     cv_wipe(bytes, w.n);

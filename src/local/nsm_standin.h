@@ -13,6 +13,22 @@
 #define CV_LOCAL_PCRS 32
 #define CV_LOCAL_PCR_BYTES 48
 
+/* How an NSM may be unsound, for tests of those who ask it. */
+enum cv_local_nsm_fault {
+    CV_LOCAL_NSM_SOUND,
+    CV_LOCAL_NSM_NO_ENTROPY,       /* GetRandom answers with no bytes */
+    CV_LOCAL_NSM_SHORT_ENTROPY,    /* … with one byte at a time, which is lawful */
+    CV_LOCAL_NSM_CONSTANT_ENTROPY, /* … with bytes that are all the same */
+    CV_LOCAL_NSM_REPEATED_ENTROPY, /* … with the same bytes each time */
+    CV_LOCAL_NSM_NO_RANDOM,        /* … with an error */
+    CV_LOCAL_NSM_NO_DOCUMENTS,     /* Attestation answers with an error */
+    CV_LOCAL_NSM_NO_RECIPIENTS,    /* … when a public key is to be attested */
+    CV_LOCAL_NSM_REFUSES,          /* everything is answered with an error */
+    CV_LOCAL_NSM_GARBAGE,          /* … with what is no CBOR */
+};
+/* False when no fault has that NAME ("no-entropy" …). */
+bool cv_local_nsm_fault_find(enum cv_local_nsm_fault *out, const char *name);
+
 struct cv_local_nsm_config {
     const char *region;      /* NULL = "local-1" */
     const char *instance_id; /* NULL = "i-0" + digits made from the state directory's root */
@@ -20,10 +36,10 @@ struct cv_local_nsm_config {
     const char *role_arn;    /* PCR3 = SHA384(0^48 || role ARN); NULL = zeros */
     uint32_t pcr_mask;       /* registers given; they beat what is computed */
     uint8_t pcr[CV_LOCAL_PCRS][CV_LOCAL_PCR_BYTES];
-    bool debug_mode;             /* PCR0, 1, 2 and 8 read as zeros, as AWS has it */
-    bool indefinite;             /* payload as an indefinite-length map, as newer NSMs write */
-    bool tagged;                 /* COSE tag 18 before the document */
-    bool fault_no_entropy;       /* GetRandom answers with no bytes (tests) */
+    bool debug_mode; /* PCR0, 1, 2 and 8 read as zeros, as AWS has it */
+    bool indefinite; /* payload as an indefinite-length map, as newer NSMs write */
+    bool tagged;     /* COSE tag 18 before the document */
+    enum cv_local_nsm_fault fault;
     int64_t (*clock)(void *ctx); /* unix ms; NULL = the system's clock */
     void *clock_ctx;
 };

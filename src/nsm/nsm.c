@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "nsm/entropy.h"
 #include "nsm/message.h"
 #include "nsm/transport.h"
 
@@ -14,6 +15,7 @@ struct cv_nsm {
     int fd;               /* -1 after a failed exchange */
     bool reopen;          /* PATH may be opened again */
     char *path;           /* NULL = the transport's default */
+    uint64_t last_random; /* of the health test */
     uint8_t response[CV_NSM_RESPONSE_MAX];
 };
 
@@ -185,6 +187,14 @@ int cv_nsm_attest(struct cv_nsm *nsm, const struct cv_nsm_attest *fields, struct
     return 0;
 }
 
+static int judge(struct cv_nsm *nsm, struct cv_bytes random, struct cv_error *err)
+{
+    pthread_mutex_lock(&nsm->lock);
+    int rc = cv_nsm_entropy_check(&nsm->last_random, random, err);
+    pthread_mutex_unlock(&nsm->lock);
+    return rc;
+}
+
 int cv_nsm_random(struct cv_nsm *nsm, void *p, size_t n, struct cv_error *err)
 {
     struct cv_nsm_request req = {.op = CV_NSM_GET_RANDOM};
@@ -198,6 +208,8 @@ int cv_nsm_random(struct cv_nsm *nsm, void *p, size_t n, struct cv_error *err)
         rc = ask(nsm, &req, &reply, err);
         if (rc == 0 && reply.n == 0)
             rc = cv_error_set(err, CV_ERR_CRYPTO, "the NSM gave no entropy");
+        if (rc == 0)
+            rc = judge(nsm, CV_BYTES(random, reply.n), err);
         if (rc == 0) {
             size_t take = reply.n < n - done ? reply.n : n - done;
             memcpy(out + done, random, take);
@@ -205,6 +217,10 @@ int cv_nsm_random(struct cv_nsm *nsm, void *p, size_t n, struct cv_error *err)
         }
     }
     cv_wipe(random, sizeof random);
+    if (rc == 0) { /* gathered from replies too short to be judged each, perhaps */
+        uint64_t none = 0;
+        rc = cv_nsm_entropy_check(&none, CV_BYTES(p, n), err);
+    }
     if (rc != 0)
         cv_wipe(p, n);
     return rc;

@@ -80,7 +80,8 @@ int cv_nsm_attest(struct cv_nsm *nsm, const struct cv_nsm_attest *fields, struct
 
 /* Fills P with N bytes from the NSM, by as many GetRandom as it takes; bytes
  * of a reply that are not needed are thrown away. A reply of no bytes is
- * CV_ERR_CRYPTO, "the NSM gave no entropy". On error P is all zeros. */
+ * CV_ERR_CRYPTO, "the NSM gave no entropy"; so are bytes that cannot be random,
+ * the same over and over, or those of the reply before. On error P is all zeros. */
 int cv_nsm_random(struct cv_nsm *nsm, void *p, size_t n, struct cv_error *err) CV_NODISCARD;
 
 /* The fixed text for an error that a function above left in ERR: one of

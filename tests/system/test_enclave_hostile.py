@@ -3,6 +3,7 @@
 """Clients of the enclave that are broken, slow or hostile: none of them takes
 memory by announcing it, and none holds up another."""
 import os
+import pathlib
 import signal
 import struct
 import time
@@ -232,18 +233,26 @@ class Program(unittest.TestCase):
             finally:
                 e.stop()
 
-    def test_an_nsm_without_entropy_is_fatal(self):
-        with scratch("entropy") as folder:
-            e = Enclave(folder, nsm=("--no-entropy",))
-            e.start_nsm()
-            try:
-                with open(f"{folder}/e.conf", "w") as f:
-                    f.write(f"nsm_address=unix:{folder}/nsm.sock\nlisten_address=unix:{folder}/e.sock\n")
-                done = run([bin_dir() / "claviger-enclave-dev", "--settings", f"{folder}/e.conf"], check=False)
-                self.assertEqual(done.returncode, 1)
-                self.assertIn("entropy", done.stderr)
-            finally:
-                e.stop()
+    def test_an_nsm_that_is_not_sound_is_fatal(self):
+        for fault, word in (("no-entropy", "the NSM gave no entropy"), ("constant-entropy", "over and over"),
+                            ("repeated-entropy", "the same bytes twice"), ("no-random", "internal error"),
+                            ("refuses", "internal error"), ("garbage", "NSM"), ("short-entropy", None)):
+            with self.subTest(fault), scratch("entropy") as folder:
+                e = Enclave(folder, nsm=("--fault", fault))
+                e.start_nsm()
+                try:
+                    path = pathlib.Path(folder, "e.conf")
+                    path.write_text(f"nsm_address=unix:{folder}/nsm.sock\nlisten_address=unix:{folder}/e.sock\n")
+                    if word is None:  # a byte at a time is all the same random
+                        e.start_kms()
+                        e.start_enclave()
+                        continue
+                    done = run([bin_dir() / "claviger-enclave-dev", "--settings", path], check=False)
+                    self.assertEqual(done.returncode, 1)
+                    self.assertIn("starting the NSM", done.stderr)
+                    self.assertIn(word, done.stderr.replace("InternalError", "internal error"))
+                finally:
+                    e.stop()
 
     def test_sigterm_ends_it(self):
         with scratch("term") as folder, Enclave(folder) as e:

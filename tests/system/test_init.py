@@ -224,10 +224,16 @@ class Debug(InitCase):
         self.assertEqual(self.boot("echo ok", allow_debug="on"), "ok\n")
         self.assertTrue(self.parent.of("hello")[0]["debug"])
 
-    def test_no_entropy(self):
-        self.start_nsm("dry", "--no-entropy")
-        self.nsm_socket = self.top / "dry.sock"
-        self.refused("start", "NSM", "entropy")
+    def test_an_nsm_that_is_not_sound(self):
+        for fault, stage, words in (
+                ("no-entropy", "start", ("NSM", "no entropy")), ("constant-entropy", "start", ("NSM", "over and over")),
+                ("repeated-entropy", "start", ("NSM", "twice")), ("refuses", "start", ("NSM",)),
+                ("garbage", "start", ("NSM",)), ("no-documents", "clock", ("NSM",))):
+            with self.subTest(fault):
+                self.setUp()
+                self.start_nsm(fault, "--pcr0", "ab" * 48, "--fault", fault)
+                self.nsm_socket = self.top / f"{fault}.sock"
+                self.refused(stage, *words)
 
 
 if __name__ == "__main__":

@@ -210,6 +210,12 @@ class Refused(SecretsCase):
         settings = self.local(self.encrypt(YAML, cmk=self.create_key()))
         self.refused("decrypt", "IncorrectKeyException", **settings)
 
+    def test_nsm_that_attests_no_key(self):
+        settings = self.local(self.encrypt(YAML))
+        self.start_nsm("silent", "--pcr0", "ab" * 48, "--fault", "no-recipients")
+        self.nsm_socket = self.top / "silent.sock"
+        self.refused("attest", "NSM", **settings)
+
     def test_absent(self):
         settings = self.local(None, boot_deadline_ms=2500)
         start = time.monotonic()

@@ -232,7 +232,7 @@ static void randomness(void **state)
     assert_string_not_equal(ask(nsm, "6947657452616e646f6d"), first);
     cv_local_nsm_free(nsm);
 
-    config.fault_no_entropy = true;
+    config.fault = CV_LOCAL_NSM_NO_ENTROPY;
     nsm = make(&config);
     assert_string_equal(ask(nsm, "6947657452616e646f6d"),
                         "a16947657452616e646f6da16672616e646f6d40");

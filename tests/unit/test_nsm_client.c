@@ -17,7 +17,10 @@
 
 /* What the peer does with each request. */
 enum manner {
-    HONEST,       /* random: a running counter, 256 bytes */
+    HONEST,       /* random: a running counter, 255 bytes, so that no two are alike */
+    CONSTANT,     /* random: the same byte, 255 times */
+    REPEATED,     /* random: the same 255 bytes each time */
+    ONE_BYTE,     /* random: the same one byte each time */
     FEW_BYTES,    /* random: 3 bytes at a time */
     NO_BYTES,     /* random: none */
     BAD_FRAME,    /* a length that no reply has */
@@ -35,11 +38,16 @@ struct peer {
 
 static void peer_reply(struct peer *p, struct cv_writer *w)
 {
-    uint8_t random[256];
-    size_t n = p->manner == FEW_BYTES ? 3 : p->manner == NO_BYTES ? 0 : sizeof random;
+    uint8_t random[255];
+    size_t n = p->manner == FEW_BYTES  ? 3
+               : p->manner == NO_BYTES ? 0
+               : p->manner == ONE_BYTE ? 1
+                                       : sizeof random;
 
+    if (p->manner == REPEATED)
+        p->counter = 7;
     for (size_t i = 0; i < n; i++)
-        random[i] = p->counter++;
+        random[i] = p->manner == CONSTANT || p->manner == ONE_BYTE ? 7 : p->counter++;
     cv_cbor_write_map(w, 1);
     cv_cbor_write_tstr(w, "GetRandom");
     cv_cbor_write_map(w, 1);
@@ -111,7 +119,7 @@ static void random_is_gathered(void **state)
     assert_int_equal(p.served, 3);
     /* What the last reply had too much is not given out later. */
     assert_int_equal(cv_nsm_random(nsm, out, 2, NULL), 0);
-    assert_int_equal(out[0], 0);
+    assert_int_equal(out[0], (uint8_t)(3 * 255));
     assert_int_equal(p.served, 4);
     stop(&p, nsm);
 
@@ -140,6 +148,32 @@ static void no_entropy_is_fatal(void **state)
     stop(&p, nsm);
 }
 
+static void what_cannot_be_random_is_fatal(void **state)
+{
+    static const struct {
+        enum manner manner;
+        size_t n;
+        const char *word;
+    } cases[] = {{CONSTANT, 32, "over and over"},
+                 {CONSTANT, 1, "over and over"},
+                 {ONE_BYTE, 32, "over and over"},
+                 {REPEATED, 700, "twice"}};
+    uint8_t out[700], zeros[700] = {0};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct peer p;
+        struct cv_error err;
+        cv_error_clear(&err);
+        memset(out, 0xAA, sizeof out);
+        struct cv_nsm *nsm = start(&p, cases[i].manner);
+        assert_int_equal(cv_nsm_random(nsm, out, cases[i].n, &err), CV_ERR_CRYPTO);
+        assert_non_null(strstr(err.text[0], cases[i].word));
+        assert_memory_equal(out, zeros, cases[i].n);
+        stop(&p, nsm);
+    }
+}
+
 static void seeding(void **state)
 {
     struct peer p;
@@ -150,7 +184,7 @@ static void seeding(void **state)
     cv_error_clear(&err);
     struct cv_nsm *nsm = start(&p, HONEST);
     assert_int_equal(cv_nsm_seed_kernel(nsm, false, &credited, &err), 0);
-    assert_int_equal(p.served, CV_NSM_SEED_BYTES / 256);
+    assert_int_equal(p.served, (CV_NSM_SEED_BYTES + 254) / 255);
     stop(&p, nsm);
 }
 
@@ -201,7 +235,7 @@ static void *many_calls(void *ctx)
     struct shared *s = ctx;
 
     for (int i = 0; i < 100; i++) {
-        uint8_t out[256];
+        uint8_t out[255];
         bool ok = cv_nsm_random(s->nsm, out, sizeof out, NULL) == 0;
         for (size_t j = 1; ok && j < sizeof out; j++)
             ok = out[j] == (uint8_t)(out[0] + j);
@@ -251,6 +285,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(random_is_gathered),
         cmocka_unit_test(no_entropy_is_fatal),
+        cmocka_unit_test(what_cannot_be_random_is_fatal),
         cmocka_unit_test(seeding),
         cmocka_unit_test(broken_peers),
         cmocka_unit_test(wrong_reply),
