@@ -211,7 +211,7 @@ class Refused(SecretsCase):
         self.refused("decrypt", "IncorrectKeyException", **settings)
 
     def test_nsm_that_attests_no_key(self):
-        settings = self.local(self.encrypt(YAML))
+        settings = self.local(self.encrypt(YAML), boot_deadline_ms=3000)
         self.start_nsm("silent", "--pcr0", "ab" * 48, "--fault", "no-recipients")
         self.nsm_socket = self.top / "silent.sock"
         self.refused("attest", "NSM", **settings)
