@@ -15,6 +15,8 @@ class Parent:
     """Listens on DIR/parent_P. AWS and EGRESS map "host:port" to the (host,
     port) that a CONNECT is led to. What arrives is kept in messages and logs."""
 
+    path = "parent_{}"
+
     def __init__(self, directory, credentials=None, environment=None, files=None, aws=None, egress=None,
                  silent=()):
         self.dir = pathlib.Path(directory)
@@ -39,7 +41,7 @@ class Parent:
         handler = {9000: self.heartbeat, 8000: self.connect_aws, 8001: self.connect_egress,
                    9001: self.control_lines, 9002: self.logs}[port]
         server = socket.socket(socket.AF_UNIX)
-        path = self.dir / f"parent_{port}"
+        path = self.dir / self.path.format(port)
         if path.exists():
             path.unlink()
         server.bind(str(path))

@@ -130,6 +130,15 @@ def verify(public_key_text, signature_text, message, version=2):
     return _ecdsa_verify(ec.SECP256R1(), public_key, signature, digest)
 
 
+def verify_values(public_key, signature, message, version=2):
+    """The same of {"Ed25519": bytes} and the like, as the enclave's protocol has them."""
+    (kind, key), = public_key.items()
+    (sig_kind, sig), = signature.items()
+    prefix = {"Ed25519": "edpk", "Secp256k1": "sppk", "NistP256": "p2pk", "Bls": "BLpk"}[kind]
+    return kind == sig_kind and verify(encode(prefix, key), encode(SIGNATURES[KINDS[prefix]], bytes(sig)),
+                                       message, version)
+
+
 def verify_proof_of_possession(public_key_text, proof_text):
     _, public_key = decode(public_key_text)
     _, proof = decode(proof_text)

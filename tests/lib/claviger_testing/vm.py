@@ -13,6 +13,7 @@ import time
 import zlib
 
 from .kms import Kms, client
+from .parent import Parent
 from .process import Program, bin_dir, run, skip
 from .stack import Stack, environment
 
@@ -142,6 +143,12 @@ class Vm:
 
     def stop(self):
         return self.program.stop(30)
+
+
+class VmParent(Parent):
+    """The parent of docs/protocol/parent.md, in the folder of a machine."""
+
+    path = "vm.vsock_{}"
 
 
 class VmStack(Stack):
