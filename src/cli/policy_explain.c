@@ -32,7 +32,7 @@ struct inquiry {
     struct cv_policy_image image;
     char principal[256], role[256], key[256]; /* role "" for a user or root */
     json_t *statements, *warnings, *requests; /* for --json */
-    bool json, refused, allowed; /* some request was */
+    bool json, refused, allowed;              /* some request was */
 };
 
 static int load(struct cv_policy **out, enum cv_policy_kind kind, const char *path,
