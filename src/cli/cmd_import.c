@@ -94,7 +94,8 @@ static int hand_in(struct cv_vault *vault, const struct how *how, enum cv_scheme
     CV_CLEANUP(cv_buf_free) struct cv_buf root = {0};
     struct cv_attest_policy policy;
     int64_t deadline = cv_cli_deadline(CV_VAULT_KMS_MS);
-    bool verify = expects_something(&how->expect);
+    const struct cv_attest_policy *configured = cv_vault_expected(vault);
+    bool verify = expects_something(&how->expect) || configured != NULL;
     if (how->plain) {
         return cv_vault_import(vault, scheme, key, made, deadline, err);
     }
@@ -110,14 +111,18 @@ static int hand_in(struct cv_vault *vault, const struct how *how, enum cv_scheme
         return cv_vault_import(vault, scheme, key, made, deadline, err);
     }
     cv_attest_policy_init(&policy);
+    if (configured != NULL) { /* the options may add to it, but not say otherwise */
+        policy = *configured;
+    }
     int rc = cv_expect_apply(&policy, &root, &how->expect, err);
     if (rc != 0) {
         return rc;
     }
+    policy.allow_debug = policy.allow_debug || (configured != NULL && configured->allow_debug);
     if (!verify) {
         cv_log(CV_LOG_WARN,
                "the enclave is not verified before it gets the key: say what is expected of "
-               "it (--eif, --pcrs, --pcr)",
+               "it (--eif, --pcrs, --pcr, or expected_pcrs in the vault's configuration)",
                NULL);
     } else if (policy.pcr_mask == 0) {
         cv_log(CV_LOG_WARN,
@@ -206,7 +211,8 @@ const struct cv_command cv_cmd_import = {
         "      --plain         hand the key in clear to the parent instance, unverified\n" CV_EXPECT_HELP
         "\nThe key is sealed to the enclave where it offers that, so that the parent instance\n"
         "never sees it. Whether that enclave is the right one is known only when it is told\n"
-        "what to expect: then its attestation document is verified before the key leaves.\n\n"
+        "what to expect, here or by expected_pcrs or enclave_image of the vault: then its\n"
+        "attestation document is verified before the key leaves.\n\n"
         "Reads PEM and DER (PKCS#8, SEC1) and Base58 (edsk, spsk, p2sk, BLsk, and encrypted\n"
         "edesk, spesk, p2esk, BLesk).\n\n"
         "Example: claviger import -v nitro --from key.pem --eif signer.eif\n",

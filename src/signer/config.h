@@ -52,6 +52,18 @@ struct cv_config_credentials {
 
 enum cv_config_storage { CV_CONFIG_STORAGE_FILE, CV_CONFIG_STORAGE_AWS };
 
+#define CV_CONFIG_PCRS 32
+#define CV_CONFIG_PCR_LEN 48 /* SHA-384 */
+
+/* What an enclave has to be. */
+struct cv_config_expected {
+    bool given;        /* a register, or an image */
+    uint32_t pcr_mask; /* bit N: pcr[N] is expected */
+    uint8_t pcr[CV_CONFIG_PCRS][CV_CONFIG_PCR_LEN];
+    char *image; /* path of an EIF; NULL */
+    char *root;  /* path of the root certificate that is trusted; NULL = AWS's */
+};
+
 /* One vault of driver nitro. */
 struct cv_config_vault {
     char *name;
@@ -68,6 +80,7 @@ struct cv_config_vault {
     struct cv_addr proxy_local; /* where the built-in proxy listens */
     unsigned sealed_version;    /* 1 or 2 */
     bool verify_signatures;     /* each one, though the enclave says what it is about */
+    struct cv_config_expected expected;
     struct cv_config_credentials credentials;
     enum cv_config_storage storage;
     char *storage_path;  /* file */

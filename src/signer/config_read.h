@@ -79,4 +79,10 @@ void cv_config_free_key(struct cv_config_key *k);
 /* An array of ITEMS of SIZE bytes, zero; NULL with r->nomem set. */
 void *cv_config_array(struct cv_config_reader *r, size_t items, size_t size);
 
+/* The vault's `expected_pcrs` (NULL when absent), `enclave_image` and
+ * `attestation_root`; the texts stay the caller's. */
+void cv_config_read_expected(struct cv_config_reader *r, const struct cv_yaml_node *pcrs,
+                             char *image, char *root, struct cv_config_expected *e);
+void cv_config_free_expected(struct cv_config_expected *e);
+
 #endif

@@ -19,7 +19,8 @@ struct nitro_target {
     char *enclave_address, *proxy_local_address, *enclave_name;
     uint64_t sealed_version;
     bool verify_signatures;
-    const struct cv_yaml_node *storage, *credentials;
+    char *enclave_image, *attestation_root;
+    const struct cv_yaml_node *storage, *credentials, *expected_pcrs;
 };
 
 #define NITRO(field, kind_, ...)                                                            \
@@ -43,6 +44,9 @@ static const struct cv_field nitro_fields[] = {
      .min = 1,
      .max = 2},
     NITRO(verify_signatures, CV_FIELD_BOOL, verify_signatures),
+    NITRO(expected_pcrs, CV_FIELD_NODE, expected_pcrs),
+    NITRO(enclave_image, CV_FIELD_STRING, enclave_image),
+    NITRO(attestation_root, CV_FIELD_STRING, attestation_root),
 };
 
 /* TEXT, or without one the variable ENV; NULL when both are absent or empty.
@@ -280,6 +284,11 @@ static void read_nitro(struct cv_config_reader *r, const struct cv_yaml_node *no
     read_proxy(r, node, &t, v);
     v->sealed_version = (unsigned)t.sealed_version;
     v->verify_signatures = t.verify_signatures;
+    cv_config_read_expected(r, t.expected_pcrs, t.enclave_image, t.attestation_root, &v->expected);
+    if (v->expected.root != NULL && !v->expected.given) {
+        cv_yaml_problem(r->errors, cv_yaml_get(node, "attestation_root"),
+                        "attestation_root goes with expected_pcrs or enclave_image");
+    }
     if (t.credentials != NULL) {
         cv_config_read_credentials(r, t.credentials, &v->credentials, NULL);
     }
@@ -293,6 +302,8 @@ static void read_nitro(struct cv_config_reader *r, const struct cv_yaml_node *no
     free(t.enclave_address);
     free(t.enclave_name);
     free(t.proxy_local_address);
+    free(t.enclave_image);
+    free(t.attestation_root);
 }
 
 static void read_vault(struct cv_config_reader *r, const struct cv_yaml_node *node,
@@ -373,4 +384,5 @@ void cv_config_free_vault(struct cv_config_vault *v)
     free(v->storage_table);
     cv_config_free_credentials(&v->credentials);
     cv_config_free_credentials(&v->storage_credentials);
+    cv_config_free_expected(&v->expected);
 }

@@ -60,7 +60,10 @@ int cv_vault_new(struct cv_vault **out, struct cv_loop *loop, const struct cv_co
     cv_loop_timer_init(loop, &v->reconnect, on_reconnect);
     cv_loop_timer_init(loop, &v->watch, on_watch);
     struct cv_session_events e = {.up = on_up, .down = on_down, .ctx = v, .kms = on_kms};
-    int rc = open_store(v, err);
+    int rc = cv_vault_expect_open(v, err);
+    if (rc == 0) {
+        rc = open_store(v, err);
+    }
     if (rc == 0) {
         rc = cv_session_new(&v->session, loop, &config->enclave, &e, err);
     }
@@ -98,6 +101,7 @@ void cv_vault_free(struct cv_vault **vault)
         free(v->keys[i]);
     }
     free(v->keys);
+    cv_vault_expect_close(v);
     cv_keystore_close(v->store);
     free(v);
 }
@@ -225,6 +229,11 @@ static void on_down(void *ctx, const struct cv_error *why)
 }
 
 void cv_vault_initialized(struct cv_vault *v)
+{
+    cv_vault_expect_check(v);
+}
+
+void cv_vault_verified(struct cv_vault *v)
 {
     if (v->without_keys) {
         cv_vault_set_state(v, CV_VAULT_UP);

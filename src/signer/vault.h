@@ -183,6 +183,9 @@ int cv_vault_import(struct cv_vault *vault, enum cv_scheme scheme, const struct 
                     struct cv_vault_key **out, int64_t deadline, struct cv_error *err) CV_NODISCARD;
 
 struct cv_attest_policy;
+/* What the configuration expects of the enclave, without nonce and times; NULL
+ * when nothing. The vault's. Each session was verified by it already. */
+const struct cv_attest_policy *cv_vault_expected(const struct cv_vault *vault);
 /* True when the enclave offers to take keys that were sealed to it. */
 bool cv_vault_takes_sealed(const struct cv_vault *vault);
 /* The same import, sealed to a key pair that the enclave makes for it and

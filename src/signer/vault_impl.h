@@ -51,7 +51,8 @@ struct cv_vault {
     bool watching;     /* notice new keys and try failed ones again (not for commands) */
     bool without_keys; /* a command that makes keys needs no other */
     char description[256];
-    bool sealed_import; /* the enclave offers it */
+    bool sealed_import;                       /* the enclave offers it */
+    struct cv_vault_expectation *expectation; /* NULL: any enclave will do */
     struct cv_error why;
     struct cv_vault_key **keys;
     size_t key_count, key_room;
@@ -84,8 +85,15 @@ struct cv_vault {
 int cv_vault_credentials_open(struct cv_vault *v, struct cv_error *err) CV_NODISCARD;
 void cv_vault_credentials_close(struct cv_vault *v);
 void cv_vault_fetch_credentials(struct cv_vault *v);
-/* The enclave has its credentials: keys come next. */
+/* The enclave has its credentials: is it the right one? */
 void cv_vault_initialized(struct cv_vault *v);
+/* It is, or nothing is expected of it: keys come next. */
+void cv_vault_verified(struct cv_vault *v);
+/* What the configuration expects of the enclave; CV_ERR_CONFIG for what cannot be. */
+int cv_vault_expect_open(struct cv_vault *v, struct cv_error *err) CV_NODISCARD;
+void cv_vault_expect_close(struct cv_vault *v);
+/* Asks the enclave; cv_vault_verified(), or the session is dropped. */
+void cv_vault_expect_check(struct cv_vault *v);
 /* Sends a request that makes a key, stores what comes of it, and waits. */
 int cv_vault_make(struct cv_vault *v, struct cv_rpc_request *request, struct cv_vault_key **out,
                   int64_t deadline, struct cv_error *err) CV_NODISCARD;
