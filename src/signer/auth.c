@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "signer/auth.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 static void refuse(struct cv_auth_verdict *out, unsigned status, const char *text)
 {
     out->status = status;
-    out->text = text;
+    (void)snprintf(out->text, sizeof(out->text), "%s", text);
 }
 
 /* True for the text of a signature, of whatever scheme. */
@@ -37,7 +38,8 @@ void cv_auth_client(struct cv_auth_verdict *out, const struct cv_config_keys *ke
         return;
     }
     if (!is_signature(authentication)) {
-        refuse(out, 400, "gotez: the authentication field is no signature");
+        out->status = 400;
+        cv_base58_fault(out->text, authentication, "gotez: unknown signature type");
         return;
     }
     size_t n = 3 + CV_PKH_LEN + message.n;
@@ -58,7 +60,7 @@ void cv_auth_client(struct cv_auth_verdict *out, const struct cv_config_keys *ke
         if (verifies(&keys->key[i], CV_BYTES(bytes, n), authentication)) {
             cv_pkh_of(&out->client, &keys->key[i]);
             out->status = 0;
-            out->text = NULL;
+            out->text[0] = 0;
             break;
         }
     }

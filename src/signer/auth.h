@@ -6,11 +6,12 @@
 #ifndef CV_SIGNER_AUTH_H
 #define CV_SIGNER_AUTH_H
 
+#include "signer/base58_fault.h"
 #include "signer/config.h"
 
 struct cv_auth_verdict {
-    unsigned status;  /* 0 = the client is known; 400, 401, 403 */
-    const char *text; /* of the refusal, static */
+    unsigned status;            /* 0 = the client is known; 400, 401, 403 */
+    char text[CV_BASE58_FAULT]; /* of the refusal */
     struct cv_pkh client;
 };
 

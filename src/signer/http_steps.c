@@ -7,8 +7,8 @@
 
 #include "common/clock.h"
 #include "common/log.h"
-#include "crypto/base58.h"
 #include "signer/auth.h"
+#include "signer/base58_fault.h"
 #include "signer/jwt.h"
 #include "signer/server_impl.h"
 #include "watermark/signatory.h"
@@ -97,56 +97,6 @@ void cv_http_refuse_error(struct cv_http *h, int code, const struct cv_error *er
 
 /* ---- who and what ---- */
 
-static const char base58[] = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
-
-/* Bytes of TEXT in base 58, which is short. */
-static size_t base58_len(const char *text)
-{
-    size_t zeros = strspn(text, "1"), n = 0;
-    uint64_t v = 0;
-    for (const char *p = text + zeros; *p != 0; p++) {
-        v = v * 58 + (uint64_t)(strchr(base58, *p) - base58);
-    }
-    for (; v > 0; v >>= 8) {
-        n++;
-    }
-    return zeros + n;
-}
-
-/* Why TEXT is no public key hash, in the words that clients know. */
-static void explain_hash(char *out, size_t size, const char *text)
-{
-    enum cv_text_kind kind;
-    uint8_t payload[CV_BASE58_PAYLOAD_MAX];
-    size_t n, good = strspn(text, base58);
-    unsigned char bad = (unsigned char)text[good];
-    if (bad != 0) {
-        char rune[3] = {(char)bad, 0, 0};
-        if (bad >= 0x80) { /* a byte stands for the character of its number */
-            rune[0] = (char)(0xc0 | bad >> 6);
-            rune[1] = (char)(0x80 | (bad & 0x3f));
-        }
-        (void)snprintf(out, size,
-                       "gotez: base58 decoding error: unexpected character at position %zu: %s",
-                       good, rune);
-        return;
-    }
-    switch (cv_base58check_decode(payload, sizeof(payload), &n, cv_bytes_str(text))) {
-    case 0:
-        (void)snprintf(out, size, "%s",
-                       cv_text_parse(&kind, payload, &n, cv_bytes_str(text)) == 0
-                           ? "gotez: unknown public key prefix"
-                           : "gotez: unknown Tezos base58 prefix");
-        break;
-    case CV_ERR_INVALID:
-        (void)snprintf(out, size, "gotez: base58Check decoding error: data is too short: %zu",
-                       base58_len(text));
-        break;
-    default:
-        (void)snprintf(out, size, "gotez: base58Check decoding error: invalid checksum");
-    }
-}
-
 /* Where TEXT is, or would be, among those that were read before. */
 static struct cv_server_pkh *known_pkh(struct cv_server *s, const char *text, size_t n)
 {
@@ -159,7 +109,7 @@ static struct cv_server_pkh *known_pkh(struct cv_server *s, const char *text, si
 
 bool cv_http_take_pkh(struct cv_http *h, const char *text)
 {
-    char why[128];
+    char why[CV_BASE58_FAULT];
     size_t n = strlen(text);
     struct cv_server_pkh *known = known_pkh(h->server, text, n);
     int rc = 0;
@@ -175,7 +125,7 @@ bool cv_http_take_pkh(struct cv_http *h, const char *text)
         memcpy(h->pkh, text, n + 1);
         return true;
     }
-    explain_hash(why, sizeof(why), text);
+    cv_base58_fault(why, text, "gotez: unknown public key prefix");
     cv_http_fail(h, 400, why);
     return false;
 }

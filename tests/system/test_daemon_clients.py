@@ -81,8 +81,12 @@ class Octez(unittest.TestCase):
                 (self.alice.authenticate(UNKNOWN, message), 403, "invalid authentication signature")):
             answer = self.ask(self.key, authentication)
             self.assertEqual((answer.status, text_of(answer)), (status, text))
-        for authentication in ("nonsense", self.alice.text, self.alice.authenticate(pkh, message)[:-1] + "1"):
-            self.assertEqual(self.ask(self.key, authentication).status, 400)
+        invalid = "gotez: base58Check decoding error: invalid checksum"
+        for authentication, text in (("nonsense", invalid), (self.alice.authenticate(pkh, message)[:-1] + "1", invalid),
+                                     ("sig0", "gotez: base58 decoding error: unexpected character at position 3: 0"),
+                                     (self.alice.text, "gotez: unknown signature type")):
+            answer = self.ask(self.key, authentication)
+            self.assertEqual((answer.status, text_of(answer)), (400, text))
 
     def test_order(self):
         # Authentication comes before the list of keys, and after the body.
