@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <termios.h>
@@ -44,14 +45,28 @@ int cv_prompt_read_all(struct cv_secret *out, int fd, size_t limit, struct cv_er
     return 0;
 }
 
+/* One byte. The signals get through only while it is waited for, so that none
+ * comes between a look at INTERRUPTED and the wait. */
+static ssize_t read_byte(int fd, uint8_t *c, const sigset_t *open_to)
+{
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    while (interrupted == 0 && ppoll(&p, 1, NULL, open_to) < 0) {
+        if (errno != EINTR) {
+            return -1;
+        }
+    }
+    return interrupted == 0 ? read(fd, c, 1) : 0;
+}
+
 /* One line from the terminal FD, byte for byte, so that nothing of it stays in
  * a buffer of the C library. */
-static int read_line(struct cv_secret *out, int fd, size_t limit, struct cv_error *err)
+static int read_line(struct cv_secret *out, int fd, size_t limit, const sigset_t *open_to,
+                     struct cv_error *err)
 {
     size_t n = 0;
     for (;;) {
         uint8_t c;
-        ssize_t r = read(fd, &c, 1);
+        ssize_t r = read_byte(fd, &c, open_to);
         if (interrupted != 0) {
             return cv_error_set(err, CV_ERR_CANCELLED, "interrupted");
         }
@@ -80,6 +95,7 @@ int cv_prompt_secret(struct cv_secret *out, const char *question, size_t limit,
 {
     struct termios old, quiet;
     struct sigaction act = {.sa_handler = on_signal}, old_int, old_term;
+    sigset_t both, mask;
     int fd = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
     if (fd < 0) {
         return cv_error_set(err, CV_ERR_IO, "there is no terminal to ask on");
@@ -91,6 +107,10 @@ int cv_prompt_secret(struct cv_secret *out, const char *question, size_t limit,
     }
     /* Ctrl-C must not leave the terminal without its echo. */
     interrupted = 0;
+    (void)sigemptyset(&both);
+    (void)sigaddset(&both, SIGINT);
+    (void)sigaddset(&both, SIGTERM);
+    (void)sigprocmask(SIG_BLOCK, &both, &mask);
     (void)sigaction(SIGINT, &act, &old_int);
     (void)sigaction(SIGTERM, &act, &old_term);
     quiet = old;
@@ -99,7 +119,7 @@ int cv_prompt_secret(struct cv_secret *out, const char *question, size_t limit,
         rc = cv_error_errno(err, CV_ERR_IO, errno, "turning the terminal's echo off");
     } else {
         if (cv_fd_write_all(fd, question, strlen(question)) == 0) {
-            rc = read_line(out, fd, limit, err);
+            rc = read_line(out, fd, limit, &mask, err);
         } else {
             rc = cv_error_set(err, CV_ERR_IO, "writing to the terminal failed");
         }
@@ -108,6 +128,7 @@ int cv_prompt_secret(struct cv_secret *out, const char *question, size_t limit,
     }
     (void)sigaction(SIGINT, &old_int, NULL);
     (void)sigaction(SIGTERM, &old_term, NULL);
+    (void)sigprocmask(SIG_SETMASK, &mask, NULL);
     (void)close(fd);
     return rc;
 }

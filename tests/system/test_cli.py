@@ -4,7 +4,9 @@
 import base64
 import json
 import os
+import pty
 import resource
+import select
 import signal
 import subprocess
 import threading
@@ -231,6 +233,43 @@ class Keys(unittest.TestCase):
             if done == 2:
                 break
         self.assertGreater(done, 0, "no encrypted key in the vectors")
+
+    def at_terminal(self, *dialogue):
+        """`import` at a terminal: waits for each prompt, types what follows it."""
+        pid, terminal = pty.fork()
+        if pid == 0:
+            os.execve(process.bin_dir() / "claviger", ["claviger", "-c", str(self.stack.config), "--log", "error", "import",
+                                                      "-v", "nitro"], environment())
+        shown, left, deadline = b"", list(dialogue), time.monotonic() + 20
+        try:
+            while time.monotonic() < deadline:
+                if not select.select([terminal], [], [], 0.2)[0]:
+                    continue
+                try:
+                    more = os.read(terminal, 4096)
+                except OSError:  # the other side is closed
+                    break
+                shown += more
+                if left and shown.endswith(left[0][0].encode()):
+                    os.write(terminal, left.pop(0)[1].encode())
+        finally:
+            os.close(terminal)
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), shown.decode()
+
+    def test_prompts(self):
+        status, shown = self.at_terminal(("Enter the secret key: ", ALICE + "\n"))
+        self.assertEqual(status, 0, shown)
+        self.assertIn(ALICE_PKH, shown)
+        self.assertNotIn(ALICE, shown)
+        for typed in ("\x03", "\x04", "nonsense\n"):
+            status, shown = self.at_terminal(("Enter the secret key: ", typed))
+            self.assertEqual(status, 1, shown)
+            self.assertIn("Error: importing the key: ", shown)
+        encrypted = "edesk1uiM6BaysskGto8pRtzKQqFqsy1sea1QRjTzaQYuBxYNhuN6eqEU78TGRXZocsVRJYcN7AaU9JDykwUd8KW"
+        status, shown = self.at_terminal(("Enter the secret key: ", encrypted + "\n"), ("Enter the password: ", "wrong\n"))
+        self.assertEqual(status, 1, shown)
+        self.assertIn("the password of the encrypted key is wrong", shown)
+        self.assertNotIn("wrong\r", shown.split("Enter the password: ")[1].split("Error")[0])
 
     def test_no_terminal(self):
         done = subprocess.run([process.bin_dir() / "claviger", "-c", self.stack.config, "import", "-v", "nitro", "-f",
