@@ -50,6 +50,33 @@ int cv_daemon_prepare_base_dir(const char *base_dir, struct cv_error *err)
 
 /* ---- what vaults say ---- */
 
+#define MISSING_TOLD 10
+
+void cv_daemon_tell_missing(struct cv_daemon *d)
+{
+    size_t missing = 0;
+    for (size_t i = 0; i < d->vault_count; i++) {
+        if (cv_vault_state(d->vaults[i]) != CV_VAULT_UP) {
+            return;
+        }
+    }
+    if (d->told_missing) {
+        return;
+    }
+    d->told_missing = true;
+    for (size_t i = 0; i < d->config->key_count; i++) {
+        const struct cv_config_key *k = &d->config->keys[i];
+        if (cv_keyring_find(&d->ring, &k->pkh) == NULL && ++missing <= MISSING_TOLD) {
+            cv_log(CV_LOG_WARN, "a key that the configuration lists is in no vault", "pkh", k->text,
+                   "line", cv_logf("%u", k->line), NULL);
+        }
+    }
+    if (missing > MISSING_TOLD) {
+        cv_log(CV_LOG_WARN, "more listed keys are in no vault", "keys",
+               cv_logf("%zu", missing - MISSING_TOLD), NULL);
+    }
+}
+
 static void on_state(void *ctx, struct cv_vault *v)
 {
     struct cv_daemon *d = ctx;
@@ -72,6 +99,7 @@ static void on_state(void *ctx, struct cv_vault *v)
     } else if (cv_vault_state(v) == CV_VAULT_UP) {
         cv_log(CV_LOG_INFO, "vault ready", "vault", cv_vault_name(v), "keys",
                cv_logf("%zu", cv_vault_key_count(v)), "usable", cv_logf("%zu", active), NULL);
+        cv_daemon_tell_missing(d);
     }
 }
 

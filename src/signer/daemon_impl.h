@@ -35,7 +35,11 @@ struct cv_daemon {
     struct cv_loop_source signals;
     int signal;
     bool stopping;
+    bool told_missing; /* which listed keys are in no vault */
 };
+
+/* Once all vaults are up: says which keys the configuration lists in vain. */
+void cv_daemon_tell_missing(struct cv_daemon *d);
 
 /* Reads the configuration anew and puts it in force, or leaves all as it is. */
 void cv_daemon_reload(struct cv_daemon *d);

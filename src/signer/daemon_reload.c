@@ -98,6 +98,8 @@ void cv_daemon_reload(struct cv_daemon *d)
         } else {
             cv_log(CV_LOG_INFO, "configuration reloaded", "keys",
                    cv_logf("%zu", d->config->key_count), NULL);
+            d->told_missing = false;
+            cv_daemon_tell_missing(d);
         }
     }
     cv_notify("READY=1");

@@ -247,6 +247,7 @@ class Store(unittest.TestCase):
         reply = self.stack.sign(self.pkh, tezos.block(10, 0))
         self.assertEqual(reply.status, 409)
         self.assertIn(f"claviger watermark init {self.pkh}", reply.json()[0]["msg"])
+        self.assertRegex(self.stack.daemon.tail(1 << 16), f"a key has no watermark record.*pkh={self.pkh}")
         done = self.stack.cli("watermark", "init", self.pkh, check=False)
         self.assertEqual(done.returncode, 1)
         self.assertIn("stop the daemon first", done.stderr)
@@ -254,6 +255,7 @@ class Store(unittest.TestCase):
         self.stack.cli("watermark", "init", self.pkh)
         self.stack.serve()
         self.assertEqual(self.stack.sign(self.pkh, tezos.block(10, 0)).status, 200)
+        self.assertEqual(self.stack.daemon.tail(1 << 16).count("a key has no watermark record"), 1)  # of the first start
 
     def test_signatory_files_are_taken_over(self):
         folder = self.stack.dir / "watermark_v2"

@@ -86,6 +86,11 @@ class Routes(Table):
             answer = self.stack.utility(path, "POST")
             self.assertEqual((answer.status, answer.body), (405, b""))
 
+    def test_listed_in_vain(self):
+        told = [line for line in self.stack.log().splitlines() if "a key that the configuration lists is in no vault" in line]
+        self.assertEqual(len(told), 1)
+        self.assertIn(f"pkh={EVE}", told[0])
+
     def test_no_login(self):
         self.row(self.stack, "POST", "/login", 404, NOT_FOUND, TEXT)
 
