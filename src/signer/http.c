@@ -255,12 +255,10 @@ static struct cv_http *request_new(struct cv_endpoint *e, struct MHD_Connection 
     h->reply.limit = REPLY_MAX;
     h->conn = cv_conn_of(connection);
     cv_conn_request(h->conn);
-    find_route(h, method, url);
-    const char *length =
-        MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_LENGTH);
-    if (length != NULL && strtoull(length, NULL, 10) > e->body_max) {
-        h->too_large = true;
-    }
+    find_route(h, method, cv_http_path(url));
+    unsigned long long length;
+    h->ambiguous = !cv_http_body_length(connection, &length);
+    h->too_large = length > e->body_max;
     return h;
 }
 
@@ -309,9 +307,13 @@ enum MHD_Result cv_http_on_request(void *cls, struct MHD_Connection *connection,
         if (h == NULL) {
             return MHD_NO;
         }
-        if (h->too_large) {
+        if (h->ambiguous || h->too_large) {
             /* Before the body: libmicrohttpd closes the connection then. */
-            fail_too_large(h);
+            if (h->ambiguous) {
+                cv_http_fail(h, 400, "the request has two lengths");
+            } else {
+                fail_too_large(h);
+            }
             return send_answer(h);
         }
         return MHD_YES;

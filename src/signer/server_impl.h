@@ -82,6 +82,7 @@ struct cv_http {
     unsigned refused;
     char argument[128];
     bool too_large;
+    bool ambiguous;   /* it has two lengths */
     size_t discarded; /* bytes of the body, then */
     bool suspended;   /* waits for its answer */
     struct cv_http *next_to_suspend;
@@ -125,6 +126,12 @@ int cv_endpoint_start(struct cv_endpoint *e, const char *what, const struct cv_a
                       struct cv_error *err) CV_NODISCARD;
 void cv_endpoint_quiesce(struct cv_endpoint *e);
 void cv_endpoint_stop(struct cv_endpoint *e);
+
+/* The length that the headers announce (0 without one); false when they name
+ * two. */
+bool cv_http_body_length(struct MHD_Connection *connection, unsigned long long *length);
+/* The path of a request's target. */
+const char *cv_http_path(const char *target);
 
 /* ---- libmicrohttpd's callbacks ---- */
 enum MHD_Result cv_http_on_request(void *cls, struct MHD_Connection *connection, const char *url,

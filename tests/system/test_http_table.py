@@ -8,6 +8,7 @@ import http.client
 import json
 import os
 import pathlib
+import socket
 import tempfile
 import unittest
 
@@ -323,6 +324,39 @@ class Published(Table):
 
 
 class Connections(unittest.TestCase):
+    def raw(self, port, text, answers=None):
+        """What comes back: so many answers, or all until the server closes."""
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as s:
+            s.sendall(text.encode())
+            answer = b""
+            while (answers is None or answer.count(b"}]\n") + answer.count(b"{}\n") < answers) and (more := s.recv(65536)):
+                answer += more
+            return answer
+
+    def test_framing(self):
+        with FakeStack() as s:
+            key = s.generate("tz1")
+            s.serve()
+            head = f"POST /keys/{key['public_key_hash']} HTTP/1.1\r\nHost: x\r\n"
+            # Whoever reads the other length sees another request behind it: none is answered.
+            hidden = "GET /authorized_keys HTTP/1.1\r\nHost: x\r\n\r\n"
+            for lengths in ("Content-Length: 4\r\nContent-Length: 50\r\n", "Content-Length: 4\r\ncontent-length: 04\r\n",
+                            "Content-Length: 4\r\nTransfer-Encoding: chunked\r\n"):
+                answer = self.raw(s.main, head + lengths + '\r\n"03"' + hidden)
+                self.assertTrue(answer.startswith(b"HTTP/1.1 400 "), answer)
+                self.assertEqual(answer.count(b"HTTP/1.1 "), 1)
+                self.assertIn(b"the request has two lengths", answer)
+            for same in ("Content-Length: 4\r\nContent-Length: 4\r\n", "Content-Length: 4\r\n",
+                         "Transfer-Encoding: chunked\r\n"):
+                body = '4\r\n"03"\r\n0\r\n\r\n' if "chunked" in same else '"03"'
+                answer = self.raw(s.main, head + same + "\r\n" + body + hidden, answers=2)
+                self.assertEqual(answer.count(b"HTTP/1.1 "), 2, answer)
+            for target, status in ((f"http://signer:6732/keys/{key['public_key_hash']}", 200),
+                                   (f"HTTP://x/keys/{key['public_key_hash']}?a=b", 200), ("http://x", 404), ("http://", 404),
+                                   ("http://x/", 404), ("ftp://x/authorized_keys", 404), ("https://x/authorized_keys", 200)):
+                answer = self.raw(s.main, f"GET {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+                self.assertTrue(answer.startswith(f"HTTP/1.1 {status} ".encode()), (target, answer))
+
     def test_keep_alive_after_errors(self):
         with FakeStack() as s:
             s.serve()
