@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Encrypted configurations in both directions with the official Amazon S3
-Encryption Client for Python, over the KMS stand-in and a small S3.
+Encryption Clients for Python and for Java, over the KMS stand-in and a small S3.
 
-The client wants a newer boto3 than Debian's, so it lives in a Python of its
+The first wants a newer boto3 than Debian's, so it lives in a Python of its
 own: .cache/s3ec (python3 -m venv .cache/s3ec; .cache/s3ec/bin/pip install
-amazon-s3-encryption-client-python==4.0.0), or the one in CV_S3EC_PYTHON."""
+amazon-s3-encryption-client-python==4.0.0), or the one in CV_S3EC_PYTHON. The
+second in .cache/s3ec-java/lib (in tests/interop/s3ec-java: mvn
+dependency:copy-dependencies -DoutputDirectory=../../../.cache/s3ec-java/lib), or
+in the folder CV_S3EC_JAVA."""
 
 import base64
 import json
@@ -14,9 +17,10 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
-from claviger_testing.process import bin_dir, need, skip
+from claviger_testing.process import Program, bin_dir, need, skip
 
 need("claviger", "claviger-local")
 PYTHON = os.environ.get("CV_S3EC_PYTHON", os.path.join(os.environ["CV_SOURCE_DIR"], ".cache/s3ec/bin/python3"))
@@ -25,15 +29,18 @@ try:
     from claviger_testing.s3 import S3
 except ImportError:
     skip("boto3 is not installed")
-if not os.path.exists(PYTHON) or subprocess.run([PYTHON, "-c", "import s3_encryption"], capture_output=True,
-                                                timeout=60).returncode != 0:
-    skip("the Amazon S3 Encryption Client is not installed")
+JAVA_LIB = pathlib.Path(os.environ.get("CV_S3EC_JAVA", os.path.join(os.environ["CV_SOURCE_DIR"], ".cache/s3ec-java"))) / "lib"
+HAVE_PYTHON = os.path.exists(PYTHON) and subprocess.run([PYTHON, "-c", "import s3_encryption"], capture_output=True,
+                                                        timeout=60, check=False).returncode == 0
+HAVE_JAVA = all(shutil.which(tool) for tool in ("java", "javac", "keytool")) and any(JAVA_LIB.glob("*encryption*.jar"))
+if not HAVE_PYTHON and not HAVE_JAVA:
+    skip("no Amazon S3 Encryption Client is installed")
 
 CLIENT = pathlib.Path(__file__).parent / "s3ec_client.py"
 YAML = "environment: [\"PASSWORD=x y\\n\\u20ac\"]\nfiles: [{path: /run/k, base64: AAEC/w==}]\n"
 
 
-class Official(unittest.TestCase):
+class Case(unittest.TestCase):
     def setUp(self):
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="cv-s3ec-"))
         self.addCleanup(shutil.rmtree, self.dir)
@@ -56,20 +63,7 @@ class Official(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stderr)
         return done.stdout
 
-    def official(self, form, do, key, context, body=b"", check=True):
-        ask = {"region": self.kms.region(), "key_id": self.who["access_key_id"], "format": form, "do": do,
-               "secret": self.who["secret_access_key"], "kms": self.kms.endpoint, "ca": str(self.kms.ca),
-               "s3": self.s3.endpoint, "cmk": self.cmk, "bucket": "bucket", "key": key, "context": context,
-               "body": base64.b64encode(body).decode()}
-        env = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "AWS_CA_BUNDLE")}
-        done = subprocess.run([PYTHON, CLIENT], input=json.dumps(ask), env=env, capture_output=True, text=True,
-                              timeout=60)
-        if not check:
-            return done
-        self.assertEqual(done.returncode, 0, done.stderr)
-        return base64.b64decode(json.loads(done.stdout).get("body", ""))
-
-    def test_both_ways(self):
+    def both_ways(self):
         for form in (3, 2):
             for extra in ([], ["--instruction-file"]):
                 key = f"ours-{form}{len(extra)}"
@@ -86,6 +80,80 @@ class Official(unittest.TestCase):
             shown = json.loads(self.claviger("show", "--json", f"s3://bucket/{theirs}"))
             self.assertEqual((shown["format"], shown["version"]), (form, 7))
             self.claviger("verify", "--context", "app=web", "--minimum-version", "7", f"s3://bucket/{theirs}")
+
+
+@unittest.skipUnless(HAVE_PYTHON, "the client for Python is not installed")
+class Python(Case):
+    def official(self, form, do, key, context, body=b"", check=True):
+        ask = {"region": self.kms.region(), "key_id": self.who["access_key_id"], "format": form, "do": do,
+               "secret": self.who["secret_access_key"], "kms": self.kms.endpoint, "ca": str(self.kms.ca),
+               "s3": self.s3.endpoint, "cmk": self.cmk, "bucket": "bucket", "key": key, "context": context,
+               "body": base64.b64encode(body).decode()}
+        env = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "AWS_CA_BUNDLE")}
+        done = subprocess.run([PYTHON, CLIENT], input=json.dumps(ask), env=env, capture_output=True, text=True,
+                              timeout=60)
+        if not check:
+            return done
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return base64.b64decode(json.loads(done.stdout).get("body", ""))
+
+    def test_both_ways(self):
+        self.both_ways()
+
+
+@unittest.skipUnless(HAVE_JAVA, "the client for Java is not installed")
+class Java(Case):
+    def setUp(self):
+        super().setUp()
+        (self.dir / "s3/bucket").mkdir(parents=True)
+        server = Program([bin_dir() / "claviger-local", "s3", "--state", self.kms.state, "--ca", self.kms.ca, "--dir",
+                          self.dir / "s3"], self.dir / "s3.log")
+        self.addCleanup(server.stop)
+        while not (line := server.out_path.read_text()).startswith("ready "):
+            self.assertTrue(server.alive(), server.tail())
+            time.sleep(0.02)
+        port = line.strip().rpartition(":")[2]
+        self.s3_endpoint = self.env["AWS_ENDPOINT_URL_S3"] = f"https://127.0.0.1:{port}"
+        subprocess.run(["keytool", "-importcert", "-noprompt", "-alias", "ca", "-file", self.kms.ca, "-keystore",
+                        self.dir / "trust.p12", "-storetype", "PKCS12", "-storepass", "changeit"], check=True,
+                       capture_output=True, timeout=60)
+        subprocess.run(["javac", "-cp", f"{JAVA_LIB}/*", "-d", self.dir / "classes",
+                        pathlib.Path(__file__).parent / "s3ec-java/Client.java"], check=True, capture_output=True,
+                       timeout=120)
+
+        self.java = subprocess.Popen(
+            ["java", "-cp", f"{self.dir}/classes:{JAVA_LIB}/*", f"-Djavax.net.ssl.trustStore={self.dir}/trust.p12",
+             "-Djavax.net.ssl.trustStorePassword=changeit", "Client", self.kms.region(), self.kms.endpoint,
+             self.s3_endpoint, self.cmk, "bucket"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=self.env, text=True,
+            stderr=subprocess.DEVNULL)
+        self.addCleanup(self.end_java)
+
+    def end_java(self):
+        self.java.kill()
+        self.java.communicate(timeout=30)
+
+    def official(self, form, do, key, context, body=b"", check=True, instruction=False):
+        self.java.stdin.write("\t".join([do, str(form), key, "yes" if instruction else "no",
+                                         ",".join(f"{k}={v}" for k, v in context.items()),
+                                         base64.b64encode(body).decode()]) + "\n")
+        self.java.stdin.flush()
+        line = self.java.stdout.readline().rstrip("\n")
+        if not check:
+            return subprocess.CompletedProcess([], 1 if line.startswith("refused") else 0)
+        self.assertFalse(line.startswith("refused"), line)
+        return base64.b64decode(line)
+
+    def test_both_ways(self):
+        self.both_ways()
+
+    def test_instruction_files(self):
+        self.claviger("encrypt", "--cmk", self.cmk, "--to", "s3://bucket/ours", "--context", "app=web", "s.yaml")
+        plain = self.official(3, "get", "ours", {"app": "web"})
+        for form in (3, 2):
+            self.official(form, "put", f"theirs-{form}", {"app": "web"}, plain, instruction=True)
+            self.assertEqual(self.claviger("diff", "s3://bucket/ours", f"s3://bucket/theirs-{form}"), "")
+            self.claviger("copy", f"s3://bucket/theirs-{form}", "local.enc")
+            self.assertEqual(self.claviger("diff", "s3://bucket/ours", "local.enc"), "")
 
 
 if __name__ == "__main__":
