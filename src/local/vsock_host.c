@@ -94,7 +94,7 @@ static struct cv_vsock_conn *add(struct cv_vsock_machine *m, int fd, enum state 
     c->m = m;
     c->fd = fd;
     c->state = state;
-    cv_buf_init(&c->out, CV_VSOCK_WINDOW);
+    cv_buf_init(&c->out, CV_VSOCK_WINDOW + LINE_MAX_BYTES);
     c->next = m->conns;
     m->conns = c;
     m->conn_count++;
@@ -348,6 +348,8 @@ short cv_vsock_conn_events(const struct cv_vsock_conn *c)
     short events = 0;
     if (c->state == ASKING)
         return POLLIN;
+    if (c->state == WAITING)
+        return POLLRDHUP; /* it may be tired of that */
     if (c->state == OPEN && !c->host_done && !c->guest_deaf && credit(c) > 0 && cv_vsock_room(c->m))
         events |= POLLIN;
     if (c->out.n > 0 && (c->state == OPEN || c->state == ENDING))
@@ -359,6 +361,10 @@ void cv_vsock_conn_event(struct cv_vsock_conn *c, short events)
 {
     if (c->state == ASKING) {
         read_line(c);
+        return;
+    }
+    if (c->state == WAITING) {
+        reset(c);
         return;
     }
     if (c->out.n > 0 && (events & (POLLOUT | POLLERR | POLLHUP)) != 0)

@@ -131,8 +131,9 @@ static int take_one(struct cv_vsock_machine *m, struct cv_error *err)
     cv_vsock_header_decode(&h, s->packet);
     if (h.len > got - CV_VSOCK_HEADER)
         return cv_error_set(err, CV_ERR_INVALID, "a vsock packet that is shorter than it says");
+    /* Its own queue counts as well: many a packet is answered with another. */
     const struct cv_vsock_machine *to = find(s, h.dst_cid);
-    if (to != NULL && cv_vsock_running(to) && !cv_vsock_room(to)) {
+    if (!cv_vsock_room(m) || (to != NULL && cv_vsock_running(to) && !cv_vsock_room(to))) {
         m->held = true;
         return 0;
     }
