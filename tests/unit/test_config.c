@@ -169,6 +169,38 @@ static void test_environment(void **state)
     cv_config_free(&c);
 }
 
+/* Whom the built-in proxies are for. */
+static void test_cids(void **state)
+{
+    static const struct {
+        const char *b; /* of the second vault */
+        size_t count;
+    } cases[] = {
+        {"enclave_cid: 21", 2},
+        {"enclave_cid: auto", 0},
+        {"enclave_address: 'vsock:21:2000'", 2},
+        {"enclave_address: 'unix:/run/e.sock'", 0},
+    };
+    uint32_t cids[2];
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char text[300];
+        (void)snprintf(text, sizeof(text),
+                       "vaults: {a: {driver: nitro, config: {encryption_key_id: k, "
+                       "enclave_cid: 20}}, b: {driver: nitro, config: {encryption_key_id: k, "
+                       "%s}}}\n",
+                       cases[i].b);
+        struct cv_config *c = good(text);
+        assert_int_equal(cv_config_cids(c, cids, 2), cases[i].count);
+        if (cases[i].count == 2) {
+            assert_int_equal(cids[0], 20);
+            assert_int_equal(cids[1], 21);
+            assert_int_equal(cv_config_cids(c, cids, 1), 0); /* rather all than some */
+        }
+        cv_config_free(&c);
+    }
+}
+
 static void test_nitro_fields(void **state)
 {
     (void)state;
@@ -454,6 +486,7 @@ int main(void)
         cmocka_unit_test(test_documented_file),
         cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_environment),
+        cmocka_unit_test(test_cids),
         cmocka_unit_test(test_nitro_fields),
         cmocka_unit_test(test_server),
         cmocka_unit_test(test_tezos),
