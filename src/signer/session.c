@@ -115,13 +115,11 @@ static void on_described(struct cv_call *call, int code, const struct cv_rpc_rep
         return; /* the connection ends anyway */
     }
     if (code == CV_ERR_REMOTE) {
-        struct cv_error remote;
-        cv_error_clear(&remote);
-        if (cv_rpc_reply_read_description(&d, reply, &remote) == CV_ERR_UNSUPPORTED) {
-            s->state = UP;
-            s->events.up(s->events.ctx, NULL);
-            return;
-        }
+        /* Whatever its words: it does not know the request, so it is of the
+         * original kind, which is driven with less trust, not with more. */
+        s->state = UP;
+        s->events.up(s->events.ctx, NULL);
+        return;
     }
     if (code == 0) {
         cv_error_clear(&s->err);
