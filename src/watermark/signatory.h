@@ -17,7 +17,12 @@
 
 #define CV_WM_SIGNATORY_FILE_MAX ((size_t)64 << 20)
 
-enum cv_wm_signatory_version { CV_WM_SIGNATORY_V0, CV_WM_SIGNATORY_V1, CV_WM_SIGNATORY_V2 };
+enum cv_wm_signatory_version {
+    CV_WM_SIGNATORY_V0,
+    CV_WM_SIGNATORY_V1,
+    CV_WM_SIGNATORY_V2,
+    CV_WM_SIGNATORY_ANY, /* told by its shape */
+};
 
 /* Gets each mark (seq is 0); a non-zero return ends the reading with it. */
 typedef int cv_wm_put_fn(void *ctx, const struct cv_mark *mark);
@@ -26,12 +31,12 @@ typedef int cv_wm_put_fn(void *ctx, const struct cv_mark *mark);
 int cv_wm_signatory_parse(enum cv_wm_signatory_version version,
                           const uint8_t chain[CV_MARK_CHAIN_LEN], struct cv_bytes text,
                           cv_wm_put_fn *put, void *ctx, struct cv_error *err) CV_NODISCARD;
-/* PATH is a directory of Net….json files, one such file, or a file {"Net…":
- * {…}} as cv_wm_signatory_dump_all() writes. Version 2 of the format. */
+/* PATH is a directory of Net….json files or one such file, of any version, or a
+ * file {"Net…": {…}} as cv_wm_signatory_dump_all() writes. */
 int cv_wm_signatory_import(const char *path, cv_wm_put_fn *put, void *ctx,
                            struct cv_error *err) CV_NODISCARD;
 /* What Signatory itself would take over from BASE_DIR: watermark_v2, or, when
- * that has no file, watermark_v1, or watermark. *FILES = files read. */
+ * that has no mark, watermark_v1, or watermark. *FILES = files that held any. */
 int cv_wm_signatory_migrate(const char *base_dir, unsigned *files, cv_wm_put_fn *put, void *ctx,
                             struct cv_error *err) CV_NODISCARD;
 

@@ -11,6 +11,7 @@
 #include "watermark/signatory.h"
 
 struct reading {
+    enum cv_wm_signatory_version version;
     uint8_t chain[CV_MARK_CHAIN_LEN];
     cv_wm_put_fn *put;
     void *ctx;
@@ -69,7 +70,10 @@ static int fill(struct reading *rd, struct cv_mark *m, const json_t *v, const ch
         size_t n = 0;
         r = cv_text_parse(&kind, payload, &n, cv_bytes_str(hash));
         if (r != CV_OK || kind != CV_TEXT_PAYLOAD_HASH || n != CV_MARK_HASH_LEN) {
-            return cv_error_set(rd->err, CV_ERR_INVALID, "\"hash\" is no payload hash (vh…)");
+            /* In the older versions another hash, by which no repeat is known. */
+            return rd->version != CV_WM_SIGNATORY_V2
+                       ? CV_OK
+                       : cv_error_set(rd->err, CV_ERR_INVALID, "\"hash\" is no payload hash (vh…)");
         }
         memcpy(m->hash, payload, CV_MARK_HASH_LEN);
         m->has_hash = true;
@@ -142,21 +146,41 @@ static int object_of(struct reading *rd, const json_t *v, const char *name)
                               cv_error_quote(quoted, sizeof quoted, name, strlen(name)));
 }
 
-static int walk(struct reading *rd, enum cv_wm_signatory_version version, json_t *doc)
+/* Version 0 has kinds at the top, version 1 one mark right under the key. */
+static enum cv_wm_signatory_version version_of(json_t *doc)
+{
+    const char *name;
+    json_t *v;
+    enum cv_mark_kind kind;
+    json_object_foreach (doc, name, v) {
+        if (kind_of(&kind, name) == CV_OK) {
+            return CV_WM_SIGNATORY_V0;
+        }
+        if (json_object_get(v, "level") != NULL) {
+            return CV_WM_SIGNATORY_V1;
+        }
+    }
+    return CV_WM_SIGNATORY_V2;
+}
+
+static int walk(struct reading *rd, json_t *doc)
 {
     const char *outer;
     const char *inner;
     json_t *v;
     json_t *w;
+    if (rd->version == CV_WM_SIGNATORY_ANY) {
+        rd->version = version_of(doc);
+    }
     json_object_foreach (doc, outer, v) {
         int r = object_of(rd, v, outer);
-        if (r == CV_OK && version == CV_WM_SIGNATORY_V1) {
+        if (r == CV_OK && rd->version == CV_WM_SIGNATORY_V1) {
             r = one_v1(rd, v, outer);
         } else if (r == CV_OK) {
             json_object_foreach (v, inner, w) {
                 if ((r = object_of(rd, w, inner)) == CV_OK) {
-                    r = version == CV_WM_SIGNATORY_V2 ? one(rd, w, outer, inner)
-                                                      : one(rd, w, inner, outer);
+                    r = rd->version == CV_WM_SIGNATORY_V2 ? one(rd, w, outer, inner)
+                                                          : one(rd, w, inner, outer);
                 }
                 if (r != CV_OK) {
                     break;
@@ -175,10 +199,10 @@ int cv_wm_signatory_parse(enum cv_wm_signatory_version version,
                           cv_wm_put_fn *put, void *ctx, struct cv_error *err)
 {
     CV_JSON_AUTO json_t *doc = NULL;
-    struct reading rd = {.put = put, .ctx = ctx, .err = err};
+    struct reading rd = {.version = version, .put = put, .ctx = ctx, .err = err};
     memcpy(rd.chain, chain, CV_MARK_CHAIN_LEN);
     int r = cv_json_parse_object(&doc, text, CV_WM_SIGNATORY_FILE_MAX, "watermark file", err);
-    return r == CV_OK ? walk(&rd, version, doc) : r;
+    return r == CV_OK ? walk(&rd, doc) : r;
 }
 
 /* "NetXdQprcVkpaWU.json" → its chain. */
@@ -209,7 +233,22 @@ static int read_file(enum cv_wm_signatory_version version, const uint8_t chain[C
     return r;
 }
 
-/* All Net….json of a directory; *FILES grows. A missing directory has none. */
+/* Counts what passes. */
+struct counted {
+    cv_wm_put_fn *put;
+    void *ctx;
+    size_t marks;
+};
+
+static int count_and_put(void *ctx, const struct cv_mark *mark)
+{
+    struct counted *c = ctx;
+    c->marks++;
+    return c->put(c->ctx, mark);
+}
+
+/* All Net….json of a directory; *FILES grows by those with marks. A missing
+ * directory has none. */
 static int read_dir(enum cv_wm_signatory_version version, const char *dir, unsigned *files,
                     cv_wm_put_fn *put, void *ctx, struct cv_error *err)
 {
@@ -225,8 +264,9 @@ static int read_dir(enum cv_wm_signatory_version version, const char *dir, unsig
             continue;
         }
         if ((r = cv_path_join(path, sizeof path, dir, e->d_name)) == CV_OK) {
-            r = read_file(version, chain, path, put, ctx, err);
-            ++*files;
+            struct counted c = {.put = put, .ctx = ctx};
+            r = read_file(version, chain, path, count_and_put, &c, err);
+            *files += c.marks > 0 ? 1 : 0;
         }
     }
     closedir(d);
@@ -270,7 +310,7 @@ static int read_all(const char *path, cv_wm_put_fn *put, void *ctx, struct cv_er
     }
     const char *name;
     json_t *v;
-    struct reading rd = {.put = put, .ctx = ctx, .err = err};
+    struct reading rd = {.version = CV_WM_SIGNATORY_V2, .put = put, .ctx = ctx, .err = err};
     if (r != CV_OK) {
         return r;
     }
@@ -290,7 +330,7 @@ static int read_all(const char *path, cv_wm_put_fn *put, void *ctx, struct cv_er
             char quoted[64];
             r = cv_error_set(err, CV_ERR_INVALID, "%s: \"%s\" is no chain with its watermarks",
                              path, cv_error_quote(quoted, sizeof quoted, name, strlen(name)));
-        } else if ((r = walk(&rd, CV_WM_SIGNATORY_V2, v)) != CV_OK) {
+        } else if ((r = walk(&rd, v)) != CV_OK) {
             cv_error_wrap(err, "%s: %s", path, name);
         }
         if (r != CV_OK) {
@@ -310,14 +350,14 @@ int cv_wm_signatory_import(const char *path, cv_wm_put_fn *put, void *ctx, struc
                               path);
     }
     if (S_ISDIR(st.st_mode)) {
-        int r = read_dir(CV_WM_SIGNATORY_V2, path, &files, put, ctx, err);
+        int r = read_dir(CV_WM_SIGNATORY_ANY, path, &files, put, ctx, err);
         if (r == CV_OK && files == 0) {
-            r = cv_error_set(err, CV_ERR_NOT_FOUND, "%s has no Net….json", path);
+            r = cv_error_set(err, CV_ERR_NOT_FOUND, "%s has no watermarks (Net….json)", path);
         }
         return r;
     }
     if (chain_of_name(chain, path)) {
-        return read_file(CV_WM_SIGNATORY_V2, chain, path, put, ctx, err);
+        return read_file(CV_WM_SIGNATORY_ANY, chain, path, put, ctx, err);
     }
     return read_all(path, put, ctx, err);
 }

@@ -110,6 +110,29 @@ static void test_v0(void **state)
     cv_marks_free(m);
 }
 
+/* The version by the shape alone; hashes of other kinds tell no repeat. */
+static void test_any(void **state)
+{
+    (void)state;
+    struct cv_marks *m =
+        parse(CV_WM_SIGNATORY_ANY,
+              "{\"preendorsement\":{\"" KEY "\":{\"level\":5,\"round\":1,\"hash\":\"" KEY "\"}}}");
+    check(m, CV_MARK_PREATTESTATION, 5, 1, false);
+    cv_marks_free(m);
+    m = parse(CV_WM_SIGNATORY_ANY,
+              "{\"" KEY "\":{\"level\":9,\"round\":null,\"order\":2,\"hash\":\"other\"}}");
+    check(m, CV_MARK_ATTESTATION, 9, 0, false);
+    check(m, CV_MARK_BLOCK, 9, 0, false);
+    cv_marks_free(m);
+    m = parse(CV_WM_SIGNATORY_ANY,
+              "{\"" KEY "\":{\"block\":{\"level\":4,\"round\":0,\"hash\":\"" HASH "\"}}}");
+    check(m, CV_MARK_BLOCK, 4, 0, true);
+    cv_marks_free(m);
+    m = parse(CV_WM_SIGNATORY_ANY, "{}");
+    assert_int_equal(cv_marks_count(m), 0);
+    cv_marks_free(m);
+}
+
 static void test_refused(void **state)
 {
     (void)state;
@@ -183,7 +206,15 @@ static void test_directories(void **state)
     snprintf(path, sizeof path, "%s/watermark_v2", base);
     assert_int_equal(mkdir(path, 0700), 0);
     snprintf(path, sizeof path, "%s/watermark_v2/" CHAIN ".json", base);
-    assert_int_equal(cv_file_create(path, CV_BYTES_LIT(v2), 0600, NULL), CV_OK);
+    /* … if it holds anything: a mark must not be lost to an empty file. */
+    assert_int_equal(cv_file_create(path, CV_BYTES_LIT("{}"), 0600, NULL), CV_OK);
+    struct cv_marks *older;
+    assert_int_equal(cv_marks_new(&older), CV_OK);
+    assert_int_equal(cv_wm_signatory_migrate(base, &files, put, older, NULL), CV_OK);
+    assert_int_equal(files, 1);
+    check(older, CV_MARK_BLOCK, 4, 0, false);
+    cv_marks_free(older);
+    assert_int_equal(cv_file_replace(path, CV_BYTES_LIT(v2), 0600, NULL), CV_OK);
     assert_int_equal(cv_wm_signatory_migrate(base, &files, put, marks, NULL), CV_OK);
     check(marks, CV_MARK_BLOCK, 6, 0, false);
 
@@ -261,10 +292,10 @@ int main(void)
         return 1;
     }
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_v2),        cmocka_unit_test(test_v1_orders),
-        cmocka_unit_test(test_v0),        cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_mutations), cmocka_unit_test(test_directories),
-        cmocka_unit_test(test_written),
+        cmocka_unit_test(test_v2),          cmocka_unit_test(test_v1_orders),
+        cmocka_unit_test(test_v0),          cmocka_unit_test(test_any),
+        cmocka_unit_test(test_refused),     cmocka_unit_test(test_mutations),
+        cmocka_unit_test(test_directories), cmocka_unit_test(test_written),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
