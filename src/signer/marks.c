@@ -126,7 +126,10 @@ static int migrate(struct cv_wm_store *marks, const char *base_dir, struct cv_er
         r = cv_wm_sync(marks, err);
     }
     if (r != CV_OK) {
-        cv_error_wrap(err, "taking over Signatory's watermarks");
+        cv_error_wrap(
+            err,
+            "taking over Signatory's watermarks (mend the file, or move it away and give its keys "
+            "a floor with claviger watermark raise)");
         return r;
     }
     if (t.taken > 0) {
