@@ -55,8 +55,14 @@ struct plan {
 struct failure {
     int step, number;
 };
-static const char *const steps[] = {"taking its standard streams", "taking its groups",
-                                    "becoming its user", "entering its directory", "running"};
+enum { STREAMS, GROUPS, BECOMING, ENTERING, RUNNING };
+static const char *const steps[] = {
+    [STREAMS] = "taking its standard streams",
+    [GROUPS] = "taking its groups",
+    [BECOMING] = "becoming its user",
+    [ENTERING] = "entering its directory",
+    [RUNNING] = "running",
+};
 
 static void give_up(int report, int step)
 {
@@ -92,17 +98,17 @@ __attribute__((noreturn)) static void become(const struct plan *p, int report)
     int denied = 0;
     setsid();
     if (streams(p) != 0)
-        give_up(report, 0);
+        give_up(report, STREAMS);
     /* A user namespace of one user, where a development build may run, has no
      * groups to take. */
     if (setgroups(p->user.group_count, p->user.groups) != 0 &&
         !(errno == EPERM && cv_init_build.development && p->user.uid == getuid()))
-        give_up(report, 1);
+        give_up(report, GROUPS);
     if (setresgid(p->user.gid, p->user.gid, p->user.gid) != 0 ||
         setresuid(p->user.uid, p->user.uid, p->user.uid) != 0)
-        give_up(report, 2);
+        give_up(report, BECOMING);
     if (chdir(p->workdir) != 0)
-        give_up(report, 3);
+        give_up(report, ENTERING);
     defaults();
     errno = ENOENT;
     for (char **path = p->candidates; *path != NULL; path++) {
@@ -114,7 +120,7 @@ __attribute__((noreturn)) static void become(const struct plan *p, int report)
     }
     if (denied != 0 && (errno == ENOENT || errno == ENOTDIR))
         errno = denied;
-    give_up(report, 4);
+    give_up(report, RUNNING);
     _exit(127);
 }
 
@@ -162,7 +168,7 @@ static void make_workdir(const char *path)
         (void)!cv_dir_make(path, 0755, NULL);
 }
 
-static int wait_exec(pid_t pid, int report, const char *name, struct cv_error *err)
+static int wait_exec(pid_t pid, int report, const struct plan *p, struct cv_error *err)
 {
     struct failure f = {0, 0};
     char quoted[160];
@@ -175,10 +181,10 @@ static int wait_exec(pid_t pid, int report, const char *name, struct cv_error *e
         ;
     if (n != (ssize_t)sizeof f || f.step < 0 || (size_t)f.step >= sizeof steps / sizeof steps[0])
         return cv_error_set(err, CV_ERR_IO, "starting the application");
+    const char *what = f.step == RUNNING ? p->argv[0] : f.step == ENTERING ? p->workdir : "";
     return cv_error_errno(err, f.number == ENOENT ? CV_ERR_NOT_FOUND : CV_ERR_IO, f.number,
-                          "the application: %s %s", steps[f.step],
-                          f.step == 4 ? cv_error_quote(quoted, sizeof quoted, name, strlen(name))
-                                      : "");
+                          "the application: %s%s%s", steps[f.step], what[0] != '\0' ? " " : "",
+                          cv_error_quote(quoted, sizeof quoted, what, strlen(what)));
 }
 
 static int launch(pid_t *pid, const struct plan *p, struct cv_error *err)
@@ -192,7 +198,7 @@ static int launch(pid_t *pid, const struct plan *p, struct cv_error *err)
     int number = errno;
     close(report[1]);
     int rc = child < 0 ? cv_error_errno(err, CV_ERR_IO, number, "starting the application")
-                       : wait_exec(child, report[0], p->argv[0], err);
+                       : wait_exec(child, report[0], p, err);
     close(report[0]);
     *pid = rc == 0 ? child : -1;
     return rc;

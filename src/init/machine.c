@@ -68,7 +68,13 @@ int cv_machine_signals(int *fd, struct cv_error *err)
 int cv_machine_signal_for(int number, const char *stop_signal, bool *ends)
 {
     *ends = number == SIGTERM || number == SIGINT || number == SIGPWR;
-    return *ends ? cv_signal_number(stop_signal) : number;
+    return *ends ? cv_machine_stop_signal(stop_signal) : number;
+}
+
+int cv_machine_stop_signal(const char *name)
+{
+    int number = cv_signal_number(name);
+    return number != 0 ? number : SIGTERM;
 }
 
 int cv_machine_heartbeat(const struct cv_parent *parent, const struct cv_boot_settings *s,

@@ -21,6 +21,8 @@ int cv_machine_signals(int *fd, struct cv_error *err) CV_NODISCARD;
 /* What a signal means for the application: STOP_SIGNAL (a name, or NULL) where we
  * are asked to end, else itself. */
 int cv_machine_signal_for(int number, const char *stop_signal, bool *ends);
+/* The signal of that name; SIGTERM for none, and for one that does not exist. */
+int cv_machine_stop_signal(const char *name);
 /* nitro-cli's heartbeat, waited for until DEADLINE and ten seconds at most. That
  * it is missing is an error only where the settings say so: other launchers have
  * none, and what is secret is not protected by it. */

@@ -93,7 +93,7 @@ static void rotate(struct supervisor *s)
 static void stop_application(struct supervisor *s, int64_t ms)
 {
     if (s->i->application > 0)
-        kill(s->i->application, cv_signal_number(s->i->settings.stop_signal));
+        kill(s->i->application, cv_machine_stop_signal(s->i->settings.stop_signal));
     s->kill_at = cv_deadline(ms);
 }
 

@@ -137,6 +137,20 @@ class Application(InitCase):
             self.tearDown()
             self.init = self.parent = None
 
+    def test_a_directory_that_is_none(self):
+        self.assertIn("entering its directory /etc/passwd: Not a directory",
+                      self.refused("exec", workdir="/etc/passwd"))
+
+    def test_a_stop_signal_that_does_not_exist(self):
+        self.start("trap 'echo told; exit 4' TERM; echo ready; sleep 60 & wait", stop_signal="SIGNONE")
+        self.parent.wait_output("ready\n")
+        self.init.process.terminate()
+        self.wait_end(4)
+        self.assertEqual(self.parent.output(), "ready\ntold\n")
+
+    def test_two_ports_alike(self):
+        self.refused("network", "port 8080", "another process serves", port=["8080", "8080:81"])
+
     def test_no_such_user(self):
         self.refused("apply", "no user \"nobody-here\"", user="nobody-here")
 
