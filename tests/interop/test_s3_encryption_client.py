@@ -2,12 +2,9 @@
 """Encrypted configurations in both directions with the official Amazon S3
 Encryption Clients for Python and for Java, over the KMS stand-in and a small S3.
 
-The first wants a newer boto3 than Debian's, so it lives in a Python of its
-own: .cache/s3ec (python3 -m venv .cache/s3ec; .cache/s3ec/bin/pip install
-amazon-s3-encryption-client-python==4.0.0), or the one in CV_S3EC_PYTHON. The
-second in .cache/s3ec-java/lib (in tests/interop/s3ec-java: mvn
-dependency:copy-dependencies -DoutputDirectory=../../../.cache/s3ec-java/lib), or
-in the folder CV_S3EC_JAVA."""
+The first wants a newer boto3 than Debian's, so it lives in a Python of its own:
+.cache/s3ec, or the one in CV_S3EC_PYTHON. The second is in .cache/s3ec-java/lib,
+or in the folder CV_S3EC_JAVA. `./dev deps` gets both."""
 
 import base64
 import json
