@@ -254,12 +254,11 @@ const struct cv_command cv_cmd_watermark_import = {
     .name = "watermark import",
     .summary = "take over watermarks from Signatory's files or an export",
     .usage = "FILE|DIR",
-    .help =
-        "FILE is what `watermark export` wrote, or Signatory's Net….json; DIR has such files\n"
-        "(watermark_v2, watermark_v1 or watermark). A mark is taken only when it is greater than the one that is there.\n"
-        "The daemon must be stopped.\n\n"
-        "Example:\n"
-        "  claviger watermark import /mnt/old/watermark_v2\n",
+    .help = "FILE is what `watermark export` wrote, or Signatory's Net….json; DIR has such files\n"
+            "(watermark_v2, watermark_v1 or watermark). A mark is taken only when it is greater\n"
+            "than the one that is there. The daemon must be stopped.\n\n"
+            "Example:\n"
+            "  claviger watermark import /mnt/old/watermark_v2\n",
     .run = import_run,
 };
 
