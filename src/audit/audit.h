@@ -8,7 +8,7 @@
  * it, so a line that is altered, removed or inserted breaks the chain there.
  * Lines are appended, never rewritten. Cutting lines off at the very end can
  * only be seen against a hash that was kept elsewhere: `audit verify` prints
- * the last one, and takes one to compare. docs/watermarks.md.
+ * the last one, and takes one that must still be there. docs/watermarks.md.
  */
 #ifndef CV_AUDIT_AUDIT_H
 #define CV_AUDIT_AUDIT_H
@@ -41,9 +41,13 @@ struct cv_audit_report {
     uint64_t bad_line;                         /* 1-based, 0 = none */
     char reason[128];                          /* of the first fault */
     char last_hash[2 * CV_AUDIT_HASH_LEN + 1]; /* "" for an empty log */
+    uint64_t known_line;                       /* whose hash is KNOWN; 0 = none */
 };
-/* Reads a whole log from FD. CV_OK with bad_line set or not; CV_ERR_IO. */
-int cv_audit_verify(struct cv_audit_report *report, int fd, struct cv_error *err) CV_NODISCARD;
+/* Reads a whole log from FD; it may be in use, so an end that is being written
+ * is waited for. KNOWN (NULL = none): the hash of a line that must be there.
+ * CV_OK with bad_line set or not; CV_ERR_IO. */
+int cv_audit_verify(struct cv_audit_report *report, int fd, const char *known,
+                    struct cv_error *err) CV_NODISCARD;
 /* Checks one line (without its newline) against the hash before it; for the
  * verifier and the fuzzer. REASON is a fixed text. */
 int cv_audit_check_line(struct cv_bytes line, uint64_t seq, char prev[2 * CV_AUDIT_HASH_LEN + 1],

@@ -6,9 +6,13 @@
 #include <unistd.h>
 
 #include "audit/line.h"
+#include "common/clock.h"
 #include "common/hex.h"
 #include "crypto/blake2b.h"
 #include "json/json.h"
+
+#define END_TRIES 20
+#define END_WAIT_MS 25
 
 void cv_audit_hash(char out[CV_AUDIT_HEX_LEN + 1], struct cv_bytes head)
 {
@@ -53,7 +57,29 @@ int cv_audit_check_line(struct cv_bytes line, uint64_t seq, char prev[CV_AUDIT_H
     return CV_OK;
 }
 
-int cv_audit_verify(struct cv_audit_report *report, int fd, struct cv_error *err)
+/* The next line with its newline into LINE. The daemon may be writing the last
+ * one: an end without a newline is read again for a while. */
+static bool next_line(char *line, size_t size, FILE *f)
+{
+    off_t start = ftello(f);
+    if (fgets(line, (int)size, f) == NULL) {
+        return false;
+    }
+    for (int i = 0; i < END_TRIES && feof(f) && start >= 0; i++) {
+        size_t n = strlen(line);
+        if (n > 0 && line[n - 1] == '\n') {
+            break;
+        }
+        cv_sleep_ms(END_WAIT_MS);
+        clearerr(f);
+        if (fseeko(f, start, SEEK_SET) != 0 || fgets(line, (int)size, f) == NULL) {
+            break;
+        }
+    }
+    return true;
+}
+
+int cv_audit_verify(struct cv_audit_report *report, int fd, const char *known, struct cv_error *err)
 {
     memset(report, 0, sizeof *report);
     int copy = dup(fd);
@@ -67,7 +93,7 @@ int cv_audit_verify(struct cv_audit_report *report, int fd, struct cv_error *err
     char prev[CV_AUDIT_HEX_LEN + 1] = CV_AUDIT_ZERO;
     char line[CV_AUDIT_LINE_MAX + 2];
     int r = CV_OK;
-    while (fgets(line, sizeof line, f) != NULL) {
+    while (next_line(line, sizeof line, f)) {
         size_t n = strlen(line);
         const char *reason = "it has no end: writing it was cut off";
         bool whole = n > 0 && line[n - 1] == '\n';
@@ -77,6 +103,9 @@ int cv_audit_verify(struct cv_audit_report *report, int fd, struct cv_error *err
             report->bad_line = report->lines;
             snprintf(report->reason, sizeof report->reason, "%s", reason);
             break;
+        }
+        if (known != NULL && strcmp(known, prev) == 0) {
+            report->known_line = report->lines;
         }
     }
     if (ferror(f)) {

@@ -7,8 +7,10 @@ import hashlib
 import json
 import pathlib
 import shutil
+import subprocess
 import tempfile
 import threading
+import time
 import unittest
 
 from claviger_testing import tezos
@@ -168,6 +170,20 @@ class Guard(unittest.TestCase):
         self.stack.cli("audit", "verify", str(cut))
         done = self.stack.cli("audit", "verify", "--last-hash", before["last_hash"], str(cut), check=False)
         self.assertEqual(done.returncode, 1)
+        self.assertIn("lines were cut off", done.stderr)
+        # The log goes on, and the line that was noted is still there.
+        self.stack.sign(self.keys["tz1"], tezos.transaction(self.keys["tz1"], self.keys["tz1"], 8))
+        done = self.stack.cli("audit", "verify", "--last-hash", before["last_hash"])
+        self.assertRegex(done.stdout, r", [1-9]\d* of them after the one given")
+        self.assertEqual(self.stack.cli("audit", "verify", "--last-hash", "00", check=False).returncode, 2)
+        # An end that is being written is waited for.
+        whole = log.read_bytes()
+        cut.write_bytes(whole[:-9])
+        with subprocess.Popen([self.stack.bin / "claviger", "audit", "verify", cut], stdout=subprocess.PIPE) as verifier:
+            time.sleep(0.1)
+            with cut.open("ab") as f:
+                f.write(whole[-9:])
+            self.assertIn(b"unbroken", verifier.communicate(timeout=20)[0])
 
 
 class Store(unittest.TestCase):

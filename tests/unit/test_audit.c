@@ -51,7 +51,7 @@ static struct cv_audit_report verify(void)
     struct cv_audit_report report;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     assert_true(fd >= 0);
-    assert_int_equal(cv_audit_verify(&report, fd, NULL), CV_OK);
+    assert_int_equal(cv_audit_verify(&report, fd, NULL, NULL), CV_OK);
     close(fd);
     return report;
 }
