@@ -22,6 +22,9 @@ void cv_image_free(struct cv_image *image)
 int cv_image_take_diffs(struct cv_image *image, struct cv_error *err)
 {
     json_t *ids = json_object_get(json_object_get(image->config, "rootfs"), "diff_ids");
+    if (image->count == 0 && (ids == NULL || json_is_null(ids))) {
+        return 0; /* Go writes an empty list as null */
+    }
     if (!json_is_array(ids) || json_array_size(ids) != image->count) {
         return cv_error_set(err, CV_ERR_INVALID,
                             "the container image has %zu layers, and its "

@@ -8,7 +8,9 @@
 
 static int bad(struct cv_error *err)
 {
-    return cv_error_set(err, CV_ERR_INVALID, "manifest.json of the container archive is malformed");
+    return cv_error_set(err, CV_ERR_INVALID,
+                        "manifest.json is not that of a container archive (--type tar takes the "
+                        "archive for the application's files)");
 }
 
 /* NAME is asked for as ASKED: the same, or without the default tag or the
@@ -86,7 +88,8 @@ static char *digest_in_name(const char *member)
 static int read_layers(struct cv_image *image, const json_t *layers, struct cv_error *err)
 {
     size_t n = json_array_size(layers);
-    if (!json_is_array(layers) || n > CV_SOURCE_MAX_LAYERS) {
+    bool none = layers == NULL || json_is_null(layers);
+    if ((!json_is_array(layers) && !none) || n > CV_SOURCE_MAX_LAYERS) {
         return bad(err);
     }
     image->layers = calloc(n + 1, sizeof *image->layers);

@@ -145,6 +145,45 @@ class Tools(ImageCase):
         self.assertIn("BZh", self.root(self.build(self.dir / "s.tar", "--", "/x")))
 
 
+class Shapes(ImageCase):
+    def test_order_of_the_members_does_not_count(self):
+        entries = [("a", "dir", None), ("a/one", "file", "1"), ("a/two", "link", "a/one"), ("b", "file", "b" * 3000),
+                   ("c", "symlink", "a"), ("d/e/f", "file", "deep")]
+        (self.dir / "s.tar").write_bytes(images.tar(entries))
+        first = self.build(self.dir / "s.tar", "--", "/b")
+        order = [entries[i] for i in (5, 3, 4, 1, 0, 2)]
+        (self.dir / "s.tar").write_bytes(images.tar(order))
+        self.assertEqual(self.build(self.dir / "s.tar", "--", "/b"), first)
+
+    def test_an_image_of_nothing(self):
+        for layers in ([], None):
+            config = json.dumps({"architecture": "amd64", "os": "linux", "config": {"Cmd": ["/x"]},
+                                 "rootfs": {"type": "layers", "diff_ids": layers}})
+            manifest = json.dumps([{"Config": "c.json", "RepoTags": None, "Layers": layers}])
+            (self.dir / "d.tar").write_bytes(images.tar([("c.json", "file", config), ("manifest.json", "file", manifest)]))
+            root = self.root(self.build(self.dir / "d.tar"))
+            self.assertEqual(set(root), {"dev", "proc", "run", "sys", "tmp", "var"})
+
+    def test_newer_docker_save(self):
+        """Docker 25 and later: blobs by digest, an index beside manifest.json."""
+        files = images.oci_files(LAYERS, CONFIG, packed=False)
+        manifest = json.loads(files["blobs/sha256/" + json.loads(files["index.json"])["manifests"][0]["digest"][7:]])
+        path = lambda d: "blobs/sha256/" + d["digest"][7:]
+        files["manifest.json"] = json.dumps([{
+            "Config": path(manifest["config"]), "RepoTags": ["app:1.2"], "Layers": [path(d) for d in manifest["layers"]],
+            "LayerSources": {d["digest"]: d for d in manifest["layers"]}}]).encode()
+        files["repositories"] = b'{"app":{"1.2":"x"}}'
+        images.oci_archive(self.dir / "new.tar", files)
+        images.docker_save(self.dir / "old.tar", LAYERS, CONFIG)
+        new = self.build(self.dir / "new.tar")
+        self.assertEqual(self.build(self.dir / "old.tar"), new)
+
+    def test_an_application_with_a_manifest_of_its_own(self):
+        (self.dir / "s.tar").write_bytes(images.tar([("manifest.json", "file", '{"name": "web"}'), ("x", "file", "x")]))
+        self.refused(self.dir / "s.tar", "--type tar", "--", "/x")
+        self.assertIn("manifest.json", self.root(self.build(self.dir / "s.tar", "--type", "tar", "--", "/x")))
+
+
 class Indices(ImageCase):
     """What lies beside the image in an index."""
 
