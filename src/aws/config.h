@@ -60,9 +60,11 @@ unsigned cv_aws_config_max_attempts(const struct cv_aws_config *config);
  * number of attempts, into CC. CV_ERR_NOMEM. */
 int cv_aws_config_retries(const struct cv_aws_config *config, struct cv_aws_client_config *cc,
                           struct cv_error *err) CV_NODISCARD;
-/* True when one of the files speaks of credential_process, so that a program
- * may have to be run later (for a sandbox that is about to close). */
-bool cv_aws_config_runs_programs(const struct cv_aws_config *config);
+/* Names the credential_process of the profile in use, and of those that it
+ * leads to, to this process's helper (program/program.h) while that takes
+ * commands. What is written into the files later is not run by it. */
+int cv_aws_config_allow_programs(const struct cv_aws_config *config,
+                                 struct cv_error *err) CV_NODISCARD;
 /* The profile in use, for people. */
 const char *cv_aws_config_profile(const struct cv_aws_config *config);
 

@@ -4,6 +4,7 @@
 
 #include "cli/commands.h"
 #include "cli/configuration.h"
+#include "program/program.h"
 #include "signer/daemon.h"
 
 static struct cv_config *reload(void *ctx)
@@ -28,6 +29,10 @@ static enum cv_exit run(const struct cv_cli *cli, int argc, char **argv)
         return CV_EXIT_USAGE;
     }
     cv_error_clear(&err);
+    /* Before anything secret is read. */
+    if (!check && cv_program_helper_start(&err) != 0) {
+        return cv_cli_fail(&err, "serve");
+    }
     if (!cv_cli_configuration(cli, &config)) {
         return CV_EXIT_FAILURE;
     }

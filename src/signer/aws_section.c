@@ -17,5 +17,9 @@ int cv_aws_section_load(struct cv_aws_config **out, const struct cv_config_crede
         }
         o.credentials = &given;
     }
-    return cv_aws_config_load(out, &o, err);
+    int rc = cv_aws_config_load(out, &o, err);
+    if (rc == 0 && o.credentials == NULL && (rc = cv_aws_config_allow_programs(*out, err)) != 0) {
+        cv_aws_config_free(out);
+    }
+    return rc;
 }

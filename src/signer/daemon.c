@@ -15,6 +15,7 @@
 #include "common/file.h"
 #include "common/log.h"
 #include "crypto/init.h"
+#include "program/program.h"
 #include "signer/gate.h"
 #include "signer/notify.h"
 #include "signer/sandbox.h"
@@ -259,21 +260,22 @@ static int start_hook(struct cv_daemon *d, struct cv_error *err)
     return rc;
 }
 
-static void close_sandbox(const struct cv_daemon *d)
+/* Everything is open, and nothing was served: from here on no program is run
+ * but by the helper, which knows all of them. */
+static int close_sandbox(struct cv_error *err)
 {
-    struct cv_error err;
-    bool exec = false;
-    cv_error_clear(&err);
-    for (size_t i = 0; i < d->vault_count; i++) {
-        exec = exec || cv_vault_runs_programs(d->vaults[i]);
+    struct cv_error why;
+    int rc = cv_program_helper_seal(err);
+    if (rc != 0) {
+        return rc;
     }
-    if (cv_sandbox_enter(exec, &err) != 0) {
-        cv_log_error(CV_LOG_WARN, "the daemon runs without its sandbox", &err);
-    } else if (exec) {
-        cv_log(CV_LOG_INFO,
-               "running programs stays allowed: nitro-cli or a credential_process is configured",
-               NULL);
+    cv_error_clear(&why);
+    if (cv_sandbox_enter(&why) != 0) {
+        cv_log_error(CV_LOG_WARN, "the daemon runs without its sandbox", &why);
+    } else if (!CV_SANDBOX_BUILT) {
+        cv_log(CV_LOG_INFO, "no sandbox: this program was built with a sanitizer", NULL);
     }
+    return 0;
 }
 
 /* With --require-vaults: until each is up, or one is down. */
@@ -340,7 +342,10 @@ static int start(struct cv_daemon *d, struct cv_error *err)
     }
     cv_log(CV_LOG_INFO, "listening", "address", cv_addr_format(text, cv_server_address(d->server)),
            "utility_address", cv_addr_format(utility, cv_server_utility_address(d->server)), NULL);
-    close_sandbox(d);
+    rc = close_sandbox(err);
+    if (rc != 0) {
+        return rc;
+    }
     for (size_t i = 0; i < d->vault_count; i++) {
         cv_vault_start(d->vaults[i]);
     }
@@ -411,6 +416,7 @@ static void stop(struct cv_daemon *d)
     free(d->vaults);
     free(d->proxies);
     cv_daemon_reload_end(d);
+    cv_program_helper_stop();
     if (d->config != d->first) {
         cv_config_free(&d->config);
     }

@@ -15,7 +15,9 @@
  * runs, CV_ERR_CONFIG when several do, or nitro-cli is not there. Blocks. */
 int cv_nitro_cli_cid(uint32_t *cid, const char *name, int64_t deadline,
                      struct cv_error *err) CV_NODISCARD;
-/* The same from what it printed. */
+/* Names it to this process's helper (program/program.h), when there is one. */
+int cv_nitro_cli_allow(struct cv_error *err) CV_NODISCARD;
+/* The same as cv_nitro_cli_cid() from what it printed. */
 int cv_nitro_cli_choose(uint32_t *cid, const char *name, struct cv_bytes json,
                         struct cv_error *err) CV_NODISCARD;
 

@@ -70,6 +70,9 @@ int cv_vault_new(struct cv_vault **out, struct cv_loop *loop, const struct cv_co
     if (rc == 0) {
         rc = cv_vault_credentials_open(v, err);
     }
+    if (rc == 0 && config->cid_auto) {
+        rc = cv_nitro_cli_allow(err);
+    }
     /* A file is read at once, so that its keys are known though the enclave may
      * be absent; a table of AWS's in the pool's thread, later. */
     if (rc == 0 && v->config->storage == CV_CONFIG_STORAGE_FILE) {
@@ -326,13 +329,6 @@ int cv_vault_open_now(struct cv_vault *vault, bool keys, int64_t deadline, struc
 }
 
 /* ---- questions ---- */
-
-bool cv_vault_runs_programs(const struct cv_vault *vault)
-{
-    const struct cv_config_credentials *c = &vault->config->credentials;
-    return vault->config->cid_auto || ((c->access_key_id == NULL || c->access_key_id[0] == 0) &&
-                                       cv_aws_config_runs_programs(vault->aws));
-}
 
 bool cv_vault_listed(const struct cv_vault *vault)
 {

@@ -86,8 +86,6 @@ void cv_vault_start(struct cv_vault *vault);
 int cv_vault_open_now(struct cv_vault *vault, bool keys, int64_t deadline,
                       struct cv_error *err) CV_NODISCARD;
 
-/* True when a program may have to be run: nitro-cli, a credential_process. */
-bool cv_vault_runs_programs(const struct cv_vault *vault);
 /* False until its store was read for the first time. */
 bool cv_vault_listed(const struct cv_vault *vault);
 const char *cv_vault_name(const struct cv_vault *vault);

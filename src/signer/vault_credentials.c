@@ -35,6 +35,9 @@ int cv_vault_credentials_open(struct cv_vault *v, struct cv_error *err)
     if (rc == 0) {
         rc = cv_aws_config_load(&v->aws, &o, err);
     }
+    if (rc == 0 && o.credentials == NULL) {
+        rc = cv_aws_config_allow_programs(v->aws, err);
+    }
     if (rc == 0) {
         rc = cv_pool_new(&v->pool, v->loop, 1, 4, err);
     }

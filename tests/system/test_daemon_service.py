@@ -478,9 +478,69 @@ class Life(unittest.TestCase):
             script.unlink()
             self.assertIn("nitro-cli", s.cli("list", check=False).stderr)
 
+    def helper_of(self, pid):
+        """The child of the daemon that runs programs for it, or None."""
+        children = process.pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        return int(children[0]) if children else None
+
+    def test_helper_runs_nitro_cli(self):
+        """The CID is asked for again and again, by a process that is not the daemon."""
+        with FakeStack() as s:
+            tools = s.dir / "bin"
+            tools.mkdir()
+            script = tools / "nitro-cli"
+            config = json.loads(s.config.read_text())
+            vault = config["vaults"]["nitro"]["config"]
+            del vault["enclave_address"]
+            vault.update(enclave_cid="auto", enclave_port=2345, enclave_name="signer")
+            s.config.write_text(json.dumps(config))
+            s.env = environment(PATH=f"{tools}:{os.environ['PATH']}")
+
+            def enclave(cid):
+                new = tools / "new"
+                new.write_text(f"#!/bin/sh\n[ \"$1\" = describe-enclaves ] || exit 9\necho $PPID >>{s.dir}/parents\n"
+                               f"echo '[{{\"EnclaveName\":\"signer\",\"EnclaveCID\":{cid},\"State\":\"RUNNING\"}}]'\n")
+                new.chmod(0o755)
+                new.rename(script)
+
+            def told(what):
+                deadline = time.monotonic() + 15
+                while what not in (text := s.utility("/readyz").body.decode()):
+                    self.assertLess(time.monotonic(), deadline, text)
+                    time.sleep(0.1)
+
+            enclave(4000000077)
+            s.serve()
+            pid = s.daemon.process.pid
+            told("vsock:4000000077:2345")
+            enclave(4000000078)  # it was started again
+            told("vsock:4000000078:2345")
+            helper = self.helper_of(pid)
+            self.assertIsNotNone(helper)
+            self.assertEqual(process.pathlib.Path(f"/proc/{helper}/comm").read_text(), "claviger-run\n")
+            self.assertNotIn(str(pid), (s.dir / "parents").read_text().split())
+            # What it cannot run is told, and it goes on.
+            script.unlink()
+            told("nitro-cli")
+            enclave(4000000079)
+            told("vsock:4000000079:2345")
+            # It ignores what tells everybody to end, and ends with the daemon, even when that is killed.
+            os.kill(helper, signal.SIGTERM)
+            os.kill(helper, signal.SIGHUP)
+            enclave(4000000080)
+            told("vsock:4000000080:2345")
+            s.daemon.process.kill()
+            s.daemon.process.wait(10)
+            deadline = time.monotonic() + 10
+            while os.path.exists(f"/proc/{helper}") and \
+                    ") Z" not in process.pathlib.Path(f"/proc/{helper}/stat").read_text():
+                self.assertLess(time.monotonic(), deadline)
+                time.sleep(0.05)
+
     def test_sandbox(self):
         with FakeStack() as s:
             s.serve()
+            self.assertIsNone(self.helper_of(s.daemon.process.pid))  # there is nothing to run
             status = (process.pathlib.Path("/proc") / str(s.daemon.process.pid) / "status").read_text()
             self.assertIn("NoNewPrivs:\t1", status)
             self.assertIn("Seccomp:\t2", status)

@@ -7,6 +7,7 @@
 #include "aws/config.h"
 #include "aws/sts.h"
 #include "common/log.h"
+#include "program/program.h"
 #include "unit/fake_http.h"
 
 static char dir[] = "/tmp/cv-aws-XXXXXX";
@@ -197,6 +198,40 @@ static void credential_process(void **state)
     fails(NULL, "prints more than");
     setenv("AWS_PROFILE", "fail", 1);
     fails(NULL, "status 3");
+}
+
+/* With a helper: what stands in the files when they are read may be run, and
+ * what is written into them later may not. */
+static void processes_that_a_helper_knows(void **state)
+{
+    static const char prints[] =
+        "credential_process = echo '{\"Version\":1,\"AccessKeyId\":\"%s\",\"SecretAccessKey\":\"s\"}'\n";
+    struct cv_aws_options leading = {.profile = "b"};
+    char text[1000], line[300];
+    (void)state;
+    (void)snprintf(line, sizeof line, prints, "FIRST");
+    (void)snprintf(
+        text, sizeof text,
+        "[default]\n%s[profile b]\nsource_profile = c\nrole_arn = arn:aws:iam::1:role/r\n"
+        "[profile c]\ncredential_process = exit 4\n",
+        line);
+    put(config_file, text);
+    assert_code(cv_program_helper_start(&err), 0, &err);
+    struct cv_aws_config *c = load(NULL), *d = load(&leading);
+    assert_code(cv_aws_config_allow_programs(c, &err), 0, &err);
+    assert_code(cv_aws_config_allow_programs(d, &err), 0, &err);
+    assert_code(cv_program_helper_seal(&err), 0, &err);
+    assert_code(cv_aws_config_allow_programs(d, &err), 0, &err); /* nothing is named any more */
+    cv_aws_config_free(&c);
+    cv_aws_config_free(&d);
+    gives(NULL, "FIRST", "profile default");
+    fails(&leading, "status 4");
+    (void)snprintf(line, sizeof line, prints, "SECOND");
+    (void)snprintf(text, sizeof text, "[default]\n%s", line);
+    put(config_file, text);
+    fails(NULL, "restart");
+    cv_program_helper_stop();
+    gives(NULL, "SECOND", "profile default");
 }
 
 static void a_process_that_hangs_is_ended(void **state)
@@ -525,6 +560,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(files_and_environment, setup),
         cmocka_unit_test_setup(credential_process, setup),
+        cmocka_unit_test_setup(processes_that_a_helper_knows, setup),
         cmocka_unit_test_setup(a_process_that_hangs_is_ended, setup),
         cmocka_unit_test_setup(roles, setup),
         cmocka_unit_test_setup(container, setup),
