@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "parent/rules.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -21,6 +23,14 @@ static int full(struct cv_error *err)
     return cv_error_set(err, CV_ERR_LIMIT, "more than %d hosts are allowed", CV_PARENT_RULES_MAX);
 }
 
+/* An IPv6 address can be written in many ways: in one (RFC 5952) here. */
+static void canonical(char host[CV_ADDR_HOST])
+{
+    struct in6_addr six;
+    if (inet_pton(AF_INET6, host, &six) == 1)
+        inet_ntop(AF_INET6, &six, host, CV_ADDR_HOST);
+}
+
 int cv_parent_rules_add(struct cv_parent_rules *rules, const char *text, struct cv_error *err)
 {
     char target[CV_ADDR_TEXT];
@@ -37,6 +47,8 @@ int cv_parent_rules_add(struct cv_parent_rules *rules, const char *text, struct 
     memcpy(target, start, n);
     target[n] = 0;
     int rc = cv_hostport_parse(r->host, &r->port, target, 0, err);
+    if (rc == 0)
+        canonical(r->host);
     if (rc == 0 && r->below && cv_host_is_ip(r->host))
         rc = cv_error_set(err, CV_ERR_INVALID, "there are no names below the address %s", r->host);
     if (rc == 0 && eq != NULL) {
@@ -109,5 +121,8 @@ int cv_parent_connect_parse(char host[CV_ADDR_HOST], uint16_t *port, struct cv_b
         return cv_error_set(err, CV_ERR_INVALID, "expected CONNECT host:port");
     memcpy(target, line.p + skip, line.n - skip);
     target[line.n - skip] = 0;
-    return cv_hostport_parse(host, port, target, 0, err);
+    int rc = cv_hostport_parse(host, port, target, 0, err);
+    if (rc == 0)
+        canonical(host);
+    return rc;
 }

@@ -129,6 +129,8 @@ static void test_rules(void **state)
     assert_non_null(cv_parent_rules_find(&r, "s3.us-west-2.amazonaws.com", 443));
     assert_non_null(cv_parent_rules_find(&r, "my.bucket.s3.us-west-2.amazonaws.com", 443));
     assert_non_null(cv_parent_rules_find(&r, "::1", 80));
+    assert_int_equal(cv_parent_rules_add(&r, "[2001:DB8:0:0::7]:443", NULL), 0);
+    assert_non_null(cv_parent_rules_find(&r, "2001:db8::7", 443));
     assert_null(cv_parent_rules_find(&r, "x.kms.us-west-2.amazonaws.com", 443));
     assert_null(cv_parent_rules_find(&r, ".s3.us-west-2.amazonaws.com", 443));
     assert_null(cv_parent_rules_find(&r, "evils3.us-west-2.amazonaws.com", 443));
