@@ -146,7 +146,7 @@ static struct MHD_Daemon *start_daemon(struct cv_endpoint *e, int fd)
     add(o, &n, MHD_OPTION_UNESCAPE_CALLBACK, (intptr_t)unescape, NULL);
     if (e->tls != NULL) {
         flags |= MHD_USE_TLS;
-        cv_server_tls_options(e->tls, o, &n);
+        cv_server_tls_options(o, &n);
     }
     add(o, &n, MHD_OPTION_END, 0, NULL);
     return MHD_start_daemon(flags, 0, NULL, NULL, cv_http_on_request, e, MHD_OPTION_EXTERNAL_LOGGER,

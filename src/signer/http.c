@@ -136,7 +136,7 @@ static enum MHD_Result send_answer(struct cv_http *h)
     if (ok == MHD_YES && h->retry_later) {
         ok = MHD_add_response_header(r, MHD_HTTP_HEADER_RETRY_AFTER, "1");
     }
-    if (ok == MHD_YES && h->server->draining) {
+    if (ok == MHD_YES && (h->last || h->server->draining)) {
         ok = MHD_add_response_header(r, MHD_HTTP_HEADER_CONNECTION, "close");
     }
     if (ok == MHD_YES) {
@@ -279,6 +279,7 @@ static void dispatch(struct cv_http *h)
         cv_http_fail(h, 429, "too many requests from this address");
     } else if (h->endpoint->tls != NULL &&
                !cv_conn_check_peer(h->endpoint, h->conn, h->connection)) {
+        h->last = true; /* another certificate wants another connection */
         cv_http_fail(h, 401, "a client certificate is required");
     } else if (h->too_large) {
         fail_too_large(h);

@@ -26,7 +26,9 @@ struct cv_conn {
     int64_t deadline; /* by when the next step must be taken; none while we work */
     bool ended;       /* shut down, and not yet gone */
     uint8_t ip[16];
-    bool peer_checked, peer_good;
+    struct cv_server_credentials *credentials;
+    unsigned peer_checked; /* under which generation of authorities; 0 = never */
+    bool peer_good;
     char fingerprint[65];
 };
 
@@ -70,6 +72,9 @@ static void on_sweep(struct cv_loop_timer *timer)
         if (c->deadline <= now) {
             end(e, c);
         }
+    }
+    if (e->tls != NULL) {
+        cv_server_tls_tidy(e->tls);
     }
     if (e->conn_peak > CROWD && e->conn_count < e->conn_peak / 4) {
         /* A crowd has left: its buffers lie scattered, and would stay ours. */
@@ -167,6 +172,11 @@ static void opened(struct cv_endpoint *e, struct MHD_Connection *connection, voi
     c->fd = fd->connect_fd;
     c->deadline = cv_deadline(seconds(caps_of(e)->request_seconds));
     take_address(c, addr != NULL ? addr->client_addr : NULL);
+    if (e->tls != NULL) {
+        const union MHD_ConnectionInfo *tls =
+            MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+        c->credentials = tls != NULL ? cv_server_tls_open(e->tls, tls->tls_session) : NULL;
+    }
     make_room(e);
     list_add(e, c);
     e->conn_count++;
@@ -183,6 +193,7 @@ void cv_conn_notify(void *cls, struct MHD_Connection *connection, void **socket_
     } else if (c != NULL) {
         list_remove(e, c);
         e->conn_count -= c->ended ? 0 : 1;
+        cv_server_tls_close(c->credentials);
         free(c);
         *socket_context = NULL;
     }
@@ -258,11 +269,12 @@ bool cv_conn_check_peer(struct cv_endpoint *e, struct cv_conn *c, struct MHD_Con
     if (c == NULL) {
         return false;
     }
-    if (!c->peer_checked) {
+    if (c->peer_checked != cv_server_tls_generation(e->tls)) {
         const union MHD_ConnectionInfo *info =
             MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
-        c->peer_checked = true;
-        c->peer_good = info != NULL && cv_server_tls_peer(info->tls_session, c->fingerprint);
+        c->peer_checked = cv_server_tls_generation(e->tls);
+        c->peer_good =
+            info != NULL && cv_server_tls_peer(e->tls, info->tls_session, c->fingerprint);
     }
     return c->peer_good;
 }

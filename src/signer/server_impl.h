@@ -90,6 +90,7 @@ struct cv_http {
     unsigned status;
     const char *content_type;
     bool retry_later;
+    bool last; /* the connection is closed after it */
     struct cv_buf body;
     struct cv_buf reply;
     uint64_t id; /* of the request, for the log */
@@ -164,13 +165,23 @@ const char *cv_conn_fingerprint(const struct cv_conn *c);
 int cv_server_tls_new(struct cv_server_tls **out, const struct cv_config_tls *config,
                       struct cv_error *err) CV_NODISCARD;
 void cv_server_tls_free(struct cv_server_tls **tls);
-/* Reads certificate and key anew; on failure the old ones stay. */
+/* Reads certificate, key and the clients' authorities anew, for connections
+ * from then on; on failure all of the old stays. */
 int cv_server_tls_reload(struct cv_server_tls *tls, const struct cv_config_tls *config,
                          struct cv_error *err) CV_NODISCARD;
-void cv_server_tls_options(struct cv_server_tls *tls, struct MHD_OptionItem *list, size_t *n);
+/* Frees what no connection uses any more. */
+void cv_server_tls_tidy(struct cv_server_tls *tls);
+void cv_server_tls_options(struct MHD_OptionItem *list, size_t *n);
+/* Gives the SESSION of a connection, before its handshake, what is in force;
+ * given back when it has closed. NULL: it will have no certificate. */
+struct cv_server_credentials;
+struct cv_server_credentials *cv_server_tls_open(struct cv_server_tls *tls, void *session);
+void cv_server_tls_close(struct cv_server_credentials *credentials);
 bool cv_server_tls_wants_clients(const struct cv_server_tls *tls);
+/* Another number after each reload: peers are verified anew. */
+unsigned cv_server_tls_generation(const struct cv_server_tls *tls);
 /* Verifies the peer of SESSION and writes its fingerprint. */
-bool cv_server_tls_peer(void *session, char fingerprint[65]);
+bool cv_server_tls_peer(const struct cv_server_tls *tls, void *session, char fingerprint[65]);
 
 /* ---- answers: each may be called once for a request ---- */
 

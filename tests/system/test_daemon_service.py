@@ -170,6 +170,7 @@ class PolicyHook(unittest.TestCase):
 class Authority:
     def __init__(self, directory, name):
         self.directory = directory
+        self.usage = None
         self.key = ec.generate_private_key(ec.SECP256R1())
         self.name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         self.certificate = self.sign(self.name, self.key, ca=True)
@@ -185,6 +186,8 @@ class Authority:
         if not ca:
             builder = builder.add_extension(x509.SubjectAlternativeName(
                 [x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False)
+            if self.usage:
+                builder = builder.add_extension(x509.ExtendedKeyUsage([self.usage]), False)
         return builder.sign(self.key, hashes.SHA256())
 
     def issue(self, name):
@@ -272,6 +275,94 @@ class Tls(unittest.TestCase):
             self.assertEqual(self.get(mallory[:2])[0], 401)
         except (ssl.SSLError, OSError):
             pass  # refused in the handshake already
+
+
+    def reload(self, says):
+        before = self.stack.log().count(says)
+        self.stack.daemon.process.send_signal(signal.SIGHUP)
+        wait_for(lambda: self.stack.log().count(says) > before)
+
+    def status_of(self, client=None):
+        """Of a new connection; 0 when the handshake fails."""
+        try:
+            return self.get(client)[0]
+        except (ssl.SSLError, OSError):
+            return 0
+
+    def test_authorities_are_reloaded(self):
+        other = Authority(self.stack.dir, "other")
+        alice, mallory = self.ca.issue("alice")[:2], other.issue("mallory")[:2]
+        authorities = self.stack.dir / "clients.pem"
+        authorities.write_bytes(self.ca.path.read_bytes())
+        self.serve(client_ca=str(authorities))
+        self.assertEqual((self.status_of(alice), self.status_of()), (200, 401))
+        self.assertIn(self.status_of(mallory), (0, 401))
+
+        context = ssl.create_default_context(cafile=self.ca.path)
+        context.load_cert_chain(*alice)
+        connection = http.client.HTTPSConnection("127.0.0.1", self.stack.main, timeout=10, context=context)
+        self.addCleanup(connection.close)
+
+        def ask():
+            connection.request("GET", "/authorized_keys")
+            answer = connection.getresponse()
+            answer.read()
+            return answer.status, answer.getheader("Connection")
+
+        self.assertEqual(ask()[0], 200)
+        # Others are let in, and those who were are not: on open connections neither.
+        authorities.write_bytes(other.path.read_bytes())
+        self.reload("configuration reloaded")
+        self.assertEqual(self.status_of(mallory), 200)
+        self.assertIn(self.status_of(alice), (0, 401))
+        self.assertEqual(ask(), (401, "close"))
+        # All or nothing: a file that is not good leaves the certificate as it is, too.
+        serial = self.serial(mallory)
+        self.ca.issue("server2")
+        os.replace(self.stack.dir / "server2.crt", self.certificate)
+        os.replace(self.stack.dir / "server2.key", self.key_file)
+        for bad in (b"", b"nonsense", b"-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"):
+            authorities.write_bytes(bad)
+            self.reload("the old one stays in force")
+            self.assertIn("clients.pem", self.stack.log())
+            self.assertEqual((self.status_of(mallory), self.status_of()), (200, 401))
+            self.assertEqual(self.serial(mallory), serial)
+        # Both, and the certificate with them.
+        authorities.write_bytes(other.path.read_bytes() + self.ca.path.read_bytes())
+        self.reload("configuration reloaded")
+        self.assertEqual((self.status_of(mallory), self.status_of(alice), self.status_of()), (200, 200, 401))
+        self.assertNotEqual(self.serial(mallory), serial)
+        # Nobody's certificate is wanted any more, and then again.
+        del self.stack.server["tls"]["client_ca"]
+        self.stack.write()
+        self.reload("configuration reloaded")
+        self.assertEqual(self.status_of(), 200)
+        self.stack.server["tls"]["client_ca"] = str(authorities)
+        self.stack.write()
+        self.reload("configuration reloaded")
+        self.assertEqual((self.status_of(), self.status_of(alice)), (401, 200))
+
+    def serial(self, client):
+        return self.get(client)[1]["serialNumber"]
+
+    def test_certificates_of_servers_are_no_clients(self):
+        """A certificate that says what it is for, and that is not for clients."""
+        self.serve(client_ca=str(self.ca.path))
+        for usage, status in ((x509.oid.ExtendedKeyUsageOID.SERVER_AUTH, 401),
+                              (x509.oid.ExtendedKeyUsageOID.CLIENT_AUTH, 200)):
+            self.ca.usage = usage
+            self.assertEqual(self.status_of(self.ca.issue("someone")[:2]), status)
+
+    def test_no_authority_is_no_configuration(self):
+        """An empty file must not mean that nobody is asked."""
+        empty = self.stack.dir / "empty.pem"
+        empty.write_text("")
+        self.stack.server["tls"] = {"certificate": str(self.certificate), "key": str(self.key_file),
+                                    "client_ca": str(empty)}
+        self.stack.write()
+        done = self.stack.cli("serve", check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("there is no certificate in", done.stderr)
 
 
 # --- caps -------------------------------------------------------------------
