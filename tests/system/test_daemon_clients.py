@@ -82,7 +82,8 @@ class Octez(unittest.TestCase):
             answer = self.ask(self.key, authentication)
             self.assertEqual((answer.status, text_of(answer)), (status, text))
         invalid = "gotez: base58Check decoding error: invalid checksum"
-        for authentication, text in (("nonsense", invalid), (self.alice.authenticate(pkh, message)[:-1] + "1", invalid),
+        signature = self.alice.authenticate(pkh, message)
+        for authentication, text in (("nonsense", invalid), (signature[:-1] + ("1" if signature[-1] != "1" else "2"), invalid),
                                      ("sig0", "gotez: base58 decoding error: unexpected character at position 3: 0"),
                                      (self.alice.text, "gotez: unknown signature type")):
             answer = self.ask(self.key, authentication)

@@ -160,7 +160,7 @@ class LocalAws(unittest.TestCase):
         with self.assertRaises(ClientError) as caught:
             self.boto("kms", **creds).describe_key(KeyId=self.key)
         self.assertEqual(caught.exception.response["Error"]["Code"], "AccessDeniedException")
-        for change in ({"aws_session_token": creds["aws_session_token"][:-1] + "0"}, {"aws_session_token": "x"}, {"aws_access_key_id": "ASIAOTHER0000000"}):
+        for change in ({"aws_session_token": creds["aws_session_token"][:-1] + ("0" if creds["aws_session_token"][-1] != "0" else "1")}, {"aws_session_token": "x"}, {"aws_access_key_id": "ASIAOTHER0000000"}):
             with self.assertRaises(ClientError) as caught:
                 self.boto("kms", **{**creds, **change}).encrypt(KeyId=self.key, Plaintext=b"x")
             self.assertEqual(caught.exception.response["Error"]["Code"], "UnrecognizedClientException")
