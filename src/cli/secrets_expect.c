@@ -134,6 +134,7 @@ struct cv_config_expect cv_secrets_expect_stored(const struct cv_secrets_expect 
         .context = (const char *const *)e->settings.context.item,
         .context_count = e->settings.context.count,
         .minimum_version = e->settings.minimum_version,
+        .minimum_format = e->settings.minimum_format,
         .publisher_key = e->settings.publisher_key,
     };
 }

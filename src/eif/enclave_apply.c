@@ -83,6 +83,7 @@ int cv_enclave_config_apply(const struct cv_enclave_config *config,
         rc = apply_sources(settings, from);
     }
     settings->minimum_version = from->minimum_version;
+    settings->minimum_format = from->minimum_format;
     settings->allow_debug = from->allow_debug;
     if (config->has_cid) {
         settings->parent_cid = from->parent_cid;

@@ -4,12 +4,29 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const keys[] = {
-    "version",    "environment", "files",         "hostname",        "ports",
-    "command",    "user",        "workdir",       "encryptedConfig", "untrustedConfig",
-    "cmk",        "region",      "context",       "minimum_version", "publisher_key",
-    "egress",     "parent_cid",  "boot_deadline", "allow_debug",     "heartbeat",
-    "config_pcr", NULL};
+static const char *const keys[] = {"version",
+                                   "environment",
+                                   "files",
+                                   "hostname",
+                                   "ports",
+                                   "command",
+                                   "user",
+                                   "workdir",
+                                   "encryptedConfig",
+                                   "untrustedConfig",
+                                   "cmk",
+                                   "region",
+                                   "context",
+                                   "minimum_version",
+                                   "publisher_key",
+                                   "egress",
+                                   "parent_cid",
+                                   "boot_deadline",
+                                   "allow_debug",
+                                   "heartbeat",
+                                   "minimum_format",
+                                   "config_pcr",
+                                   NULL};
 
 void cv_enclave_problem_memory(struct cv_enclave_reader *r, const struct cv_yaml_node *node)
 {
@@ -272,6 +289,10 @@ static void read_numbers(struct cv_enclave_reader *r, const struct cv_yaml_node 
     const struct cv_yaml_node *node = cv_yaml_get(root, "minimum_version");
     if (!cv_yaml_is_null(node)) {
         (void)cv_yaml_uint(r->p, node, &s->minimum_version, 0, INT64_MAX);
+    }
+    node = cv_yaml_get(root, "minimum_format");
+    if (!cv_yaml_is_null(node)) {
+        (void)cv_yaml_uint(r->p, node, &s->minimum_format, 2, 3);
     }
     node = cv_yaml_get(root, "parent_cid");
     if (!cv_yaml_is_null(node)) {

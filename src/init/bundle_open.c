@@ -106,6 +106,7 @@ static int expectations(struct cv_bundle_item *item, const struct cv_boot_settin
         .context = context,
         .context_count = s->context.count,
         .minimum_version = s->minimum_version,
+        .minimum_format = s->minimum_format,
         .publisher_key = s->publisher_key,
     };
     return cv_config_check(&item->meta, &item->metadata, item->body, &expect, &item->version, err);

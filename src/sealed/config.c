@@ -156,6 +156,13 @@ int cv_config_check(const struct cv_s3ec_meta *m, const struct cv_s3ec_pairs *pa
                           "the data key is wrapped without an encryption "
                           "context (\"kms\"): encrypt the configuration again");
     }
+    if (rc == 0 && (uint64_t)m->format < expect->minimum_format) {
+        rc = cv_error_set(
+            err, CV_ERR_DENIED,
+            "the configuration has format %d, and at least %llu is asked for (\"secrets "
+            "encrypt --format\")",
+            (int)m->format, (unsigned long long)expect->minimum_format);
+    }
     if (rc == 0) {
         rc = cv_config_version(m, &v, err);
     }

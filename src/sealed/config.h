@@ -32,6 +32,7 @@ struct cv_config_expect {
     const char *const *context; /* "key=value", as measured; all of these and no others */
     size_t context_count;
     uint64_t minimum_version;  /* 0: none, and no version is needed */
+    uint64_t minimum_format;   /* 3: with key commitment; less: any that is read */
     const char *publisher_key; /* base64 of a SubjectPublicKeyInfo, or NULL */
     bool any_context;          /* for operators who look at what is there */
     bool allow_legacy;         /* version 2 with "kms" wrapping: never inside */

@@ -42,6 +42,7 @@ static const struct key keys[] = {
     FIELD("boot_deadline_ms", NUMBER, boot_deadline_ms),
     FIELD("allow_debug", FLAG, allow_debug),
     FIELD("heartbeat", TEXT, heartbeat),
+    FIELD("minimum_format", NUMBER, minimum_format),
     FIELD("config_pcr", NUMBER, config_pcr),
 };
 #define KEYS (sizeof keys / sizeof keys[0])
@@ -56,6 +57,7 @@ static int no_memory(struct cv_error *err)
 void cv_boot_init(struct cv_boot_settings *s)
 {
     *s = (struct cv_boot_settings){.parent_cid = CV_BOOT_PARENT_CID,
+                                   .minimum_format = CV_BOOT_MINIMUM_FORMAT,
                                    .boot_deadline_ms = CV_BOOT_DEFAULT_DEADLINE_MS};
 }
 

@@ -23,6 +23,7 @@
 #define CV_BOOT_MAX_SOURCES 16u
 #define CV_BOOT_DEFAULT_DEADLINE_MS 120000u
 #define CV_BOOT_PARENT_CID 3u
+#define CV_BOOT_MINIMUM_FORMAT 2u
 #define CV_BOOT_CONFIG_PCR 16u /* the first register that is the enclave's own */
 
 struct cv_boot_list {
@@ -60,9 +61,10 @@ struct cv_boot_settings {
     uint64_t parent_cid;         /* 3 */
     uint64_t boot_deadline_ms;   /* 120000 */
     bool allow_debug;
-    char *heartbeat;     /* what a missing one of nitro-cli's is: "required" (a failure), "off" (it
+    char *heartbeat; /* what a missing one of nitro-cli's is: "required" (a failure), "off" (it
         is not waited for), or NULL (a warning) */
-    uint64_t config_pcr; /* register that says what was applied, 16 to 31; 0 = none */
+    uint64_t minimum_format; /* of an encrypted configuration: 2, or 3 for key commitment */
+    uint64_t config_pcr;     /* register that says what was applied, 16 to 31; 0 = none */
 };
 
 void cv_boot_init(struct cv_boot_settings *s);

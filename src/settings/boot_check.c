@@ -192,6 +192,9 @@ int cv_boot_check(const struct cv_boot_settings *s, struct cv_error *err)
         strcmp(s->heartbeat, "off") != 0) {
         return bad(err, "heartbeat is required or off, not", s->heartbeat);
     }
+    if (s->minimum_format < 2 || s->minimum_format > 3) {
+        return cv_error_set(err, CV_ERR_CONFIG, "minimum_format is 2 or 3");
+    }
     if (s->config_pcr != 0 && (s->config_pcr < CV_BOOT_CONFIG_PCR || s->config_pcr > 31)) {
         return cv_error_set(err, CV_ERR_CONFIG,
                             "config_pcr must be a register of the enclave's own, 16 to 31, or 0");

@@ -79,6 +79,7 @@ minimum_version=7
 parent_cid=3
 boot_deadline_ms=90000
 allow_debug=off
+minimum_format=2
 config_pcr=16
 """)
         root = self.root(image)
@@ -138,12 +139,12 @@ config_pcr=16
     def test_addresses_heartbeat_and_names(self):
         (self.dir / "app").mkdir()
         (self.dir / "enclave.yaml").write_text(
-            "version: 1\nenvironment: [discovery.type=single-node, my-app=1]\nheartbeat: required\n"
+            "version: 1\nenvironment: [discovery.type=single-node, my-app=1]\nheartbeat: required\nminimum_format: 3\n"
             "egress: [\"192.0.2.1:80\", \"[2001:db8::1]:443\", {host: \"2001:db8::2\", ports: [1, 2]}]\n")
         image = self.build(self.dir / "app", "--enclave-config-file", self.dir / "enclave.yaml", "--", "/x")
         text = self.extra(image, "claviger/boot.conf")
         for line in ("egress=192.0.2.1:80", "egress=[2001:db8::1]:443", "egress=[2001:db8::2]:1", "egress=[2001:db8::2]:2",
-                     "heartbeat=required", "config_pcr=0", "env=discovery.type=single-node", "env=my-app=1"):
+                     "heartbeat=required", "minimum_format=3", "config_pcr=0", "env=discovery.type=single-node", "env=my-app=1"):
             self.assertIn(line + "\n", text)
         os.unlink(self.dir / "out/x.eif")
         for bad, why in (("egress: [\"2001:db8::1:80\"]", "[IPV6]:PORT"), ("egress: [\"[fe80::1]:80\"]", "[IPV6]:PORT"),

@@ -289,6 +289,7 @@ class Refused(SecretsCase):
                 (("--context", "app=web"), {}, "context"),
                 ((), {"context": ["app=web"]}, "context"),
                 (("--context", "app=web"), {"context": ["app=api"]}, "context"),
+                (("--format", "2"), {"minimum_format": 3}, "has format 2"),
                 (("--version", "6"), {"minimum_version": 7}, "version"),
                 ((), {"minimum_version": 1}, "version")):
             with self.subTest(options=options, settings=settings):

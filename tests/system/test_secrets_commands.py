@@ -275,6 +275,8 @@ class Secrets(unittest.TestCase):
                           (("--version", "5", "--context", "app=other"), "has not \"app=web\""),
                           (("--version", "5", "--cmk", self.other_cmk), "which the enclave's settings do not list")):
             self.refused(why, "encrypt", *enclave, *argv, "-o", "bad.enc", "secrets.yaml")
+        settings(more="minimum_format: 3\n")
+        self.refused("has format 2", "encrypt", *enclave, "--version", "5", "--format", "2", "-o", "bad.enc", "secrets.yaml")
         settings(allow="[DB_PASSWORD, \"/run/app/*\"]")
         self.refused("the variable APP_TWO", "encrypt", *enclave, "--version", "5", "-o", "bad.enc", "secrets.yaml")
         settings(cmk=f"[{self.cmk}, {self.other_cmk}]")

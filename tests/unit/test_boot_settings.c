@@ -40,6 +40,7 @@ static const char full[] = "format=1\n"
                            "boot_deadline_ms=90000\n"
                            "allow_debug=on\n"
                            "heartbeat=required\n"
+                           "minimum_format=3\n"
                            "config_pcr=16\n";
 
 static struct cv_error err;
@@ -102,6 +103,8 @@ static void test_refusals(void **state)
         "format=1\negress=[::ffff:10.0.0.1]:80\n" TAIL,
         "format=1\nheartbeat=on\n",
         "format=1\nconfig_pcr=15\n",
+        "format=1\nminimum_format=1\n",
+        "format=1\nminimum_format=4\n",
         "format=1\nconfig_pcr=32\n",
         "format=1\nsource=http x\ncmk=" KEY "\n" TAIL,
         "format=1\nsource=s3 s3://b/k\nallow_env=A\ncmk=" KEY "\n" TAIL, /* bucket too short */

@@ -26,7 +26,8 @@ if subprocess.run(["unshare", "--pid", "--fork", "--mount", "--uts", "--net", "-
 
 ORDER = ("arg", "env", "user", "workdir", "hostname", "stop_signal", "port", "egress", "source",
          "untrusted_env", "cmk", "region", "context", "minimum_version", "publisher_key", "parent_cid",
-         "boot_deadline_ms", "allow_debug", "heartbeat", "config_pcr")
+         "boot_deadline_ms", "allow_debug", "heartbeat", "minimum_format",
+         "config_pcr")
 
 
 def escape(text):
