@@ -73,8 +73,8 @@ static void rules_of_memory(struct making *m)
 static void rules_of_processes(struct making *m)
 {
     const struct scmp_arg_cmp thread = SCMP_A0(SCMP_CMP_MASKED_EQ, THREAD_FLAGS, THREAD_FLAGS);
-    const struct scmp_arg_cmp self = SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid());
-    const struct scmp_arg_cmp own = SCMP_A0(SCMP_CMP_EQ, 0);
+    const struct scmp_arg_cmp self = SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid(), 0);
+    const struct scmp_arg_cmp own = SCMP_A0(SCMP_CMP_EQ, 0, 0);
     rule_if(m, SCMP_ACT_ALLOW, "clone", 1, &thread);
     rule_if(m, SCMP_ACT_ALLOW, "tgkill", 1, &self);
     rule_if(m, SCMP_ACT_ALLOW, "prlimit64", 1, &own);
