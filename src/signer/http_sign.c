@@ -104,12 +104,22 @@ void cv_server_release(struct cv_server *server)
     }
 }
 
+static void on_key_back(struct cv_vault_wait *wait);
+
 static void on_signed(struct cv_sign *sign, int code, const struct cv_signature *sig,
                       const struct cv_error *err)
 {
     struct cv_http *h = HTTP_OF(sign, sign);
     cv_instruments_round_trip(h->server->o.instruments, cv_now_us() - h->sent_us);
-    if (code != 0) {
+    /* The enclave was lost with this request in it. Whether it signed does not
+     * matter: the same bytes are signed again by the next one, under the
+     * watermark that was reserved for them. Once, or a request that an enclave
+     * dies of would be the end of each. */
+    if (code == CV_ERR_CLOSED && !h->resent && !h->server->draining) {
+        h->resent = true;
+        h->wait.ready = on_key_back;
+        cv_vault_wait_anew(h->key, &h->wait, cv_deadline(CV_SERVER_SIGN_MS));
+    } else if (code != 0) {
         refuse_late(h, code, err);
     } else {
         settle(h, sig);
@@ -143,19 +153,11 @@ static void log_payload(const struct cv_http *h)
     }
 }
 
-/* Watermark, then vault; what becomes of it comes by on_signed. False when it
- * was answered at once. */
-static bool submit(struct cv_http *h)
+/* False when it was answered at once. */
+static bool hand_over(struct cv_http *h)
 {
     struct cv_error *err = &h->server->err;
     cv_error_clear(err);
-    h->reserved_us = cv_now_us();
-    cv_gate_reserve(h->server->o.gate, &h->pkh_value, &h->request, h->sign.digest, &h->ticket,
-                    &h->verdict);
-    if (h->verdict.status != 0) {
-        refuse_watermark(h);
-        return false;
-    }
     h->sign.done = on_signed;
     h->sent_us = cv_now_us();
     int rc = cv_vault_sign(h->key, &h->sign, cv_deadline(CV_SERVER_SIGN_MS), err);
@@ -163,6 +165,34 @@ static bool submit(struct cv_http *h)
         refuse_late(h, rc, err);
     }
     return rc == 0;
+}
+
+static void on_key_back(struct cv_vault_wait *wait)
+{
+    (void)hand_over(HTTP_OF(wait, wait));
+}
+
+/* Watermark, then vault; what becomes of it comes by on_signed. False when it
+ * was answered at once. */
+static bool submit(struct cv_http *h)
+{
+    struct cv_error *err = &h->server->err;
+    cv_error_clear(err);
+    /* A level that cannot be signed now is not used up: the baker may come back
+     * with another block. */
+    int rc = cv_vault_key_usable(h->key, err);
+    if (rc != 0) {
+        refuse_late(h, rc, err);
+        return false;
+    }
+    h->reserved_us = cv_now_us();
+    cv_gate_reserve(h->server->o.gate, &h->pkh_value, &h->request, h->sign.digest, &h->ticket,
+                    &h->verdict);
+    if (h->verdict.status != 0) {
+        refuse_watermark(h);
+        return false;
+    }
+    return hand_over(h);
 }
 
 static void on_key_ready(struct cv_vault_wait *wait)

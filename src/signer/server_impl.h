@@ -100,6 +100,7 @@ struct cv_http {
     void (*on_answer)(struct cv_http *h);
     /* a signing request */
     struct cv_sign sign;
+    bool resent; /* it was lost with an enclave, and sent to the next */
     struct cv_vault_wait wait;
     struct cv_hook_call hook;
     char source[48]; /* the client's IP address, for the hook */

@@ -15,6 +15,7 @@
 #define BACKOFF_AUTO_MS 500   /* the same, when nitro-cli must be run for it */
 #define BACKOFF_ABSENT_MS 200 /* when it is not: asking is cheap, and it is wanted back at once */
 #define WATCH_MS 1000
+#define GRACE_MS 2000 /* shorter than what clients wait for an answer */
 
 #define VAULT_OF(member_ptr, member) \
     ((struct cv_vault *)(void *)((char *)(member_ptr)-offsetof(struct cv_vault, member)))
@@ -96,6 +97,9 @@ void cv_vault_free(struct cv_vault **vault)
     cv_vault_credentials_close(v);
     cv_session_free(&v->session);
     v->state = CV_VAULT_DOWN;
+    for (size_t i = 0; i < v->key_count; i++) {
+        v->keys[i]->active = false;
+    }
     cv_vault_wake(v, NULL, true);
     cv_loop_timer_off(&v->reconnect);
     cv_loop_timer_off(&v->watch);
@@ -121,7 +125,7 @@ void cv_vault_set_state(struct cv_vault *v, enum cv_vault_state state)
     if (state == CV_VAULT_UP) {
         v->attempts = 0;
     }
-    if (state != CV_VAULT_OPENING) {
+    if (state == CV_VAULT_UP || (state == CV_VAULT_DOWN && !cv_vault_in_grace(v))) {
         cv_vault_wake(v, NULL, true);
     }
     if (v->events.state != NULL) {
@@ -225,6 +229,9 @@ static void on_down(void *ctx, const struct cv_error *why)
     cv_loop_timer_off(&v->renew_due);
     v->description[0] = 0;
     v->why = *why;
+    if (v->state == CV_VAULT_UP && v->watching) {
+        v->grace_until = cv_deadline(GRACE_MS);
+    }
     cv_vault_set_state(v, CV_VAULT_DOWN);
     if (v->watching) {
         cv_loop_timer_set(&v->reconnect, cv_deadline(wait));
@@ -283,7 +290,7 @@ static void on_watch(struct cv_loop_timer *timer)
     struct cv_vault *v = VAULT_OF(timer, watch);
     int64_t now = cv_now_ms();
     cv_loop_timer_set(timer, now + WATCH_MS);
-    cv_vault_wake(v, NULL, false);
+    cv_vault_wake(v, NULL, v->state == CV_VAULT_DOWN && !cv_vault_in_grace(v));
     if (v->state != CV_VAULT_UP || v->scanning) {
         return;
     }

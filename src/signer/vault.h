@@ -114,11 +114,18 @@ struct cv_vault_wait {
     int64_t deadline;
     struct cv_vault_wait *prev, *next;
 };
-/* True: KEY is being imported, or its vault is connecting, and READY will be
- * called. False: there is nothing to wait for. */
+/* True: KEY is being imported, or its vault is connecting, or has lost its
+ * enclave a moment ago, and READY will be called. False: there is nothing to wait for. */
 bool cv_vault_wait(struct cv_vault_key *key, struct cv_vault_wait *wait, int64_t deadline);
+/* For a request whose connection was lost before its answer came (CV_ERR_CLOSED
+ * in DONE): READY will be called once KEY is active in the next session, or
+ * when that takes longer than the vault's grace. */
+void cv_vault_wait_anew(struct cv_vault_key *key, struct cv_vault_wait *wait, int64_t deadline);
 
 /* ---- signing ---- */
+
+/* 0 when KEY can be used now; CV_ERR_STATE with the reason. */
+int cv_vault_key_usable(const struct cv_vault_key *key, struct cv_error *err) CV_NODISCARD;
 
 /* Embedded by the caller, alive until DONE. */
 struct cv_sign {

@@ -76,6 +76,7 @@ struct cv_vault {
     uint32_t unverified;        /* signatures that are believed until one is verified again */
     struct cv_error sign_error; /* of the present signature: too large for every stack */
     struct cv_vault_wait *waiting;
+    int64_t grace_until; /* requests wait until then for an enclave that was lost */
     struct cv_loop_timer reconnect;
     struct cv_loop_timer watch;
 };
@@ -107,8 +108,6 @@ struct cv_vault_key *cv_vault_key_find(const struct cv_vault *v, const struct cv
 /* Takes what the enclave said about KEY after an import. */
 void cv_vault_key_activate(struct cv_vault *v, struct cv_vault_key *key,
                            const struct cv_public_key *public_key, uint64_t handle);
-/* 0 when KEY can be used now; CV_ERR_STATE with the reason. */
-int cv_vault_key_usable(const struct cv_vault_key *key, struct cv_error *err) CV_NODISCARD;
 /* A public key from the wire, its point checked. */
 int cv_vault_public_key(struct cv_public_key *out, const struct cv_public_key *value,
                         struct cv_error *err) CV_NODISCARD;
@@ -117,6 +116,9 @@ int cv_vault_public_key(struct cv_public_key *out, const struct cv_public_key *v
 int cv_vault_list(struct cv_vault *v, struct cv_error *err) CV_NODISCARD;
 /* Reads it, and starts to import what is not active. */
 void cv_vault_scan(struct cv_vault *v);
+/* True in the first moments after a session that served was lost: an enclave
+ * that starts again is mostly back before clients had to be told. */
+bool cv_vault_in_grace(const struct cv_vault *vault);
 /* Tells those who wait for KEY; with NULL, those for any key that is there, or
  * (ALL) everybody. */
 void cv_vault_wake(struct cv_vault *v, const struct cv_vault_key *key, bool all);

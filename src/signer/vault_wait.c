@@ -1,13 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Requests that came while their key was still on its way into the enclave. */
+/* Requests that came while their key was still on its way into the enclave, or
+ * just after the enclave was lost. */
 #include "signer/vault_impl.h"
+
+bool cv_vault_in_grace(const struct cv_vault *vault)
+{
+    return vault->grace_until > cv_now_ms();
+}
 
 bool cv_vault_wait(struct cv_vault_key *key, struct cv_vault_wait *wait, int64_t deadline)
 {
-    struct cv_vault *v = key->vault;
-    if (key->active || key->fault[0] != 0 || v->state != CV_VAULT_OPENING) {
+    const struct cv_vault *v = key->vault;
+    if (key->active || key->fault[0] != 0 || v->state == CV_VAULT_UP ||
+        (v->state == CV_VAULT_DOWN && !cv_vault_in_grace(v))) {
         return false;
     }
+    cv_vault_wait_anew(key, wait, deadline);
+    return true;
+}
+
+void cv_vault_wait_anew(struct cv_vault_key *key, struct cv_vault_wait *wait, int64_t deadline)
+{
+    struct cv_vault *v = key->vault;
     wait->key = key;
     wait->deadline = deadline;
     wait->prev = NULL;
@@ -16,7 +30,6 @@ bool cv_vault_wait(struct cv_vault_key *key, struct cv_vault_wait *wait, int64_t
         v->waiting->prev = wait;
     }
     v->waiting = wait;
-    return true;
 }
 
 static void take_out(struct cv_vault *v, struct cv_vault_wait *w)

@@ -261,6 +261,52 @@ class Life(unittest.TestCase):
         self.assertLess(time.monotonic() - started, 10)
         wait_for(lambda: self.stack.utility("/healthz").status == 200)
 
+    def signs(self):
+        return sum(r[0] == "Sign" for r in self.stack.enclave.requests)
+
+    def test_a_request_outlives_its_enclave(self):
+        """Lost with the enclave that had it, it is sent to the next, once."""
+        self.start()
+        self.assertEqual(self.sign().status, 200)
+        old = self.stack.enclave
+        old.fault = "hang"
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            before = self.signs()
+            answers = [pool.submit(self.sign, 100 + i) for i in range(8)]
+            wait_for(lambda: self.signs() == before + 8)
+            self.stack.restart_enclave()
+            self.assertEqual([a.result().status for a in answers], [200] * 8)
+        self.assertEqual(self.signs(), 8)
+        # And of one that each enclave dies of, the client is told.
+        self.stack.restart_enclave("close")
+        wait_for(lambda: self.stack.enclave.connections)
+        wait_for(lambda: self.stack.utility("/healthz").status == 200)
+        answer = self.sign(7)
+        self.assertEqual(answer.status, 500)
+        self.assertEqual(self.signs(), 2)
+
+    def test_requests_wait_a_moment_for_a_lost_enclave(self):
+        self.start()
+        self.assertEqual(self.sign().status, 200)
+        self.stack.enclave.stop()
+        wait_for(lambda: self.stack.utility("/healthz").status == 503)
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            answers = [pool.submit(self.sign, 200 + i) for i in range(4)]
+            time.sleep(0.3)
+            self.stack.restart_enclave()
+            self.assertEqual([a.result().status for a in answers], [200] * 4)
+
+    def test_an_absent_enclave_uses_up_no_level(self):
+        self.start()
+        pkh = self.key["public_key_hash"]
+        self.assertEqual(self.stack.sign(pkh, tezos.block(100, 0)).status, 200)
+        self.stack.enclave.stop()
+        wait_for(lambda: self.stack.sign(pkh, tezos.block(101, 0, payload=b"\x01" * 32)).status == 500)
+        self.stack.restart_enclave()
+        wait_for(lambda: self.sign().status == 200)
+        self.assertEqual(self.stack.sign(pkh, tezos.block(101, 0, payload=b"\x02" * 32)).status, 200)
+        self.assertEqual(self.stack.sign(pkh, tezos.block(101, 0, payload=b"\x03" * 32)).status, 409)
+
     def test_enclave_absent_at_start(self):
         self.stack = FakeStack()
         self.addCleanup(self.stack.down)

@@ -113,7 +113,7 @@ class Restarts(unittest.TestCase):
             for _ in range(RESTARTS):
                 time.sleep(0.1 + 0.4 * chance.random())
                 self.enclave.enclave.kill()
-                time.sleep(chance.choice((0, 0, 0.3, 1.2)))
+                time.sleep(chance.choice((0, 0, 0.3, 3)))
                 self.enclave.start_enclave()
                 listening = time.monotonic()
                 while not (served := [s[1] for c in clients for s in c.signed[-1:] if s[0] > listening]):
