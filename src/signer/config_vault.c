@@ -306,7 +306,9 @@ static void read_nitro(struct cv_config_reader *r, const struct cv_yaml_node *no
     free(t.attestation_root);
 }
 
-static void read_vault(struct cv_config_reader *r, const struct cv_yaml_node *node,
+/* False for a vault that is left out: one of another driver of Signatory's, when
+ * the reader is lenient. */
+static bool read_vault(struct cv_config_reader *r, const struct cv_yaml_node *node,
                        struct cv_config *config, struct cv_config_vault *v)
 {
     static const char *const drivers[] = {"nitro", NULL};
@@ -319,6 +321,7 @@ static void read_vault(struct cv_config_reader *r, const struct cv_yaml_node *no
         {.name = "config", .kind = CV_FIELD_NODE, .offset = offsetof(struct target, config)},
     };
     char quoted[64];
+    bool left_out = false;
     cv_config_read_map(r, node, fields, 2, &t);
     const struct cv_yaml_node *at = cv_yaml_get(node, "driver");
     if (t.driver == NULL || t.driver[0] == 0) {
@@ -334,15 +337,19 @@ static void read_vault(struct cv_config_reader *r, const struct cv_yaml_node *no
             foreign |= strcmp(foreign_drivers[i], t.driver) == 0;
         }
         cv_error_quote(quoted, sizeof(quoted), t.driver, strlen(t.driver));
-        cv_yaml_problem(r->errors, at,
-                        foreign ? "driver %s is not supported: keys are kept by the driver nitro%s"
-                                : "unknown driver %s%s",
-                        quoted,
-                        foreign
-                            ? " alone"
-                            : (near != NULL ? "; did you mean nitro?" : ": nitro is the only one"));
+        left_out = foreign && r->lenient;
+        if (foreign) {
+            cv_yaml_problem(
+                left_out ? r->warnings : r->errors, at,
+                "driver %s is not supported: keys are kept by the driver nitro alone%s", quoted,
+                left_out ? "; this vault is left out" : " (--lenient leaves such a vault out)");
+        } else {
+            cv_yaml_problem(r->errors, at, "unknown driver %s%s", quoted,
+                            near != NULL ? "; did you mean nitro?" : ": nitro is the only one");
+        }
     }
     free(t.driver);
+    return !left_out;
 }
 
 void cv_config_read_vaults(struct cv_config_reader *r, const struct cv_yaml_node *node,
@@ -367,8 +374,10 @@ void cv_config_read_vaults(struct cv_config_reader *r, const struct cv_yaml_node
                             "a vault wants a driver and its config (Key: 'Config.Vaults[%s]' "
                             "Error:Field validation for 'Vaults[%s]' failed on the 'required' tag)",
                             name, name);
-        } else {
-            read_vault(r, c, config, v);
+        } else if (!read_vault(r, c, config, v)) {
+            cv_config_free_vault(v);
+            memset(v, 0, sizeof(*v));
+            config->vault_count--;
         }
     }
 }

@@ -439,6 +439,19 @@ static void test_lenient(void **state)
     cv_config_free(&c);
     c = load("unknown: 1\nserver: {address: x}\n", NULL, true);
     assert_null(c);
+    /* As Signatory's guide has it for a baker with a companion key. */
+    c = load("vaults:\n  aws-kms: {driver: awskms, config: {region: us-west-2}}\n"
+             "  nitro: {driver: nitro, config: {encryption_key_id: k, enclave_cid: 20}}\n"
+             "tezos: {" PKH ": {vault: nitro, allow: {block: []}}}\n",
+             NULL, true);
+    assert_non_null(c);
+    assert_int_equal(c->vault_count, 1);
+    assert_string_equal(c->vaults[0].name, "nitro");
+    assert_true(told(&report.warnings, "awskms is not supported"));
+    assert_true(told(&report.warnings, "this vault is left out"));
+    assert_true(told(&report.warnings, "`vault` means nothing under a key"));
+    cv_config_free(&c);
+    assert_null(load("vaults: {v: {driver: nitr}}\n", NULL, true));
 }
 
 static void test_rest(void **state)
