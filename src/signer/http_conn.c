@@ -25,6 +25,7 @@ struct cv_conn {
     int fd;
     int64_t deadline; /* by when the next step must be taken; none while we work */
     bool ended;       /* shut down, and not yet gone */
+    bool look;        /* answered since the last sweep */
     uint8_t ip[16];
     struct cv_server_credentials *credentials;
     unsigned peer_checked; /* under which generation of authorities; 0 = never */
@@ -63,13 +64,24 @@ static void end(struct cv_endpoint *e, struct cv_conn *c)
     }
 }
 
+/* When the client's end came together with its request, libmicrohttpd read
+ * the one and is not told of the other: it would wait for the next request of
+ * a client that sends none, and that client for the end of the connection. */
+static bool left(struct cv_conn *c)
+{
+    uint8_t byte;
+    bool idle = c->look && c->deadline != CV_NO_DEADLINE;
+    c->look = c->look && !idle;
+    return idle && recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
 static void on_sweep(struct cv_loop_timer *timer)
 {
     struct cv_endpoint *e =
         (struct cv_endpoint *)(void *)((char *)timer - offsetof(struct cv_endpoint, sweep));
     int64_t now = cv_now_ms();
     for (struct cv_conn *c = e->conns; c != NULL; c = c->next) {
-        if (c->deadline <= now) {
+        if (c->deadline <= now || left(c)) {
             end(e, c);
         }
     }
@@ -224,6 +236,7 @@ void cv_conn_answered(struct cv_conn *c)
 {
     if (c != NULL) {
         const struct cv_config_caps *caps = caps_of(c->endpoint);
+        c->look = true;
         c->deadline = cv_deadline(seconds(caps->idle_seconds + caps->request_seconds));
         list_remove(c->endpoint, c);
         list_add(c->endpoint, c);

@@ -10,6 +10,7 @@ import os
 import pathlib
 import socket
 import tempfile
+import time
 import unittest
 
 from claviger_testing import process, tezos
@@ -332,6 +333,20 @@ class Connections(unittest.TestCase):
             while (answers is None or answer.count(b"}]\n") + answer.count(b"{}\n") < answers) and (more := s.recv(65536)):
                 answer += more
             return answer
+
+    def test_half_closed_clients_see_the_end(self):
+        with FakeStack() as s:
+            s.serve()
+            begun = time.monotonic()
+            for requests in (1, 2):
+                with socket.create_connection(("127.0.0.1", s.main), timeout=10) as c:
+                    c.sendall(b"GET /authorized_keys HTTP/1.1\r\nHost: x\r\n\r\n" * requests)
+                    c.shutdown(socket.SHUT_WR)
+                    answer = b""
+                    while more := c.recv(65536):
+                        answer += more
+                    self.assertEqual(answer.count(b"HTTP/1.1 200"), requests)
+            self.assertLess(time.monotonic() - begun, 9)
 
     def test_framing(self):
         with FakeStack() as s:
