@@ -7,9 +7,37 @@
 #include "signer/server_impl.h"
 
 #define CONTENT_JSON "application/json; charset=utf-8"
+#define KEYS_TOLD 10
+#define KEY_REASON (CV_ERROR_SENTENCE + 128)
+
+/* Listed keys that cannot sign are told, the first of them by name. False when
+ * there is none that can. */
+static bool any_key_ready(const struct cv_server *s, json_t *reasons)
+{
+    const struct cv_config *c = s->o.config;
+    char text[KEY_REASON];
+    size_t usable = 0, told = 0;
+    for (size_t i = 0; i < c->key_count; i++) {
+        const struct cv_vault_key *k = cv_keyring_find(s->o.ring, &c->keys[i].pkh);
+        if (k != NULL && k->active) {
+            usable++;
+        } else if (reasons != NULL && told++ < KEYS_TOLD) {
+            const char *why = k == NULL ? "it is in no vault" : k->fault;
+            (void)snprintf(text, sizeof(text), "key %.60s cannot sign: %s", c->keys[i].text,
+                           why[0] != 0 ? why : "it is not imported into the enclave yet");
+            (void)json_array_append_new(reasons, json_string(text));
+        }
+    }
+    if (told > KEYS_TOLD) {
+        (void)snprintf(text, sizeof(text), "%zu more listed keys cannot sign", told - KEYS_TOLD);
+        (void)json_array_append_new(reasons, json_string(text));
+    }
+    return usable > 0 || c->key_count == 0;
+}
 
 /* Why it is not ready, one sentence a reason, into REASONS (may be NULL).
- * Ready means: what is listed can be signed. */
+ * Ready means: what is listed can be signed. One key of several that cannot is
+ * told, but keeps nobody from asking for the others. */
 static bool is_ready(const struct cv_server *s, json_t *reasons)
 {
     char chain[CV_ERROR_SENTENCE];
@@ -37,7 +65,7 @@ static bool is_ready(const struct cv_server *s, json_t *reasons)
             (void)json_array_append_new(reasons, json_string(text));
         }
     }
-    return ready;
+    return ready ? any_key_ready(s, reasons) : false;
 }
 
 static void healthz(struct cv_http *h, const char *argument)

@@ -320,6 +320,36 @@ class Observed(unittest.TestCase):
             self.assertIn("vault nitro", answer.json()["reasons"][0])
             self.assertEqual(s.utility("/healthz").status, 503)
 
+    def test_keys_that_cannot_sign(self):
+        """One of several is told; none that can is not ready."""
+        with FakeStack() as s:
+            good, bad = (s.generate("tz1")["public_key_hash"] for _ in range(2))
+            for pkh in (good, bad, UNKNOWN):
+                s.allow(pkh)
+            store = s.dir / "enclave_keys.json"
+            store = store if store.exists() else s.dir / "base" / "enclave_keys.json"
+            whole = json.loads(store.read_text())
+
+            def damage(*hashes):
+                store.write_text(json.dumps([
+                    {**k, "encrypted_private_key": base64.b64encode(b"nonsense").decode()}
+                    if k["public_key_hash"] in hashes else k for k in whole]))
+                s.stop_daemon()
+                s.serve()
+                deadline = time.monotonic() + 30
+                while (answer := s.utility("/readyz").json())["reasons"] == [] or "vault" in answer["reasons"][0][:6]:
+                    self.assertLess(time.monotonic(), deadline, answer)
+                    time.sleep(0.02)
+                return answer, s.utility("/healthz").status
+
+            answer, health = damage(bad)
+            self.assertEqual((answer["ready"], health, answer["keys_usable"]), (True, 200, 1))
+            self.assertEqual({r.split()[1] for r in answer["reasons"]}, {bad, UNKNOWN})
+            self.assertIn(f"key {UNKNOWN} cannot sign: it is in no vault", answer["reasons"])
+            answer, health = damage(good, bad)
+            self.assertEqual((answer["ready"], health, answer["keys_usable"]), (False, 503, 0))
+            self.assertEqual({r.split()[1] for r in answer["reasons"]}, {good, bad, UNKNOWN})
+
     def test_audit(self):
         with FakeStack() as s:
             pkh = s.generate("tz1")["public_key_hash"]
