@@ -21,6 +21,9 @@
 #define CV_NODISCARD __attribute__((warn_unused_result))
 #define CV_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
 #define CV_NOINLINE __attribute__((noinline))
+/* A large buffer on a busy path that is written before it is read: we compile
+ * so that others are cleared. */
+#define CV_UNINITIALIZED __attribute__((uninitialized))
 
 enum cv_code {
     CV_OK = 0,

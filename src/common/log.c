@@ -13,7 +13,8 @@
 #include "common/file.h"
 #include "common/utf8.h"
 
-#define LINE_MAX_BYTES 16384 /* one line; longer values are cut */
+#define LINE_MAX_BYTES 16384             /* one line; longer values are cut */
+#define GATHERED_MAX ((size_t)64 * 1024) /* bytes of lines that wait to be written */
 
 static const struct {
     const char *name;
@@ -202,7 +203,52 @@ static void field(struct line *l, const char *key, const char *value, bool json)
         add_quoted(l, value);
 }
 
-static void finish(struct line *l, bool json)
+/* Lines of one thread that wait for cv_log_flush(). */
+static _Thread_local struct {
+    char *p; /* NULL: they do not wait */
+    size_t n;
+} gathered;
+
+/* Nobody can be told when standard error is gone. */
+static void write_out(const char *p, size_t n)
+{
+    if (cv_fd_write_all(STDERR_FILENO, p, n) != 0)
+        return;
+}
+
+void cv_log_flush(void)
+{
+    if (gathered.n > 0)
+        write_out(gathered.p, gathered.n);
+    gathered.n = 0;
+}
+
+void cv_log_gather(bool on)
+{
+    cv_log_flush();
+    if (!on) {
+        free(gathered.p);
+        gathered.p = NULL;
+    } else if (gathered.p == NULL) {
+        gathered.p = malloc(GATHERED_MAX);
+    }
+}
+
+/* True when the line waits. What waits is written before one that does not. */
+static bool gather(const struct line *l, enum cv_log_level level)
+{
+    if (gathered.p == NULL)
+        return false;
+    if (level < CV_LOG_INFO || l->n > GATHERED_MAX - gathered.n)
+        cv_log_flush();
+    if (level < CV_LOG_INFO)
+        return false;
+    memcpy(gathered.p + gathered.n, l->p, l->n);
+    gathered.n += l->n;
+    return true;
+}
+
+static void finish(struct line *l, enum cv_log_level level, bool json)
 {
     if (json)
         l->p[l->n++] = '}';
@@ -213,9 +259,8 @@ static void finish(struct line *l, bool json)
     if (fn != NULL)
         fn(ctx, l->p, l->n);
     pthread_mutex_unlock(&sink_lock);
-    /* Nobody can be told when standard error is gone. */
-    if (fn == NULL && cv_fd_write_all(STDERR_FILENO, l->p, l->n) != 0)
-        return;
+    if (fn == NULL && !gather(l, level))
+        write_out(l->p, l->n);
 }
 
 void cv_log(enum cv_log_level level, const char *message, ...)
@@ -223,7 +268,7 @@ void cv_log(enum cv_log_level level, const char *message, ...)
     if (!cv_log_enabled(level))
         return;
     bool json = atomic_load(&as_json);
-    struct line l;
+    CV_UNINITIALIZED struct line l;
     begin(&l, level, message, json);
     va_list ap;
     va_start(ap, message);
@@ -234,7 +279,7 @@ void cv_log(enum cv_log_level level, const char *message, ...)
             field(&l, key, value, json);
     }
     va_end(ap);
-    finish(&l, json);
+    finish(&l, level, json);
 }
 
 void cv_log_error(enum cv_log_level level, const char *message, const struct cv_error *err)

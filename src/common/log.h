@@ -2,7 +2,7 @@
 /*
  * Logs on standard error: one line an event, as text or as JSON, with a level
  * and key=value fields. Under systemd (JOURNAL_STREAM) text lines carry the
- * "<n>" priority. A line is written by one write(2). No secret is ever a
+ * "<n>" priority. A line is never divided among two write(2). No secret is ever a
  * field, and no field is ever a format.
  *
  *   cv_log(CV_LOG_INFO, "key imported", "vault", vault, "pkh", pkh, NULL);
@@ -31,6 +31,11 @@ void cv_log(enum cv_log_level level, const char *message, ...) __attribute__((se
 const char *cv_logf(const char *fmt, ...) CV_PRINTF(1, 2);
 /* "error"=formatted chain as one more field of a line. */
 void cv_log_error(enum cv_log_level level, const char *message, const struct cv_error *err);
+/* Gathers this thread's lines, from information down, until cv_log_flush(): one
+ * write for many. Warnings and errors are written at once, after what was
+ * gathered. Turned off, it flushes. Without memory lines are written one by one. */
+void cv_log_gather(bool on);
+void cv_log_flush(void);
 /* Receives every line instead of standard error (NULL = standard error):
  * for tests, and for programs that send their log elsewhere. */
 void cv_log_sink(void (*sink)(void *ctx, const char *line, size_t n), void *ctx);

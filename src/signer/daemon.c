@@ -206,6 +206,13 @@ static void on_signal(struct cv_loop_source *source, uint32_t events)
 }
 
 /* Blocked before any thread is made, so that no thread takes them. */
+static int64_t write_log(struct cv_loop_hook *hook)
+{
+    (void)hook;
+    cv_log_flush();
+    return CV_NO_DEADLINE;
+}
+
 static int watch_signals(struct cv_daemon *d, struct cv_error *err)
 {
     sigset_t set;
@@ -309,6 +316,10 @@ static int start(struct cv_daemon *d, struct cv_error *err)
         rc = cv_loop_new(&d->loop, err);
     }
     if (rc == 0) {
+        /* The first hook runs last: after all that a turn has to say. */
+        d->log.before_wait = write_log;
+        cv_loop_hook_add(d->loop, &d->log);
+        cv_log_gather(true);
         rc = watch_signals(d, err);
     }
     if (rc == 0) {
@@ -412,6 +423,7 @@ static void stop(struct cv_daemon *d)
         cv_loop_timer_off(&d->tidy);
         cv_loop_timer_off(&d->watchdog);
     }
+    cv_log_gather(false);
     cv_loop_free(&d->loop);
     free(d->vaults);
     free(d->proxies);

@@ -24,6 +24,7 @@ struct cv_daemon {
     struct cv_loop_timer tidy; /* frees old configurations */
     struct cv_loop_timer watchdog;
     struct cv_loop *loop;
+    struct cv_loop_hook log; /* writes the lines of a turn */
     struct cv_keyring ring;
     struct cv_gate *gate;
     struct cv_vault **vaults; /* those that could be made */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From libmicrohttpd's callbacks to routes and answers. */
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,7 @@
 #define CONTENT_TEXT "text/plain; charset=utf-8"
 #define REPLY_MAX (64u * 1024 * 1024)
 #define DISCARD_MAX (16u * 1024 * 1024) /* read of a body that is too large */
+#define URL_LOGGED 200                  /* bytes */
 #define SPARE_MAX 128                   /* requests that are kept for the next ones */
 #define SPARE_BUFFER 4096               /* a larger buffer goes back to the heap */
 
@@ -31,11 +33,28 @@ static bool unlist(struct cv_http *h)
     return false;
 }
 
+/* The line of a request that has none of its own: a signature's and a refusal's
+ * say more. Monitoring asks all the time, and is told of at the level debug. */
+static void log_answer(struct cv_http *h)
+{
+    enum cv_log_level level = h->endpoint == &h->server->main ? CV_LOG_INFO : CV_LOG_DEBUG;
+    char ip[INET6_ADDRSTRLEN], path[URL_LOGGED + 1];
+    if (h->logged || !cv_log_enabled(level)) {
+        return;
+    }
+    (void)snprintf(path, sizeof(path), "%s", h->url);
+    cv_log(level, "answered", "request", cv_logf("%llu", (unsigned long long)h->id), "method",
+           h->method, "path", path, "from", cv_http_client_ip(h, ip, sizeof(ip)), "status",
+           cv_logf("%u", h->status), "us",
+           cv_logf("%lld", (long long)(cv_now_us() - h->started_us)), NULL);
+}
+
 void cv_http_answer(struct cv_http *h, unsigned status, const char *content_type)
 {
     h->answered = true;
     h->status = status;
     h->content_type = content_type;
+    log_answer(h);
     if (h->on_answer != NULL) {
         h->on_answer(h);
     }
@@ -248,6 +267,8 @@ static struct cv_http *request_new(struct cv_endpoint *e, struct MHD_Connection 
     h->server = e->server;
     h->endpoint = e;
     h->connection = connection;
+    h->method = method;
+    h->url = url;
     h->started_us = cv_now_us();
     h->id = ++e->server->next_id;
     memcpy(h->pkh, "unknown", sizeof("unknown"));

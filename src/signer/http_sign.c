@@ -19,8 +19,9 @@ static const char *client_of(const struct cv_http *h)
     return h->has_client ? h->client_text : h->user;
 }
 
-static void log_signed(const struct cv_http *h)
+static void log_signed(struct cv_http *h)
 {
+    h->logged = true;
     bool c = h->request.consensus;
     cv_gate_audit(h->server->o.gate, "sign", h->pkh, &h->request, &h->verdict, h->sign.digest,
                   client_of(h));

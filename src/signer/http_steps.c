@@ -52,9 +52,9 @@ static const char *client_of(const struct cv_http *h)
     return h->has_client ? h->client_text : h->user;
 }
 
-static void log_refusal(const struct cv_http *h, const char *message, unsigned status,
-                        const char *text)
+static void log_refusal(struct cv_http *h, const char *message, unsigned status, const char *text)
 {
+    h->logged = true;
     char ip[INET6_ADDRSTRLEN];
     char chain[CV_CHAIN_TEXT_SIZE];
     bool c = h->decoded && h->request.consensus;

@@ -78,6 +78,7 @@ struct cv_http {
     struct cv_endpoint *endpoint;
     struct MHD_Connection *connection;
     struct cv_conn *conn;
+    const char *method, *url;     /* libmicrohttpd's */
     const struct cv_route *route; /* NULL: REFUSED says what to answer */
     unsigned refused;
     char argument[128];
@@ -90,7 +91,8 @@ struct cv_http {
     unsigned status;
     const char *content_type;
     bool retry_later;
-    bool last; /* the connection is closed after it */
+    bool last;   /* the connection is closed after it */
+    bool logged; /* its line was written */
     struct cv_buf body;
     struct cv_buf reply;
     uint64_t id; /* of the request, for the log */

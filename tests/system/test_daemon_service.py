@@ -506,6 +506,34 @@ class Life(unittest.TestCase):
                     seen.add(n.recv(4096))
                 self.assertEqual(s.daemon.process.wait(10), 0)
 
+    def test_every_request_has_its_line(self):
+        with FakeStack(server={"limits": {"requests_per_second": 1, "burst": 7}}) as s:
+            pkh = s.generate("tz1")["public_key_hash"]
+            s.allow(pkh)
+            s.daemon = process.Program([process.bin_dir() / "claviger", "--json-log", "-c", s.config, "serve"],
+                                       s.dir / "daemon.log", env=s.env)
+            process.wait_port("127.0.0.1", s.main, program=s.daemon)
+            statuses = [s.sign(pkh, tezos.block(7, 0)).status, s.request("GET", f"/keys/{pkh}").status,
+                        s.request("GET", "/authorized_keys").status, s.request("POST", "/keys/x", '"03"').status,
+                        s.request("GET", "/no/such%22path").status,
+                        s.request("DELETE", f"/keys/{pkh}").status, s.request("GET", f"/bls_prove_possession/{pkh}").status]
+            self.assertEqual(statuses[:4] + statuses[4:6], [200, 200, 200, 400, 404, 405])
+            while s.request("GET", "/authorized_keys").status != 429:
+                pass
+            s.utility("/healthz")
+            s.stop_daemon()
+            lines = [json.loads(line) for line in s.log().splitlines()]
+            mine = [line for line in lines if "request" in line]
+            self.assertEqual([line["request"] for line in mine], [str(n + 1) for n in range(len(mine))])
+            self.assertEqual([mine[0]["msg"], mine[0]["pkh"], mine[0]["kind"], mine[0]["level"], mine[0]["round"]],
+                             ["signed", pkh, "block", "7", "0"])
+            self.assertEqual([line["status"] for line in mine[1:6]], ["200", "200", "400", "404", "405"])
+            self.assertEqual((mine[4]["method"], mine[4]["path"], mine[4]["from"]), ("GET", "/no/such\"path", "127.0.0.1"))
+            self.assertEqual(mine[-1]["status"], "429")
+            for line in mine:
+                self.assertGreaterEqual(int(line["us"]), 0)
+            self.assertNotIn("healthz", s.log())
+
     def test_unprivileged(self):
         if os.getuid() != 0:
             self.skipTest("this is an unprivileged user already")

@@ -192,6 +192,80 @@ static void one_line_one_write(void **state)
     close(saved);
 }
 
+/* The next packet of the pipe as text; "" when there is none. */
+static const char *written(int fd)
+{
+    static char buf[4096];
+    ssize_t n = read(fd, buf, sizeof(buf) - 1);
+    buf[n > 0 ? n : 0] = '\0';
+    return buf;
+}
+
+static void gathered_lines_are_one_write(void **state)
+{
+    (void)state;
+    cv_log_sink(NULL, NULL);
+    cv_log_setup(CV_LOG_DEBUG, false);
+    int fds[2];
+    assert_int_equal(pipe2(fds, O_DIRECT | O_CLOEXEC | O_NONBLOCK), 0);
+    int saved = dup(2);
+    assert_int_equal(dup2(fds[1], 2), 2);
+    cv_log_gather(true);
+    cv_log_gather(true);
+    cv_log(CV_LOG_INFO, "one", NULL);
+    cv_log(CV_LOG_DEBUG, "two", NULL);
+    bool early = written(fds[0])[0] != 0;
+    cv_log_flush();
+    const char *both = written(fds[0]);
+    bool good = strstr(both, "info one\n") != NULL && strstr(both, "debug two\n") != NULL;
+    cv_log_flush();
+    good = good && written(fds[0])[0] == 0;
+    /* A warning is written at once, and not before what came before it. */
+    cv_log(CV_LOG_INFO, "three", NULL);
+    cv_log(CV_LOG_WARN, "four", NULL);
+    good = good && strstr(written(fds[0]), "info three\n") != NULL;
+    good = good && strstr(written(fds[0]), "warn four\n") != NULL;
+    cv_log(CV_LOG_INFO, "five", NULL);
+    cv_log_gather(false);
+    good = good && strstr(written(fds[0]), "info five\n") != NULL;
+    cv_log(CV_LOG_INFO, "six", NULL);
+    good = good && strstr(written(fds[0]), "info six\n") != NULL;
+    assert_int_equal(dup2(saved, 2), 2);
+    assert_false(early);
+    assert_true(good);
+    close(fds[0]);
+    close(fds[1]);
+    close(saved);
+}
+
+/* More than is kept: nothing is lost, and no line is divided. */
+static void gathered_without_end(void **state)
+{
+    (void)state;
+    char path[] = "/tmp/cv-log-XXXXXX", line[300];
+    cv_log_sink(NULL, NULL);
+    cv_log_setup(CV_LOG_INFO, false);
+    int fd = mkstemp(path), saved = dup(2), seen = 0;
+    assert_int_equal(dup2(fd, 2), 2);
+    cv_log_gather(true);
+    for (int i = 0; i < 5000; i++)
+        cv_log(CV_LOG_INFO, "line", "n", cv_logf("%d", i), NULL);
+    cv_log_gather(false);
+    assert_int_equal(dup2(saved, 2), 2);
+    FILE *f = fopen(path, "re");
+    assert_non_null(f);
+    while (fgets(line, sizeof(line), f) != NULL) {
+        char want[40];
+        (void)snprintf(want, sizeof(want), "info line n=%d\n", seen++);
+        assert_string_equal(line + 25, want);
+    }
+    assert_int_equal(seen, 5000);
+    (void)fclose(f);
+    close(fd);
+    close(saved);
+    unlink(path);
+}
+
 static void ring_holds_eight(void **state)
 {
     (void)state;
@@ -247,6 +321,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(errors_are_a_field, setup, teardown),
         cmocka_unit_test_setup_teardown(long_values, setup, teardown),
         cmocka_unit_test_setup_teardown(one_line_one_write, setup, teardown),
+        cmocka_unit_test_setup_teardown(gathered_lines_are_one_write, setup, teardown),
+        cmocka_unit_test_setup_teardown(gathered_without_end, setup, teardown),
         cmocka_unit_test_setup_teardown(ring_holds_eight, setup, teardown),
         cmocka_unit_test_setup_teardown(threads_do_not_mix_lines, setup, teardown),
     };
