@@ -91,6 +91,8 @@ int cv_vm_own_dir(const char *dir, struct cv_error *err) CV_NODISCARD;
 int cv_vm_signals(void);
 /* True when one that is to end us has come. */
 bool cv_vm_told_to_end(int signals);
+/* False, or what the guest's kernel said when it panicked, if there is a console. */
+bool cv_vm_panic(char *out, size_t size, const char *dir);
 /* The last line of the file NAME in DIR, quoted: why a program ended. */
 void cv_vm_last_words(char *out, size_t size, const char *dir, const char *name);
 

@@ -49,6 +49,20 @@ bool cv_vm_told_to_end(int signals)
     return told;
 }
 
+bool cv_vm_panic(char *out, size_t size, const char *dir)
+{
+    static const char head[] = "Kernel panic - not syncing: ";
+    char path[CV_VM_PATH];
+    CV_CLEANUP(cv_buf_free) struct cv_buf text;
+    cv_buf_init(&text, 8u << 20);
+    if (cv_file_read(&text, cv_vm_path(path, dir, "console.log"), NULL) != 0 || text.n == 0)
+        return false;
+    const char *at = strstr((const char *)text.p, head);
+    if (at != NULL)
+        cv_error_quote(out, size, at, strcspn(at, "\r\n"));
+    return at != NULL;
+}
+
 void cv_vm_last_words(char *out, size_t size, const char *dir, const char *name)
 {
     char path[CV_VM_PATH];

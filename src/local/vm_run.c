@@ -241,14 +241,18 @@ static int without_kvm(struct machine *m, struct cv_error *err)
 /* The machine's end: 0 when it is one that an enclave may have. */
 static int qemu_ended(const struct machine *m, int status, struct cv_error *err)
 {
-    char why[200];
-    cv_vm_last_words(why, sizeof why, m->o->dir, "qemu.log");
+    char why[300];
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0 && m->announced) {
         cv_log(CV_LOG_INFO, "the enclave ended", NULL);
         return 0;
     }
-    if (why[0] == '\0' && !m->o->console)
-        snprintf(why, sizeof why, "--debug-mode --attach-console shows what the enclave says");
+    if (!cv_vm_panic(why, sizeof why, m->o->dir))
+        cv_vm_last_words(why, sizeof why, m->o->dir, "qemu.log");
+    if (why[0] == '\0')
+        snprintf(why, sizeof why, "%u MiB may be too little memory%s", m->o->memory,
+                 m->o->console ? ""
+                               : "; --console shows what the kernel says, "
+                                 "--debug-mode --attach-console what the enclave says");
     return cv_error_set(
         err, CV_ERR_STATE, "%s: %s",
         m->announced ? "QEMU ended" : "the virtual machine ended before it had started", why);
