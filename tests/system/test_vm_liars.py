@@ -329,13 +329,11 @@ class Liars(unittest.TestCase):
                 with self.subTest(what), (self.session if initialised else self.connect)() as c:
                     try:
                         c.send_raw(data)
-                        if answered:
-                            self.assertIsNone(wrong_frames.judge(what, c.receive_body(), "a frame" not in what))
-                        # The vsock device makes a whole end of half of one:
-                        # tests/system/test_enclave_frames.py has that.
                         c.socket.shutdown(socket.SHUT_WR)
                     except (BrokenPipeError, ConnectionResetError):
                         self.assertIn("longest", what)  # it has said what it thinks, and hung up
+                    if answered:
+                        self.assertIsNone(wrong_frames.judge(what, c.receive_body(), "a frame" not in what))
                     while not c.closed():
                         pass
                     self.assert_same_boot()
@@ -440,4 +438,4 @@ class Nsm(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    unittest.main(warnings="ignore")
