@@ -33,7 +33,8 @@ struct cv_control {
     char *queue[QUEUE_MAX];
     size_t first, queued;
     bool stopping, sent_all;
-    int64_t last_id, asked; /* asked: id of the open question, 0 = none */
+    int64_t last_id, asked;        /* asked: id of the open question, 0 = none */
+    enum cv_control_type expected; /* of its answer */
     char *question;
     bool question_sent, answered;
     struct cv_control_message answer;
@@ -168,12 +169,17 @@ static void give_order(struct cv_control *c, const struct cv_control_message *m)
     ring(c->events);
 }
 
-/* True when M is kept as the answer. */
+/* True when M is kept as the answer. One of another kind than what was asked for
+ * is as good as none. */
 static bool give_answer(struct cv_control *c, struct cv_control_message *m)
 {
     pthread_mutex_lock(&c->lock);
     bool wanted = m->id != 0 && m->id == c->asked && !c->answered;
     if (wanted) {
+        if (!m->has_error && m->type != c->expected) {
+            m->has_error = true;
+            snprintf(m->error, sizeof m->error, "it answered with something else");
+        }
         c->answer = *m;
         c->answered = true;
         pthread_cond_broadcast(&c->changed);
@@ -386,6 +392,9 @@ static int ask(struct cv_control *c, const char *what, const char *name)
     if (c->question == NULL)
         return CV_ERR_NOMEM;
     c->asked = ++c->last_id;
+    c->expected = strcmp(what, "credentials") == 0   ? CV_CONTROL_CREDENTIALS
+                  : strcmp(what, "environment") == 0 ? CV_CONTROL_ENVIRONMENT
+                                                     : CV_CONTROL_FILE_CONTENT;
     c->question_sent = c->answered = false;
     ring(c->wake);
     return 0;

@@ -15,6 +15,7 @@ import unittest
 
 sys.path.insert(0, os.path.join(os.environ["CV_SOURCE_DIR"], "tests/lib"))
 from claviger_testing.init_case import InitCase  # noqa: E402
+from claviger_testing.parent import LIES  # noqa: E402
 
 SECRET = "value-that-nobody-may-see"
 YAML = f"""\
@@ -209,6 +210,15 @@ class Refused(SecretsCase):
     def test_another_key(self):
         settings = self.local(self.encrypt(YAML, cmk=self.create_key()))
         self.refused("decrypt", "IncorrectKeyException", **settings)
+
+    def test_answers_that_are_none(self):
+        content = self.encrypt(YAML)
+        self.prepare(files={"app": content}, lies=LIES[9:])
+        self.start("true", source=[("local app", *NAMES)], cmk=self.cmk, boot_deadline_ms=120000)
+        self.wait_end(0, 100)
+        self.assertEqual(self.parent.lies, [])
+        for retry in self.parent.of("stage", state="retry"):
+            self.assertTrue(retry["error"].isprintable(), retry)
 
     def test_nsm_that_attests_no_key(self):
         settings = self.local(self.encrypt(YAML), boot_deadline_ms=3000)

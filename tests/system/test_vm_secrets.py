@@ -22,6 +22,7 @@ vm.root()
 
 from claviger_testing.init_case import make_root  # noqa: E402  (it may skip)
 from claviger_testing.kms import Kms, client  # noqa: E402
+from claviger_testing.parent import LIES  # noqa: E402
 
 LONG = os.environ.get("CV_VM_LONG") == "1"
 SECRET = "value-that-nobody-may-see"
@@ -292,49 +293,16 @@ class EveryStageReports(SecretsImage):
             self.policy(self.own)
 
 
-class LyingParent(vm.VmParent):
-    """Answers the first questions with lies, and then as it should."""
-
-    def __init__(self, *arguments, lies=(), **more):
-        super().__init__(*arguments, **more)
-        self.lies = list(lies)
-
-    def answer(self, message):
-        if not self.lies:
-            super().answer(message)
-            return
-        lie = self.lies.pop(0)
-        self.send(lie(message) if callable(lie) else lie)
-
-
-def line(value):
-    return json.dumps(value).encode() + b"\n"
-
-
 @unittest.skipUnless(LONG, "the long form: ./dev vm")
 class Liar(SecretsImage):
     """A parent that breaks the protocol: asked again until it says what can be."""
     test_1_starts_with_its_secrets = test_2_kms_refuses_another_image = None
     test_3_registers_through_the_driver = None
-    LIES = (
-        b"no JSON\n", b"[]\n", b"\xff\xfe\n", b"{\n", b"\n", line("text"), line({"type": 7}), line({}),
-        b"x" * (2 << 20) + b"\n", b"[" * 100000 + b"\n",
-        lambda m: line({"type": "credentials", "id": m["id"]}),
-        lambda m: line({"type": "credentials", "id": m["id"], "access_key_id": 1, "secret_access_key": [],
-                        "session_token": {}, "expiration": "never"}),
-        lambda m: line({"type": "credentials", "id": m["id"], "access_key_id": "A\r\nX: y",
-                        "secret_access_key": "s", "session_token": "", "expiration": None}),
-        lambda m: line({"type": m["what"], "id": m["id"], "error": ""}),
-        lambda m: line({"type": m["what"], "id": m["id"], "error": "no\x1b[31m today"}),
-        lambda m: line({"type": "file", "id": m["id"], "content": "*"}),
-        lambda m: line({"type": "file", "id": m["id"], "content": "AAAA"}),
-        lambda m: line({"type": "error", "id": m["id"], "error": "what?"}),
-    )
 
     def test_lies_then_the_truth(self):
         where = pathlib.Path(tempfile.mkdtemp(dir=self.dir)) / "vm"
         where.mkdir(mode=0o700)
-        parent = LyingParent(where, lies=self.LIES, files={"app": self.sealed.read_bytes()}, credentials={
+        parent = vm.VmParent(where, lies=LIES, files={"app": self.sealed.read_bytes()}, credentials={
             "access_key_id": self.principal["access_key_id"], "expiration": None,
             "secret_access_key": self.principal["secret_access_key"], "session_token": ""},
             aws={f"{self.host}:443": ("127.0.0.1", self.kms.port)}).start((8000, 9001, 9002))

@@ -18,7 +18,7 @@ class Parent:
     path = "parent_{}"
 
     def __init__(self, directory, credentials=None, environment=None, files=None, aws=None, egress=None,
-                 silent=()):
+                 silent=(), lies=()):
         self.dir = pathlib.Path(directory)
         self.dir.mkdir(parents=True, exist_ok=True)
         self.credentials = credentials
@@ -26,6 +26,7 @@ class Parent:
         self.files = files or {}
         self.aws, self.egress = aws or {}, egress or {}
         self.silent = set(silent)       # ports that accept and say nothing
+        self.lies = list(lies)          # of LIES: what the first questions are answered with
         self.messages, self.records = [], []
         self.asked = []                 # CONNECT lines
         self.changed = threading.Condition()
@@ -134,7 +135,10 @@ class Parent:
                     self.answer(message)
 
     def answer(self, message):
-        if message["what"] == "credentials" and self.credentials:
+        if self.lies:
+            lie = self.lies.pop(0)
+            self.send(lie(message) if callable(lie) else lie)
+        elif message["what"] == "credentials" and self.credentials:
             self.send(dict(self.credentials, type="credentials", id=message["id"]))
         elif message["what"] == "environment":
             self.send({"type": "environment", "id": message["id"], "variables": self.environment})
@@ -199,6 +203,28 @@ class Parent:
             except OSError:
                 pass
             s.close()
+
+
+def line(value):
+    return json.dumps(value).encode() + b"\n"
+
+
+# Answers that are none, after which what was asked for is asked for again.
+LIES = (
+    b"no JSON\n", b"[]\n", b"\xff\xfe\n", b"{\n", line("text"), line({"type": 7}), line({}),
+    b"x" * (2 << 20) + b"\n", b"[" * 100000 + b"\n",
+    lambda m: line({"type": "credentials", "id": m["id"]}),
+    lambda m: line({"type": "credentials", "id": m["id"], "access_key_id": 1, "secret_access_key": [],
+                    "session_token": {}, "expiration": "never"}),
+    lambda m: line({"type": "credentials", "id": m["id"], "access_key_id": "A\r\nX: y",
+                    "secret_access_key": "s", "session_token": "", "expiration": None}),
+    lambda m: line({"type": m["what"], "id": m["id"], "error": ""}),
+    lambda m: line({"type": m["what"], "id": m["id"], "error": "no\x1b[31m today"}),
+    lambda m: line({"type": "file", "id": m["id"], "content": "*"}),
+    lambda m: line({"type": "file", "id": m["id"], "content": "AAAA"}),
+    lambda m: line({"type": "environment", "id": m["id"], "variables": {}}),
+    lambda m: line({"type": "error", "id": m["id"], "error": "what?"}),
+)
 
 
 def wait_until(predicate, seconds=20):
