@@ -296,7 +296,7 @@ class SignerImage(unittest.TestCase):
     def test_9_too_little_memory_is_told(self):
         """A kernel's panic ends the machine at once, and its words are in the sentence."""
         self.stack.halt()
-        for size, options, word in ((72, ("--console",), "Kernel panic"), (48, (), "too little memory")):
+        for size, options, word in ((80, ("--console",), "Kernel panic"), (48, (), "too little memory")):
             started = time.monotonic()
             machine = vm.Vm(self.image, self.dir / f"m{size}", self.stack.dir / "nsm", *options, memory=size, wait=False)
             self.addCleanup(machine.stop)
