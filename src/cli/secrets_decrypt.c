@@ -72,35 +72,51 @@ static int to_json(struct cv_buf *out, const struct cv_secrets *secrets, struct 
     return 0;
 }
 
-static int write_out(const struct cv_cli *cli, const struct cv_secrets *secrets, const char *out,
-                     struct cv_error *err)
+static int put(struct cv_bytes text, const char *out, struct cv_error *err)
 {
-    CV_CLEANUP(cv_buf_free) struct cv_buf text;
-    cv_buf_init(&text, 4 * CV_SECRETS_MAX_BYTES);
-    int rc = cli->json ? to_json(&text, secrets, err) : cv_secrets_to_yaml(&text, secrets, err);
-    if (rc != 0) {
-        return rc;
-    }
     if (out != NULL) {
-        return cv_file_replace(out, cv_buf_view(&text), 0600, err);
+        return cv_file_replace(out, text, 0600, err);
     }
     return fwrite(text.p, 1, text.n, stdout) == text.n
                ? 0
                : cv_error_set(err, CV_ERR_IO, "writing to standard output");
 }
 
+/* The content as it is, of whichever object of the S3 Encryption Client. */
+static int decrypt_raw(struct opened *o, struct cv_secrets_aws *aws, const char *cmk,
+                       const char *where, const char *out, struct cv_error *err)
+{
+    int rc = cv_secrets_load(&o->object, aws, where, err);
+    if (rc == 0) {
+        rc = cv_secrets_open_raw(aws, cmk, &o->object, &o->plain, o->arn, err);
+        if (rc != 0) {
+            cv_error_wrap(err, "opening %.200s", where);
+        }
+    }
+    return rc == 0 ? put(cv_secret_view(&o->plain), out, err) : rc;
+}
+
+static int write_out(const struct cv_cli *cli, const struct cv_secrets *secrets, const char *out,
+                     struct cv_error *err)
+{
+    CV_CLEANUP(cv_buf_free) struct cv_buf text;
+    cv_buf_init(&text, 4 * CV_SECRETS_MAX_BYTES);
+    int rc = cli->json ? to_json(&text, secrets, err) : cv_secrets_to_yaml(&text, secrets, err);
+    return rc == 0 ? put(cv_buf_view(&text), out, err) : rc;
+}
+
 static enum cv_exit run_decrypt(const struct cv_cli *cli, int argc, char **argv)
 {
     struct cv_secrets_aws aws = {NULL, NULL, NULL};
     const char *out = NULL, *cmk = NULL;
+    bool raw = false;
     int operands;
     const struct cv_option options[] = {
-        {"output", 'o', CV_OPT_TEXT, &out},
-        {"cmk", 0, CV_OPT_TEXT, &cmk},
-        {"profile", 0, CV_OPT_TEXT, &aws.profile},
+        {"output", 'o', CV_OPT_TEXT, &out},      {"raw", 0, CV_OPT_FLAG, &raw},
+        {"cmk", 0, CV_OPT_TEXT, &cmk},           {"profile", 0, CV_OPT_TEXT, &aws.profile},
         {"region", 0, CV_OPT_TEXT, &aws.region},
     };
-    if (!cv_options_parse(&cv_cmd_secrets_decrypt, options, 4, argc, argv, &operands)) {
+    if (!cv_options_parse(&cv_cmd_secrets_decrypt, options, 5, argc, argv, &operands)) {
         return CV_EXIT_USAGE;
     }
     if (operands != 1) {
@@ -109,9 +125,13 @@ static enum cv_exit run_decrypt(const struct cv_cli *cli, int argc, char **argv)
     struct cv_error err;
     cv_error_clear(&err);
     struct opened o = {.plain = CV_SECRET_INIT};
-    int rc = open_one(&o, &aws, cmk, argv[1], &err);
-    if (rc == 0) {
+    int rc = raw ? decrypt_raw(&o, &aws, cmk, argv[1], out, &err)
+                 : open_one(&o, &aws, cmk, argv[1], &err);
+    if (rc == 0 && !raw) {
         rc = write_out(cli, &o.secrets, out, &err);
+    } else if (rc == CV_ERR_INVALID && o.plain.n != 0) {
+        cv_error_wrap(&err,
+                      "it holds no variables and files in our form (--raw gives it as it is)");
     }
     opened_free(&o);
     cv_secrets_aws_free(&aws);
@@ -121,15 +141,18 @@ static enum cv_exit run_decrypt(const struct cv_cli *cli, int argc, char **argv)
 const struct cv_command cv_cmd_secrets_decrypt = {
     .name = "secrets decrypt",
     .summary = "decrypt an encrypted configuration with your own credentials",
-    .usage = "[--cmk ARN] [-o FILE] (FILE | s3://BUCKET/KEY)",
-    .help = "Prints the variables and files as YAML, which \"secrets encrypt\" takes again. Needs\n"
-            "kms:Decrypt outside the enclave, which the key's policy may well refuse.\n"
-            "\n"
-            "  -o, --output FILE    write there (mode 0600) instead of printing\n"
-            "  --cmk ARN            the KMS key that it must be encrypted under\n"
-            "  --profile, --region  of the AWS credentials\n"
-            "\n"
-            "Example: claviger secrets decrypt -o secrets.yaml s3://secrets/web\n",
+    .usage = "[--cmk ARN] [-o FILE] [--raw] (FILE | s3://BUCKET/KEY)",
+    .help =
+        "Prints the variables and files as YAML, which \"secrets encrypt\" takes again. Needs\n"
+        "kms:Decrypt outside the enclave, which the key's policy may well refuse.\n"
+        "\n"
+        "  -o, --output FILE    write there (mode 0600) instead of printing\n"
+        "  --raw                the content as it is: of any object that an Amazon S3 Encryption\n"
+        "                       Client has written with KMS\n"
+        "  --cmk ARN            the KMS key that it must be encrypted under\n"
+        "  --profile, --region  of the AWS credentials\n"
+        "\n"
+        "Example: claviger secrets decrypt -o secrets.yaml s3://secrets/web\n",
     .run = run_decrypt,
 };
 

@@ -307,15 +307,14 @@ int cv_secrets_new_key(struct cv_secrets_aws *aws, const char *cmk, struct cv_s3
     return rc;
 }
 
-int cv_secrets_open(struct cv_secrets_aws *aws, const char *cmk, const struct cv_secrets_object *o,
-                    struct cv_secret *plain, struct cv_secrets *secrets,
-                    char arn[CV_KMS_KEY_ID_MAX + 1], struct cv_error *err)
+int cv_secrets_open_raw(struct cv_secrets_aws *aws, const char *cmk,
+                        const struct cv_secrets_object *o, struct cv_secret *plain,
+                        char arn[CV_KMS_KEY_ID_MAX + 1], struct cv_error *err)
 {
     struct cv_kms *kms = NULL;
     struct cv_kms_result r;
     struct cv_kms_context context;
     struct cv_aws_param pairs[CV_S3EC_MAX_PAIRS];
-    memset(secrets, 0, sizeof *secrets);
     cv_kms_result_init(&r);
     context_of(&context, pairs, &o->meta);
     int rc = open_kms(aws, cmk, &kms, err);
@@ -333,5 +332,14 @@ int cv_secrets_open(struct cv_secrets_aws *aws, const char *cmk, const struct cv
     }
     cv_kms_result_free(&r);
     cv_kms_free(&kms);
+    return rc;
+}
+
+int cv_secrets_open(struct cv_secrets_aws *aws, const char *cmk, const struct cv_secrets_object *o,
+                    struct cv_secret *plain, struct cv_secrets *secrets,
+                    char arn[CV_KMS_KEY_ID_MAX + 1], struct cv_error *err)
+{
+    memset(secrets, 0, sizeof *secrets);
+    int rc = cv_secrets_open_raw(aws, cmk, o, plain, arn, err);
     return rc == 0 ? cv_secrets_decode(secrets, cv_secret_view(plain), err) : rc;
 }

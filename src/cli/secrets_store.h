@@ -45,6 +45,10 @@ int cv_secrets_save(struct cv_secrets_save *s, struct cv_secrets_aws *aws,
 int cv_secrets_new_key(struct cv_secrets_aws *aws, const char *cmk, struct cv_s3ec_meta *meta,
                        struct cv_secret *key, char arn[CV_KMS_KEY_ID_MAX + 1],
                        struct cv_error *err) CV_NODISCARD;
+/* Opens O with KMS, whatever its content is; the rest as below. */
+int cv_secrets_open_raw(struct cv_secrets_aws *aws, const char *cmk,
+                        const struct cv_secrets_object *o, struct cv_secret *plain,
+                        char arn[CV_KMS_KEY_ID_MAX + 1], struct cv_error *err) CV_NODISCARD;
 /* Opens O with KMS and decodes it. CMK may be NULL: the key that the blob names.
  * ARN gets the key that KMS used. PLAIN must outlive SECRETS. */
 int cv_secrets_open(struct cv_secrets_aws *aws, const char *cmk, const struct cv_secrets_object *o,

@@ -54,9 +54,9 @@ class Case(unittest.TestCase):
                         AWS_ENDPOINT_URL_S3=self.s3.endpoint, AWS_CA_BUNDLE=str(self.kms.ca))
         (self.dir / "s.yaml").write_text(YAML)
 
-    def claviger(self, *argv):
+    def claviger(self, *argv, text=True):
         done = subprocess.run([bin_dir() / "claviger", "secrets", *argv], cwd=self.dir, env=self.env, capture_output=True,
-                              text=True, timeout=60)
+                              text=text, timeout=60)
         self.assertEqual(done.returncode, 0, done.stderr)
         return done.stdout
 
@@ -74,6 +74,8 @@ class Case(unittest.TestCase):
             theirs = f"theirs-{form}"
             self.official(form, "put", theirs, context, plain)
             self.assertEqual(self.claviger("diff", f"s3://bucket/{key}", f"s3://bucket/{theirs}"), "")
+            self.official(form, "put", "other", context, b"any\0content\n\xff")
+            self.assertEqual(self.claviger("decrypt", "--raw", "s3://bucket/other", text=False), b"any\0content\n\xff")
             shown = json.loads(self.claviger("show", "--json", f"s3://bucket/{theirs}"))
             self.assertEqual((shown["format"], shown["version"]), (form, 7))
             self.claviger("verify", "--context", "app=web", "--minimum-version", "7", f"s3://bucket/{theirs}")
