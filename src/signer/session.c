@@ -176,6 +176,17 @@ void cv_session_set_cid(struct cv_session *session, uint32_t cid)
     (void)cv_addr_format(session->name, &session->addr);
 }
 
+void cv_session_follow(struct cv_session *session, const struct cv_session *other)
+{
+    session->addr = other->addr;
+    (void)cv_addr_format(session->name, &session->addr);
+}
+
+void cv_session_set_events(struct cv_session *session, const struct cv_session_events *events)
+{
+    session->events = *events;
+}
+
 void cv_session_connect(struct cv_session *session)
 {
     struct sockaddr_storage sa;

@@ -71,6 +71,10 @@ void cv_session_free(struct cv_session **session);
 void cv_session_connect(struct cv_session *session);
 /* Where the next connection goes: an enclave that starts anew has another CID. */
 void cv_session_set_cid(struct cv_session *session, uint32_t cid);
+/* The same place as OTHER's. */
+void cv_session_follow(struct cv_session *session, const struct cv_session *other);
+/* Who hears of it from now on. */
+void cv_session_set_events(struct cv_session *session, const struct cv_session_events *events);
 /* Takes a connected socket (a test's) instead of connecting; owns FD. */
 void cv_session_adopt(struct cv_session *session, int fd);
 /* Ends the connection, for the reason in WHY. */

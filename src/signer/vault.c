@@ -36,6 +36,14 @@ static int open_store(struct cv_vault *v, struct cv_error *err)
     return rc != 0 ? rc : cv_keystore_open_dynamodb(&v->store, &aws, &o, err);
 }
 
+static void on_kms(void *ctx, enum cv_rpc_op op, bool good);
+
+void cv_vault_take_events(struct cv_vault *v)
+{
+    const struct cv_session_events e = {.up = on_up, .down = on_down, .ctx = v, .kms = on_kms};
+    cv_session_set_events(v->session, &e);
+}
+
 static void on_kms(void *ctx, enum cv_rpc_op op, bool good)
 {
     const struct cv_vault *v = ctx;
@@ -95,6 +103,7 @@ void cv_vault_free(struct cv_vault **vault)
         return;
     }
     cv_vault_credentials_close(v);
+    cv_vault_beside_end(v);
     cv_session_free(&v->session);
     v->state = CV_VAULT_DOWN;
     for (size_t i = 0; i < v->key_count; i++) {
@@ -225,7 +234,9 @@ static void on_down(void *ctx, const struct cv_error *why)
     }
     v->importing = 0;
     v->scanning = false;
-    v->initialized = v->stale = false;
+    v->initialized = false;
+    v->stale = 0;
+    cv_vault_beside_cancel(v);
     cv_loop_timer_off(&v->renew_due);
     v->description[0] = 0;
     v->why = *why;
@@ -291,14 +302,21 @@ static void on_watch(struct cv_loop_timer *timer)
     int64_t now = cv_now_ms();
     cv_loop_timer_set(timer, now + WATCH_MS);
     cv_vault_wake(v, NULL, v->state == CV_VAULT_DOWN && !cv_vault_in_grace(v));
+    cv_vault_beside_tick(v);
     if (v->state != CV_VAULT_UP || v->scanning) {
         return;
+    }
+    if (v->stale != 0 && v->beside == NULL && now >= v->beside_retry_at) {
+        cv_vault_beside_start(v);
     }
     bool due = cv_keystore_changed(v->store);
     for (size_t i = 0; i < v->key_count && !due; i++) {
         due = !v->keys[i]->active && v->keys[i]->retry_at <= now;
     }
-    if (due && v->stale) {
+    if (due && v->stale != 0 && !v->beside_failed) {
+        return; /* the other connection is on its way */
+    }
+    if (due && v->stale != 0) {
         struct cv_error why;
         cv_error_clear(&why);
         (void)cv_error_set(&why, CV_ERR_STATE,

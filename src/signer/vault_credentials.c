@@ -150,19 +150,24 @@ static void on_initialized(struct cv_call *call, int code, const struct cv_rpc_r
     cv_vault_initialized(v);
 }
 
-static int initialize(struct cv_vault *v, struct cv_error *err)
+int cv_vault_send_initialize(struct cv_vault *v, struct cv_session *session, struct cv_call *call,
+                             struct cv_error *err)
 {
     struct cv_rpc_request request = {.op = CV_RPC_INITIALIZE};
-    fill(&request, &v->fetch.found);
+    fill(&request, session == v->session ? &v->fetch.found : &v->sent);
     request.credentials.encryption_key_id = cv_bytes_str(v->config->encryption_key_id);
     request.credentials.region = cv_bytes_str(v->fetch.region);
     request.credentials.sealed_version =
-        cv_session_has_ids(v->session) ? v->config->sealed_version : 0;
+        cv_session_has_ids(session) ? v->config->sealed_version : 0;
+    return cv_session_call(session, call, &request, NULL, cv_deadline(INITIALIZE_MS), err);
+}
+
+static int initialize(struct cv_vault *v, struct cv_error *err)
+{
     v->initialize.done = on_initialized;
     cv_log(CV_LOG_DEBUG, "credentials found", "vault", v->config->name, "source",
            v->fetch.found.source, NULL);
-    return cv_session_call(v->session, &v->initialize, &request, NULL, cv_deadline(INITIALIZE_MS),
-                           err);
+    return cv_vault_send_initialize(v, v->session, &v->initialize, err);
 }
 
 static void on_renewed(struct cv_call *call, int code, const struct cv_rpc_reply *reply,
@@ -179,13 +184,13 @@ static void on_renewed(struct cv_call *call, int code, const struct cv_rpc_reply
     }
 }
 
-/* An original enclave has no Renew: the next time that KMS is needed, a fresh
- * connection takes the new credentials with it. */
+/* An original enclave has no Renew: a fresh connection takes the new
+ * credentials with it (vault_beside.c). */
 static int renew(struct cv_vault *v, struct cv_error *err)
 {
     struct cv_rpc_request request = {.op = CV_RPC_RENEW};
     if (!cv_session_has_ids(v->session)) {
-        v->stale = true;
+        v->stale = v->stale + 1 != 0 ? v->stale + 1 : 1;
         return 0;
     }
     if (v->renew.pending) {

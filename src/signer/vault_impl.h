@@ -64,17 +64,20 @@ struct cv_vault {
     bool listed;                    /* the store was read once */
     struct cv_aws_credentials sent; /* what the enclave has */
     bool initialized;               /* in the present session */
-    bool stale;                     /* an original enclave has older credentials */
+    unsigned stale;                 /* not 0: an original enclave has older credentials */
     struct cv_loop_timer renew_due;
     struct cv_call initialize, renew;
     size_t importing;   /* in flight */
     size_t next_import; /* index of the next key to look at */
     size_t round_ok, round_failed;
-    bool scanning;              /* a round of imports is under way */
-    unsigned attempts;          /* of connecting, since it was last up */
-    bool absent;                /* those failed for want of an enclave */
-    uint32_t unverified;        /* signatures that are believed until one is verified again */
-    struct cv_error sign_error; /* of the present signature: too large for every stack */
+    bool scanning;                  /* a round of imports is under way */
+    unsigned attempts;              /* of connecting, since it was last up */
+    bool absent;                    /* those failed for want of an enclave */
+    uint32_t unverified;            /* signatures that are believed until one is verified again */
+    struct cv_error sign_error;     /* of the present signature: too large for every stack */
+    struct cv_vault_beside *beside; /* a second connection that is to take over */
+    bool beside_failed;             /* the last one did */
+    int64_t beside_retry_at;
     struct cv_vault_wait *waiting;
     int64_t grace_until; /* requests wait until then for an enclave that was lost */
     struct cv_loop_timer reconnect;
@@ -122,6 +125,18 @@ bool cv_vault_in_grace(const struct cv_vault *vault);
 /* Tells those who wait for KEY; with NULL, those for any key that is there, or
  * (ALL) everybody. */
 void cv_vault_wake(struct cv_vault *v, const struct cv_vault_key *key, bool all);
+/* Sends Initialize with the newest credentials on SESSION, which may be another
+ * than the vault's. */
+int cv_vault_send_initialize(struct cv_vault *v, struct cv_session *session, struct cv_call *call,
+                             struct cv_error *err) CV_NODISCARD;
+/* The vault hears of its session's events. */
+void cv_vault_take_events(struct cv_vault *v);
+/* vault_beside.c: started when an original enclave has older credentials;
+ * looked at now and then; no longer wanted; freed. */
+void cv_vault_beside_start(struct cv_vault *v);
+void cv_vault_beside_tick(struct cv_vault *v);
+void cv_vault_beside_cancel(struct cv_vault *v);
+void cv_vault_beside_end(struct cv_vault *v);
 void cv_vault_set_state(struct cv_vault *v, enum cv_vault_state state);
 
 #endif

@@ -72,20 +72,61 @@ class Credentials(unittest.TestCase):
         for secret in ("secret-", "token-"):
             self.assertNotIn(secret, self.stack.log())
 
-    def test_original_enclave_gets_them_when_kms_is_needed(self):
+    def test_original_enclave_has_them_when_kms_is_needed(self):
         self.start(original=True)
         self.stack.serve()
         self.assertEqual(self.sign(), 200)
         time.sleep(7)
-        before = self.stack.enclave.connections
+        self.assertGreater(self.stack.enclave.connections, 2)  # generate, the daemon, and its renewals
         key = self.stack.generate("tz2")
         deadline = time.monotonic() + 15
         while time.monotonic() < deadline and \
                 self.stack.request("GET", f"/keys/{key['public_key_hash']}").status != 200:
             time.sleep(0.1)
         self.assertEqual(self.stack.request("GET", f"/keys/{key['public_key_hash']}").status, 200)
-        self.assertGreater(self.stack.enclave.connections, before + 1)
         self.assertEqual(self.sign(), 200)
+
+    def test_original_enclave_gets_them_beside_the_old_connection(self):
+        """Under load: a second connection takes over, and no signature fails."""
+        self.start(original=True)
+        self.stack.enclave.requests.clear()
+        self.stack.serve()
+        stop, statuses, lock = [], [], threading.Lock()
+
+        def load(n):
+            while not stop:
+                status = self.sign(n)
+                n += 10
+                with lock:
+                    statuses.append(status)
+
+        threads = [threading.Thread(target=load, args=(i + 1,)) for i in range(8)]
+        for t in threads:
+            t.start()
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline and self.stack.log().count("renewed by a new connection") < 2:
+            time.sleep(0.1)
+        # A key that is made now needs KMS, and is there soon.
+        key = self.stack.generate("tz2")
+        self.stack.allow(key["public_key_hash"])
+        while time.monotonic() < deadline and \
+                self.stack.request("GET", f"/keys/{key['public_key_hash']}").status != 200:
+            time.sleep(0.1)
+        self.assertEqual(self.stack.request("GET", f"/keys/{key['public_key_hash']}").status, 200)
+        stop.append(True)
+        for t in threads:
+            t.join(30)
+        self.assertGreaterEqual(self.stack.log().count("renewed by a new connection"), 2, self.stack.log())
+        self.assertEqual(set(statuses), {200})
+        self.assertGreater(len(statuses), 200)
+        sent = [r[1]["access_key_id"] for r in self.stack.enclave.requests if r[0] == "Initialize"]
+        self.assertGreaterEqual(len(set(sent)), 3)
+        self.assertNotIn("not connected", self.stack.log())
+        # The old connections end.
+        wait = time.monotonic() + 10
+        while time.monotonic() < wait and len(self.stack.enclave.open) > 1:
+            time.sleep(0.1)
+        self.assertLessEqual(len(self.stack.enclave.open), 2)
 
     def test_missing(self):
         self.start()
