@@ -11,7 +11,7 @@
 #include "common/log.h"
 #include "signer/vault_impl.h"
 
-#define WINDOW 64 /* imports in flight */
+#define WINDOW 64      /* imports in flight */
 #define RETRY_MS 30000 /* between attempts that fail */
 
 struct item {
