@@ -2,6 +2,7 @@
 """claviger proxy and names whose addresses change, with a name server of our own
 in namespaces of our own: resolver files and the port 53 that nobody else sees."""
 import fcntl
+import json
 import os
 import pathlib
 import shutil
@@ -15,6 +16,7 @@ import time
 import unittest
 
 from claviger_testing import process
+from claviger_testing.fake_stack import FakeStack
 
 process.need("claviger")
 CLAVIGER = process.bin_dir() / "claviger"
@@ -155,6 +157,21 @@ class Names(unittest.TestCase):
             name.symlink_to(CLAVIGER)
         self.start("f.example", "-4", "-w", "20", program=name)
         self.assertEqual(self.ask(), "127.0.0.2")
+
+    def test_the_daemons_own(self):
+        """Inside the daemon's sandbox, which kills for a system call that is not on its list."""
+        with FakeStack() as s:
+            config = json.loads(s.config.read_text())
+            config["vaults"]["nitro"]["config"].update(
+                proxy_remote_address=f"g.example:{self.one.port}", proxy_local_address=f"unix:{self.dir}/s")
+            s.config.write_text(json.dumps(config))
+            (self.dir / "s").unlink(missing_ok=True)
+            s.env["CLAVIGER_SANDBOX"] = "kill"
+            s.serve()
+            self.becomes("127.0.0.2", 5)
+            self.names.addresses = ["127.0.0.3"]
+            self.becomes("127.0.0.3", 5)
+            self.assertIsNone(s.daemon.process.poll())
 
     def test_from_the_hosts_file(self):
         saying = Saying("127.0.0.9", self.one.port)
