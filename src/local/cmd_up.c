@@ -38,10 +38,13 @@ const char cv_local_up_usage[] =
     "  --no-restart         do not start again what dies\n"
     "  --enclave FILE       the signer (default claviger-enclave-dev beside this program)\n"
     "  --json-log           log lines as JSON\n"
+    "  --background         return once it is ready; it logs to DIR/up.log\n"
+    "  --stop               end what runs on DIR, in the background or not\n"
     "\n"
     "DIR/pids.json names the processes and where they listen; DIR/credentials has profiles\n"
     "for AWS's tools; DIR/kms.fault makes the KMS fail on demand (claviger-local(1)).\n"
-    "example: claviger-local up --dir /tmp/claviger & claviger -c /tmp/claviger/signatory.yaml serve\n";
+    "example: claviger-local up --dir /tmp/claviger --background\n"
+    "         claviger -c /tmp/claviger/signatory.yaml serve\n";
 
 enum {
     O_DIR = 256,
@@ -54,7 +57,9 @@ enum {
     O_NO_RESTART,
     O_ENCLAVE,
     O_JSON_LOG,
-    O_SETTING
+    O_SETTING,
+    O_BACKGROUND,
+    O_STOP
 };
 
 static const struct option long_options[] = {
@@ -69,6 +74,8 @@ static const struct option long_options[] = {
     {"enclave", required_argument, NULL, O_ENCLAVE},
     {"setting", required_argument, NULL, O_SETTING},
     {"json-log", no_argument, NULL, O_JSON_LOG},
+    {"background", no_argument, NULL, O_BACKGROUND},
+    {"stop", no_argument, NULL, O_STOP},
     {NULL, 0, NULL, 0},
 };
 
@@ -84,7 +91,7 @@ static bool region_ok(const char *s)
     return n > 0 && n <= 40 && strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789-") == n;
 }
 
-static int read_options(struct cv_up_options *o, int argc, char **argv)
+static int read_options(struct cv_up_options *o, bool *stop, int argc, char **argv)
 {
     int opt;
     size_t n = 0;
@@ -113,6 +120,12 @@ static int read_options(struct cv_up_options *o, int argc, char **argv)
             break;
         case O_JSON_LOG:
             o->json_log = true;
+            break;
+        case O_BACKGROUND:
+            o->background = true;
+            break;
+        case O_STOP:
+            *stop = true;
             break;
         case O_SETTING:
             if (o->setting_count == CV_UP_SETTINGS_MAX || !strchr(optarg, '=') ||
@@ -165,17 +178,12 @@ static int find_enclave(char out[PATH_MAX], const char *named, struct cv_error *
 /* Every path in the folder's files is absolute. */
 static int enter(char dir[PATH_MAX], int *lock, const char *named, struct cv_error *err)
 {
-    char path[PATH_MAX + 16];
     int rc = cv_dir_make(named, 0700, err);
     if (rc)
         return rc;
     if (!realpath(named, dir))
         return cv_error_errno(err, CV_ERR_IO, errno, "finding %s", named);
-    snprintf(path, sizeof path, "%s/up.lock", dir);
-    rc = cv_file_lock(lock, path, 0, err);
-    if (rc == CV_ERR_BUSY)
-        cv_error_wrap(err, "another 'claviger-local up' runs on %s", dir);
-    return rc;
+    return cv_up_lock(lock, dir, err);
 }
 
 static int block_signals(void)
@@ -214,18 +222,27 @@ static int up(const struct cv_up_options *given, struct cv_error *err)
     return rc;
 }
 
+/* 0, or what the program ends with: 1 when it failed, 2 for wrong options. */
 int cv_local_cmd_up(int argc, char **argv)
 {
     struct cv_up_options o = {.dir = NULL};
     struct cv_error err;
+    bool stop = false;
+    enum cv_up_side side = CV_UP_SERVES;
     cv_error_clear(&err);
-    int rc = read_options(&o, argc, argv);
+    int rc = read_options(&o, &stop, argc, argv);
     if (rc)
         return rc;
     cv_log_setup(CV_LOG_INFO, o.json_log);
-    if (up(&o, &err)) {
+    if (stop)
+        rc = cv_up_stop(o.dir, &err);
+    else if (o.background)
+        side = cv_up_background(o.dir, &err);
+    if (!stop && side == CV_UP_SERVES)
+        rc = up(&o, &err);
+    if (rc == 0 && side != CV_UP_FAILED)
+        return 0;
+    if (err.count > 0)
         cv_log_error(CV_LOG_ERROR, "claviger-local up ends", &err);
-        return 1;
-    }
-    return 0;
+    return 1;
 }

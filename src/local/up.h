@@ -25,7 +25,7 @@ struct cv_up_options {
     const char *enclave; /* the signer's program */
     bool has_pcr0;
     uint8_t pcr0[CV_LOCAL_PCR_BYTES];
-    bool unpinned, no_restart, accept_image, debug_mode, json_log;
+    bool unpinned, no_restart, accept_image, debug_mode, json_log, background;
     unsigned sealed_version;                  /* 1 or 2; 0 = as the folder has it, 2 in a new one */
     const char *settings[CV_UP_SETTINGS_MAX]; /* further lines of enclave.conf */
     unsigned setting_count;
@@ -67,6 +67,25 @@ int cv_up_write_signatory_yaml(const struct cv_up_plan *plan, const struct cv_lo
 int cv_up_write_credentials(const struct cv_up_plan *plan, const struct cv_local_principal *admin,
                             const struct cv_local_principal *role,
                             struct cv_error *err) CV_NODISCARD;
+
+/* Which process returns from cv_up_background(). */
+enum cv_up_side {
+    CV_UP_FAILED,  /* the stack did not come up, as ERR or its log, shown, says */
+    CV_UP_STARTED, /* the one that called: the stack has said that it is ready */
+    CV_UP_SERVES   /* a new one, without a terminal: it is to be the stack */
+};
+
+/* Forks. The new process logs to DIR/up.log, and its "ready" goes to the other. */
+enum cv_up_side cv_up_background(const char *dir, struct cv_error *err) CV_NODISCARD;
+
+/* Prints "ready"; from then on a stack in the background prints nowhere. */
+void cv_up_is_ready(bool background);
+
+/* Takes DIR/up.lock and writes our process id into it. CV_ERR_BUSY when another has it. */
+int cv_up_lock(int *lock, const char *dir, struct cv_error *err) CV_NODISCARD;
+
+/* Ends the stack of DIR and waits until it is gone. CV_ERR_NOT_FOUND: there is none. */
+int cv_up_stop(const char *dir, struct cv_error *err) CV_NODISCARD;
 
 /* Starts the stand-ins and the enclave, keeps them going, and ends them on
  * SIGTERM or SIGINT. Prints "ready" once all answer. SIGNALS: a signalfd of

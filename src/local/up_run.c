@@ -349,8 +349,7 @@ int cv_up_run(const struct cv_up_plan *plan, int signals, struct cv_error *err)
     int rc =
         n > 0 ? start_all(r, err) : cv_error_errno(err, CV_ERR_IO, errno, "finding this program");
     if (!rc) {
-        puts("ready");
-        fflush(stdout);
+        cv_up_is_ready(plan->options.background);
         watch(r, err);
     }
     bool asked = r->stopping;

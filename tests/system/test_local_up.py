@@ -50,6 +50,66 @@ def wait_until(condition, seconds=20):
     return False
 
 
+class Background(unittest.TestCase):
+    """up --background and --stop, as the README shows them."""
+
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory(prefix="cv-up-")
+        self.addCleanup(self.folder.cleanup)
+        self.dir = pathlib.Path(self.folder.name) / "s"
+
+    def local(self, *arguments):
+        return subprocess.run([LOCAL, "up", "--dir", self.dir, *arguments], stdin=subprocess.DEVNULL,
+                              capture_output=True, text=True, timeout=60)
+
+    def test_it_outlives_its_command_until_it_is_stopped(self):
+        # Nothing of it holds the output of its command: else this would not return.
+        started = self.local("--background")
+        self.addCleanup(self.local, "--stop")
+        self.assertEqual((started.returncode, started.stdout, started.stderr), (0, "ready\n", ""))
+        named = json.loads((self.dir / "pids.json").read_text())
+        pids = [named["up"]] + [child["pid"] for name, child in named.items() if name != "up"]
+        self.assertTrue(all(alive(p) for p in pids))
+        self.assertEqual(os.getsid(named["up"]), named["up"])
+        made = subprocess.run([bin_dir() / "claviger", "-c", self.dir / "signatory.yaml", "generate", "-v", "nitro"],
+                              capture_output=True, text=True, timeout=60)
+        self.assertEqual(made.returncode, 0, made.stderr)
+
+        second = self.local("--background")
+        self.assertEqual((second.returncode, second.stdout), (1, ""))
+        self.assertIn("another 'claviger-local up' runs on", second.stderr)
+        self.assertTrue(alive(named["up"]))
+
+        stopped = self.local("--stop")
+        self.assertEqual((stopped.returncode, stopped.stderr), (0, ""))
+        self.assertFalse(any(alive(p) for p in pids))
+        again = self.local("--stop")
+        self.assertEqual(again.returncode, 1)
+        self.assertIn("no 'claviger-local up' runs on", again.stderr)
+
+        self.assertEqual(self.local("--background").stdout, "ready\n")
+        listed = subprocess.run([bin_dir() / "claviger", "-c", self.dir / "signatory.yaml", "list"],
+                                capture_output=True, text=True, timeout=60)
+        self.assertEqual(listed.returncode, 0, listed.stderr)
+        self.assertIn(made.stdout.split()[0] if made.stdout.startswith("tz") else "tz1", listed.stdout)
+
+    def test_why_it_does_not_come_up(self):
+        done = self.local("--background", "--enclave", "/bin/false")
+        self.assertEqual((done.returncode, done.stdout), (1, ""))
+        self.assertIn("enclave ended instead of serving", done.stderr)
+        self.assertFalse((self.dir / "pids.json").exists())
+        # The reason of the first failure is not told as that of the second.
+        done = self.local("--background", "--enclave", "/nonexistent")
+        self.assertIn("/nonexistent cannot be run", done.stderr)
+        self.assertNotIn("instead of serving", done.stderr)
+
+    def test_nothing_to_stop(self):
+        done = self.local("--stop")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("no 'claviger-local up' runs on", done.stderr)
+        self.assertFalse(self.dir.exists())
+
+
 class Up(unittest.TestCase):
     def setUp(self):
         self.folder = tempfile.TemporaryDirectory(prefix="cv-up-")
