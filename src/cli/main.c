@@ -190,6 +190,26 @@ static const struct cv_command *find_command(int argc, char **argv, int *words)
     return cv_command_find(argv[1]);
 }
 
+/* Lists the commands whose first word is WORD; false when there are none. */
+static bool print_family(FILE *out, const char *program, const char *word)
+{
+    size_t count;
+    size_t n = strlen(word);
+    bool family = false;
+    const struct cv_command *const *table = cv_command_table(&count);
+    for (size_t i = 0; i < count; i++) {
+        if (strncmp(table[i]->name, word, n) == 0 && table[i]->name[n] == ' ') {
+            if (!family) {
+                (void)fprintf(out, "%s%s wants one of these commands:\n",
+                              out == stderr ? "Error: " : "", word);
+            }
+            family = true;
+            (void)fprintf(out, "  %s %-18s  %s\n", program, table[i]->name, table[i]->summary);
+        }
+    }
+    return family;
+}
+
 /* Says that argv[1] is no command: the members of a family when it is the
  * first word of one, else the nearest name. */
 static enum cv_exit unknown_command(const struct cv_cli *cli, int argc, char **argv)
@@ -197,20 +217,8 @@ static enum cv_exit unknown_command(const struct cv_cli *cli, int argc, char **a
     const char *names[64];
     char quoted[128];
     size_t count;
-    size_t n = strlen(argv[1]);
-    bool family = false;
     const struct cv_command *const *table = cv_command_table(&count);
-    for (size_t i = 0; i < count; i++) {
-        if (strncmp(table[i]->name, argv[1], n) == 0 && table[i]->name[n] == ' ') {
-            if (!family) {
-                (void)fprintf(stderr, "Error: %s wants one of these commands:\n", argv[1]);
-            }
-            family = true;
-            (void)fprintf(stderr, "  %s %-18s  %s\n", cli->program, table[i]->name,
-                          table[i]->summary);
-        }
-    }
-    if (family) {
+    if (print_family(stderr, cli->program, argv[1])) {
         return CV_EXIT_USAGE;
     }
     size_t k = 0;
@@ -220,7 +228,7 @@ static enum cv_exit unknown_command(const struct cv_cli *cli, int argc, char **a
     names[k] = NULL;
     const char *near = cv_yaml_nearest(argv[1], names);
     (void)argc;
-    cv_error_quote(quoted, sizeof(quoted), argv[1], n);
+    cv_error_quote(quoted, sizeof(quoted), argv[1], strlen(argv[1]));
     (void)fprintf(stderr, "Error: unknown command %s", quoted);
     if (near != NULL) {
         (void)fprintf(stderr, "; did you mean %s?", near);
@@ -278,6 +286,9 @@ int main(int argc, char **argv)
         words = 0;
     } else {
         c = find_command(argc, argv, &words);
+        if (c == NULL && help && argc == 2 && print_family(stdout, cli.program, argv[1])) {
+            return (int)cv_cli_finish();
+        }
         if (c == NULL) {
             return (int)unknown_command(&cli, argc, argv);
         }

@@ -5,6 +5,7 @@ import base64
 import json
 import os
 import pty
+import re
 import resource
 import select
 import signal
@@ -84,6 +85,13 @@ class Program(unittest.TestCase):
                 self.assertEqual(done.returncode, 0)
                 self.assertIn(f"claviger {command}", done.stdout)
                 self.assertRegex(done.stdout, r"Examples?:")
+        for family in {command.split()[0] for command in commands if " " in command}:
+            with self.subTest(family=family):
+                for arguments in ((family, "--help"), ("help", family)):
+                    done = claviger(*arguments)
+                    self.assertEqual((done.returncode, done.stderr), (0, ""))
+                    listed = re.findall(rf"^  claviger ({family} [a-z-]+) ", done.stdout, re.M)
+                    self.assertEqual(listed, [c for c in commands if c.startswith(family + " ")])
 
     def test_kinds(self):
         done = claviger("list-requests")
