@@ -9,7 +9,7 @@ set(BLST_ROOT "" CACHE PATH "prefix of an installed blst (include/blst.h, lib/li
 set(CV_BLST_VERSION 0.3.12)
 
 if(NOT BLST_ROOT)
-  pkg_check_modules(BLST IMPORTED_TARGET libblst>=${CV_BLST_VERSION})
+  pkg_check_modules(BLST QUIET IMPORTED_TARGET libblst>=${CV_BLST_VERSION})
 endif()
 if(BLST_ROOT)
   find_library(CV_BLST_LIBRARY NAMES blst PATHS ${BLST_ROOT} PATH_SUFFIXES lib NO_DEFAULT_PATH REQUIRED)
