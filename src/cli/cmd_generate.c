@@ -36,6 +36,7 @@ static enum cv_exit generate(const struct cv_cli *cli, const struct cv_config *c
         (void)fflush(stdout);
     }
     /* Those that were made are stored, so they are told also after a failure. */
+    cv_cli_tell_unlisted(cli, config, keys, made);
     enum cv_exit printed = cli->json ? cv_cli_print_keys_json(config, keys, made) : cv_cli_finish();
     free(keys);
     return rc != CV_EXIT_OK ? rc : printed;

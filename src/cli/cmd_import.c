@@ -187,6 +187,7 @@ static enum cv_exit run(const struct cv_cli *cli, int argc, char **argv)
         rc = cv_cli_fail(&err, "importing the key into vault %s", vault);
     } else {
         cv_log(CV_LOG_INFO, "key imported", "pkh", made->pkh_text, "vault", vault, NULL);
+        cv_cli_tell_unlisted(cli, config, &made, 1);
         if (cli->json) {
             rc = cv_cli_print_keys_json(config, &made, 1);
         } else {

@@ -101,6 +101,19 @@ void cv_cli_vault_close(struct cv_cli_vault *v)
     cv_loop_free(&v->loop);
 }
 
+void cv_cli_tell_unlisted(const struct cv_cli *cli, const struct cv_config *config,
+                          struct cv_vault_key *const *keys, size_t count)
+{
+    size_t unlisted = 0;
+    for (size_t i = 0; i < count; i++) {
+        unlisted += cv_config_key_find(config, &keys[i]->pkh) == NULL ? 1 : 0;
+    }
+    if (unlisted > 0) {
+        cv_log(CV_LOG_INFO, "a key signs once the configuration lists it under `tezos`", "unlisted",
+               cv_logf("%zu", unlisted), "configuration", cli->config, NULL);
+    }
+}
+
 static void print_set(const char *title, const char *const *names, size_t count, uint64_t set)
 {
     bool first = true;

@@ -28,6 +28,11 @@ bool cv_cli_vault_open_to_list(struct cv_cli_vault *v, const struct cv_config *c
                                const char *name, int64_t ms) CV_NODISCARD;
 void cv_cli_vault_close(struct cv_cli_vault *v);
 
+/* Says in the log how many of COUNT new keys the configuration does not list,
+ * since those sign nothing. */
+void cv_cli_tell_unlisted(const struct cv_cli *cli, const struct cv_config *config,
+                          struct cv_vault_key *const *keys, size_t count);
+
 /* One key as people read it (`list`, `generate`), or COUNT of them as a JSON
  * array. CONFIG tells what is listed under `tezos`. */
 void cv_cli_print_key(const struct cv_config *config, const struct cv_vault_key *key);
