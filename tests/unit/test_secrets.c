@@ -73,7 +73,7 @@ static void test_refusals(void **state)
         uint32_t mode;
         struct cv_bytes value;
     } cases[] = {
-        {"1A", NULL, "", 0, {NULL, 0}},       {"A=B", NULL, "", 0, {NULL, 0}},
+        {"A B", NULL, "", 0, {NULL, 0}},      {"A=B", NULL, "", 0, {NULL, 0}},
         {"", NULL, "", 0, {NULL, 0}},         {"A", NULL, "", 0, CV_BYTES_LIT("a\0b")},
         {NULL, "relative", "", 0, {NULL, 0}}, {NULL, "/a/../b", "", 0, {NULL, 0}},
         {NULL, "/", "", 0, {NULL, 0}},        {NULL, "/a", "", 010000, {NULL, 0}},
