@@ -317,8 +317,8 @@ int cv_secrets_to_yaml(struct cv_buf *out, const struct cv_secrets *s, struct cv
                                 "could hold",
                                 s->env[i].name);
         }
-        rc = cv_buf_printf(out, "  - \"%s=", s->env[i].name);
-        rc = rc == 0 ? quoted(out, "", s->env[i].value) : rc;
+        rc = quoted(out, "  - \"", cv_bytes_str(s->env[i].name));
+        rc = rc == 0 ? quoted(out, "=", s->env[i].value) : rc;
         rc = rc == 0 ? cv_buf_append_str(out, "\"\n") : rc;
     }
     if (rc == 0 && s->file_count != 0) {
