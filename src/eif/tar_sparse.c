@@ -96,7 +96,7 @@ static int map_number(struct cv_tar *t, uint64_t *out, uint64_t *used, struct cv
 
 static int map_in_data(struct cv_tar *t, struct cv_error *err)
 {
-    uint64_t used = 0, count;
+    uint64_t used = 0, count = 0;
     int rc = map_number(t, &count, &used, err);
     if (rc == 0 && count > CV_TAR_MAX_EXTENTS) {
         rc = cv_error_set(err, CV_ERR_LIMIT, "a sparse file of more than %u pieces",

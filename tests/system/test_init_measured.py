@@ -84,6 +84,16 @@ class Measured(InitCase):
         document = self.nsm_call({"Attestation": {"user_data": None, "nonce": None, "public_key": None}})
         payload = cbor2.loads(cbor2.loads(document["Attestation"]["document"])[2])
         self.assertEqual(payload["pcrs"][16].hex(), want)
+        (self.dir / "document").write_bytes(document["Attestation"]["document"])
+        verify = ("attest", "verify", "--root", self.top / "nsm/root.pem", "--pcr")
+        self.cli(*verify, f"16={want}", "document")
+        done = subprocess.run([bin_dir() / "claviger", *map(str, verify), f"16={'0' * 96}", "document"], cwd=self.dir,
+                              env=self.env, capture_output=True, text=True, timeout=60, check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("pcrs[16]", done.stderr)
+        (self.dir / "pcr.json").write_text(self.cli("--json", "secrets", "pcr", "-e", "EMPTY=", "-e", "LEVEL=debug",
+                                                    "one.enc", "two.enc").stdout)
+        self.cli(*verify[:-1], "--pcrs", "pcr.json", "document")
         self.assertIn("Error", self.nsm_call({"ExtendPCR": {"index": 16, "data": b"more"}}))
         # The order counts, a changed byte counts, the place does not.
         self.assertNotEqual(register([two, one], {"LEVEL": "debug", "EMPTY": ""}), want)
