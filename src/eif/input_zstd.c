@@ -43,11 +43,22 @@ static int failed(size_t code, struct cv_error *err)
     }
 }
 
+/* Between frames: zeros are padding, as archives in a ramdisk have it. */
+static int skip_zeros(struct cv_input *in, struct cv_error *err)
+{
+    int rc = cv_input_refill(in, err);
+    while (rc == 0 && in->raw_at < in->raw_n && in->raw[in->raw_at] == 0) {
+        in->raw_at++;
+        rc = cv_input_refill(in, err);
+    }
+    return rc;
+}
+
 static int zstd_read(struct cv_input *in, void *p, size_t n, size_t *got, struct cv_error *err)
 {
     ZSTD_outBuffer out = {.dst = p, .size = n};
     while (out.pos == 0) {
-        int rc = cv_input_refill(in, err);
+        int rc = in->inside ? cv_input_refill(in, err) : skip_zeros(in, err);
         if (rc != 0) {
             return rc;
         }

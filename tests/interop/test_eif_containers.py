@@ -111,9 +111,10 @@ class Tools(ImageCase):
         for at in range(0, len(raw), 7000):
             frames += skip + subprocess.run(["zstd", "-qc"], input=raw[at:at + 7000], capture_output=True, check=True,
                                             timeout=60).stdout
-        (self.dir / "d.tar.zst").write_bytes(frames + skip)
-        self.build(self.dir / "d.tar.zst")
-        self.assertEqual(self.printed, first)
+        for end in (skip, bytes(70000), bytes(3) + skip + bytes(5)):
+            (self.dir / "d.tar.zst").write_bytes(frames + end)
+            self.build(self.dir / "d.tar.zst")
+            self.assertEqual(self.printed, first)
         shutil.rmtree(self.dir / "out")
         (self.dir / "out").mkdir()
         for cut in (5, 100, len(frames) // 2, len(frames) - 1, len(frames) - 4):
