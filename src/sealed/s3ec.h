@@ -54,6 +54,7 @@ struct cv_s3ec_meta {
     uint8_t message_id[CV_S3EC_ID_LEN]; /* version 3 */
     uint8_t commitment[CV_S3EC_ID_LEN]; /* version 3 */
     struct cv_s3ec_pairs context;       /* the whole encryption context, as KMS must get it */
+    char *context_text;                 /* as it was read, to be written so again; or NULL */
 };
 void cv_s3ec_meta_free(struct cv_s3ec_meta *m);
 

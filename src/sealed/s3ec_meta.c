@@ -24,6 +24,8 @@ void cv_s3ec_meta_free(struct cv_s3ec_meta *m)
 {
     cv_buf_free(&m->edk);
     cv_s3ec_pairs_free(&m->context);
+    free(m->context_text);
+    m->context_text = NULL;
 }
 
 const char *cv_s3ec_cek_value(enum cv_s3ec_format format)
@@ -110,6 +112,9 @@ static int read_context(struct cv_s3ec_meta *m, const char *text, struct cv_erro
 {
     int rc = read_pairs(&m->context, text != NULL ? cv_bytes_str(text) : CV_BYTES_LIT("{}"), false,
                         "encryption context", err);
+    if (rc == 0 && text != NULL && (m->context_text = strdup(text)) == NULL) {
+        rc = no_memory(err);
+    }
     if (rc != 0 || m->legacy_kms) {
         return rc;
     }
@@ -281,7 +286,10 @@ int cv_s3ec_meta_emit(struct cv_s3ec_pairs *out, const struct cv_s3ec_meta *m, s
     if (m->legacy_kms) {
         return cv_error_set(err, CV_ERR_UNSUPPORTED, "\"kms\" wrapping is read, never written");
     }
-    int rc = write_pairs(&context, &m->context);
+    /* Another client may have written it otherwise than we would: what is signed and
+     * measured is the text. */
+    int rc = m->context_text != NULL ? cv_buf_append_str(&context, m->context_text)
+                                     : write_pairs(&context, &m->context);
     if (rc == 0) {
         const char *text = (const char *)context.p;
         rc = m->format == CV_S3EC_V3 ? emit_v3(out, m, text) : emit_v2(out, m, text);

@@ -78,6 +78,9 @@ class Case(unittest.TestCase):
             self.assertEqual(self.claviger("decrypt", "--raw", "s3://bucket/other", text=False), b"any\0content\n\xff")
             shown = json.loads(self.claviger("show", "--json", f"s3://bucket/{theirs}"))
             self.assertEqual((shown["format"], shown["version"]), (form, 7))
+            # A copy elsewhere is measured as the object is.
+            self.claviger("copy", f"s3://bucket/{theirs}", "copied.enc")
+            self.assertEqual(self.claviger("pcr", "copied.enc"), self.claviger("pcr", f"s3://bucket/{theirs}"))
             self.claviger("verify", "--context", "app=web", "--minimum-version", "7", f"s3://bucket/{theirs}")
 
 
