@@ -24,6 +24,7 @@
 #define HOOK_THREADS 8
 #define HOOK_QUEUE 512
 #define REQUIRE_MS 120000
+#define TABLE_MS 3000 /* for a shared watermark table before listening without it */
 
 int cv_daemon_prepare_base_dir(const char *base_dir, struct cv_error *err)
 {
@@ -325,6 +326,9 @@ static int start(struct cv_daemon *d, struct cv_error *err)
     if (rc == 0) {
         const struct cv_gate_options go = {d->loop, d->config, on_durable, d};
         rc = cv_gate_new(&d->gate, &go, err);
+    }
+    if (rc == 0) {
+        cv_gate_await(d->gate, cv_deadline(TABLE_MS));
     }
     if (rc == 0) {
         rc = cv_instruments_new(&d->instruments, d->config, err);

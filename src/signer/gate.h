@@ -83,6 +83,9 @@ enum cv_gate_state {
 };
 enum cv_gate_state cv_gate_settled(const struct cv_gate *gate, const struct cv_pkh *pkh,
                                    const struct cv_gate_ticket *ticket, struct cv_verdict *verdict);
+/* Runs the loop until a shared table was opened or that has failed once, at
+ * most until DEADLINE: a daemon whose table is there starts with it. */
+void cv_gate_await(struct cv_gate *gate, int64_t deadline);
 /* False while nothing that needs a watermark is signed: the store failed, or a
  * shared table is not open. WHY (may be NULL) says which. */
 bool cv_gate_ready(const struct cv_gate *gate, struct cv_error *why);

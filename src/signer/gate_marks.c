@@ -187,6 +187,15 @@ void cv_gate_release(struct cv_gate_ticket *ticket)
     cv_gate_remote_release(&ticket->write);
 }
 
+void cv_gate_await(struct cv_gate *gate, int64_t deadline)
+{
+    while (gate->remote != NULL && !cv_gate_remote_tried(gate->remote) && cv_now_ms() < deadline) {
+        if (cv_loop_once(gate->o.loop, deadline) != 0) {
+            return; /* the daemon's own loop will tell */
+        }
+    }
+}
+
 bool cv_gate_ready(const struct cv_gate *gate, struct cv_error *why)
 {
     if (gate->remote != NULL) {

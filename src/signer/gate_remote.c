@@ -183,6 +183,11 @@ void cv_gate_remote_close(struct cv_gate_remote **remote)
     *remote = NULL;
 }
 
+bool cv_gate_remote_tried(const struct cv_gate_remote *remote)
+{
+    return remote->table != NULL || remote->attempts > 0;
+}
+
 bool cv_gate_remote_ready(const struct cv_gate_remote *remote, struct cv_error *why)
 {
     if (remote->table == NULL && why != NULL) {

@@ -33,6 +33,8 @@ int cv_gate_remote_open(struct cv_gate_remote **out, struct cv_loop *loop,
 /* Waits for the writes under way. Harmless on NULL. */
 void cv_gate_remote_close(struct cv_gate_remote **remote);
 
+/* True once an attempt to open the table has ended, well or not. */
+bool cv_gate_remote_tried(const struct cv_gate_remote *remote);
 /* True when the table is open; else WHY (may be NULL) says what stands in the way. */
 bool cv_gate_remote_ready(const struct cv_gate_remote *remote, struct cv_error *why);
 
