@@ -77,7 +77,13 @@ class Tools(ImageCase):
             raise unittest.SkipTest("umoci makes owners and devices as root only")
         self.run_tool("umoci", "unpack", "--image", "layout:app:1.2", "bundle")
         root = self.root(self.build(self.dir / "layout"))
-        there, top = {}, self.dir / "bundle/rootfs"
+        there, links = self.compare(root, self.dir / "bundle/rootfs")
+        self.assertEqual(there["data/w"][3], b"x" * 5000)
+        self.assertEqual(len(links), 0, "what was one file with two names is two now")
+
+    def compare(self, root, top):
+        """ROOT, read out of an image, is what lies at TOP; gives both that and files of several names."""
+        there = {}
         for path in top.rglob("*"):
             st = path.lstat()
             kind = stat.S_IFMT(st.st_mode)
@@ -94,8 +100,63 @@ class Tools(ImageCase):
         self.assertEqual(set(ours), set(there))
         for name, value in there.items():
             self.assertEqual(ours[name], value, name)
-        self.assertEqual(there["data/w"][3], b"x" * 5000)
-        self.assertEqual(len(links), 0, "what was one file with two names is two now")
+        return there, links
+
+    def test_layers_that_umoci_made(self):
+        if os.geteuid() != 0:
+            raise unittest.SkipTest("umoci makes owners and devices as root only")
+        top = self.dir / "b/rootfs"
+
+        def umoci(*argv):
+            self.run_tool("umoci", *argv)
+
+        def layer():
+            umoci("repack", "--image", "made:app", "b")
+            shutil.rmtree(self.dir / "b")
+            umoci("unpack", "--image", "made:app", "b")
+
+        umoci("init", "--layout", "made")
+        umoci("new", "--image", "made:app")
+        umoci("unpack", "--image", "made:app", "b")
+        for name in ("usr/bin", "usr/share/doc/a", "etc", "var/cache/x", "dev"):
+            (top / name).mkdir(parents=True)
+        for i in range(20):
+            (top / f"usr/bin/p{i}").write_bytes(bytes([i]) * 1000 * i)
+            (top / f"usr/share/doc/a/{i}").write_text("doc")
+        os.symlink("usr/bin", top / "bin")
+        layer()
+        shutil.rmtree(top / "usr/share/doc")
+        (top / "usr/share/doc").mkdir()
+        (top / "usr/share/doc/new").write_text("new")
+        os.unlink(top / "usr/bin/p1")
+        os.rename(top / "usr/bin/p2", top / "usr/bin/renamed")
+        os.link(top / "usr/bin/p3", top / "usr/bin/p3-again")
+        os.chmod(top / "usr/bin/p4", 0o4711)
+        os.chown(top / "usr/bin/p5", 33, 34)
+        shutil.rmtree(top / "var/cache")
+        os.symlink("/tmp", top / "var/cache")
+        os.mknod(top / "dev/foo", 0o20600, os.makedev(1, 3))
+        os.mkfifo(top / "etc/pipe")
+        deep = top / "/".join(["d" * 100] * 12)
+        deep.mkdir(parents=True)
+        (deep / "f").write_text("deep")
+        with open(top / "var/sparse", "wb") as f:
+            f.truncate(3 << 20)
+            f.seek(0, 2)
+            f.write(b"end")
+        layer()
+        os.unlink(top / "bin")
+        (top / "bin").mkdir()
+        (top / "bin/sh").write_text("a folder now")
+        layer()
+        umoci("config", "--image", "made:app", "--config.entrypoint", "/usr/bin/p3", "--config.cmd", "-c", "--config.user",
+              "www-data", "--config.workingdir", "/srv", "--config.env", "discovery.type=single", "--config.stopsignal",
+              "SIGQUIT")
+        image = self.build(self.dir / "made")
+        self.compare(self.root(image), top)
+        for line in ("arg=/usr/bin/p3", "arg=-c", "env=discovery.type=single", "user=www-data", "workdir=/srv",
+                     "stop_signal=SIGQUIT"):
+            self.assertIn(line + "\n", self.extra(image, "claviger/boot.conf"))
 
     def test_packed_by_the_zstd_program(self):
         images.docker_save(self.dir / "d.tar", LAYERS, CONFIG)
