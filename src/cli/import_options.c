@@ -22,9 +22,9 @@ static const char *word(const char *p, char end)
             if (*p == 0) {
                 return NULL;
             }
-        } else if (quote != 0) {
-            quote = *p == quote ? 0 : quote;
-        } else if (*p == '\'' || *p == '"') {
+        } else if (*p == quote) {
+            quote = 0;
+        } else if (quote == 0 && (*p == '\'' || *p == '"') {
             quote = *p;
         }
     }
