@@ -24,7 +24,7 @@ static const char *word(const char *p, char end)
             }
         } else if (*p == quote) {
             quote = 0;
-        } else if (quote == 0 && (*p == '\'' || *p == '"') {
+        } else if (quote == 0 && (*p == '\'' || *p == '"')) {
             quote = *p;
         }
     }
