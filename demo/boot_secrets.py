@@ -97,6 +97,10 @@ def packages():
         found = [sorted(CACHE.glob(f"{name}_*.deb")) for name in PACKAGES]
         if not all(found):
             stop(f"nginx cannot be downloaded from Debian:\n{done.stderr}")
+        # Under sudo: whoever has the tree must be able to remove it.
+        owner = CACHE.parent.stat()
+        for path in (CACHE, *(files[-1] for files in found)):
+            os.chown(path, owner.st_uid, owner.st_gid)
     return [files[-1] for files in found]
 
 
