@@ -354,6 +354,50 @@ static enum cv_exit report(const struct cv_cli *cli, const struct request *r,
     return cv_cli_finish();
 }
 
+static bool among(const char *word, const char *const *words)
+{
+    while (*words != NULL && strcmp(word, *words) != 0) {
+        words++;
+    }
+    return *words != NULL;
+}
+
+/* What the source is, and whether the ramdisks are compressed. */
+static bool set_kind(struct request *r)
+{
+    static const char *const types[] = {"auto", "directory", "tar", "container", NULL};
+    static const char *const compressions[] = {"gzip", "none", NULL};
+    if (r->type != NULL && !among(r->type, types)) {
+        (void)cv_cli_usage(&cv_cmd_eif_build, "--type is auto, directory, tar or container");
+        return false;
+    }
+    if (r->compress != NULL && !among(r->compress, compressions)) {
+        (void)cv_cli_usage(&cv_cmd_eif_build, "--compress is gzip or none");
+        return false;
+    }
+    /* The signer's own image is to be small; others as nitro-cli makes them. */
+    r->build.small_init = r->signer;
+    r->build.compress = r->compress != NULL ? strcmp(r->compress, "gzip") == 0 : r->signer;
+    return true;
+}
+
+static enum cv_exit make(const struct cv_cli *cli, struct request *r)
+{
+    struct cv_error err;
+    struct cv_build_result made;
+    cv_error_clear(&err);
+    set_program_dir(r);
+    r->build.out = r->out;
+    r->build.blobs = getenv("NITRO_CLI_BLOBS");
+    r->build.tool_version = CV_VERSION;
+    r->build.certificate = r->certificate;
+    r->build.key = r->key;
+    r->build.warn = warn;
+    int rc = r->key != NULL && cv_eif_kms_names(r->key) ? build_with_kms(r, &made, &err)
+                                                        : build(r, &made, &err);
+    return rc == 0 ? report(cli, r, &made) : cv_cli_fail(&err, "building %s", r->out);
+}
+
 static enum cv_exit run(const struct cv_cli *cli, int argc, char **argv)
 {
     static struct request r;
@@ -402,32 +446,10 @@ static enum cv_exit run(const struct cv_cli *cli, int argc, char **argv)
     if (!check(&r, operands, argv) || !set_arch(&r)) {
         return CV_EXIT_USAGE;
     }
-    if (r.type != NULL && strcmp(r.type, "auto") != 0 && strcmp(r.type, "directory") != 0 &&
-        strcmp(r.type, "tar") != 0 && strcmp(r.type, "container") != 0) {
-        return cv_cli_usage(&cv_cmd_eif_build, "--type is auto, directory, tar or container");
-    }
-    if (r.compress != NULL && strcmp(r.compress, "gzip") != 0 && strcmp(r.compress, "none") != 0) {
-        return cv_cli_usage(&cv_cmd_eif_build, "--compress is gzip or none");
-    }
-    /* The signer's own image is to be small; others as nitro-cli makes them. */
-    r.build.small_init = r.signer;
-    r.build.compress = r.compress != NULL ? strcmp(r.compress, "gzip") == 0 : r.signer;
     char *copies[CV_OPTION_LIST_MAX] = {NULL};
     enum cv_exit result = CV_EXIT_USAGE;
-    if (set_modules(&r, copies) && set_build_time(&r)) {
-        set_program_dir(&r);
-        r.build.out = r.out;
-        r.build.blobs = getenv("NITRO_CLI_BLOBS");
-        r.build.tool_version = CV_VERSION;
-        r.build.certificate = r.certificate;
-        r.build.key = r.key;
-        r.build.warn = warn;
-        struct cv_error err;
-        cv_error_clear(&err);
-        struct cv_build_result made;
-        int rc = r.key != NULL && cv_eif_kms_names(r.key) ? build_with_kms(&r, &made, &err)
-                                                          : build(&r, &made, &err);
-        result = rc == 0 ? report(cli, &r, &made) : cv_cli_fail(&err, "building %s", r.out);
+    if (set_kind(&r) && set_modules(&r, copies) && set_build_time(&r)) {
+        result = make(cli, &r);
     }
     for (size_t i = 0; i < CV_OPTION_LIST_MAX; i++) {
         free(copies[i]);

@@ -208,27 +208,53 @@ static int add_context(struct cv_kmstool_options *o, char *text)
     return -1;
 }
 
+/* Where the text of FLAG goes; NULL when it is no text that is taken as it stands. */
+static const char **text_of(struct cv_kmstool_options *o, int flag)
+{
+    switch (flag) {
+    case REGION:
+        return &o->region;
+    case ENDPOINT:
+        return &o->endpoint;
+    case CA_FILE:
+        return &o->ca_file;
+    case NSM:
+        return &o->nsm;
+    case CIPHERTEXT:
+        return &o->ciphertext;
+    case CIPHERTEXT_FILE:
+        return &o->ciphertext_file;
+    case PLAINTEXT:
+        return &o->plaintext;
+    case PLAINTEXT_FILE:
+        return &o->plaintext_file;
+    case KEY_ID:
+        return &o->key_id;
+    case ALGORITHM:
+        return &o->encryption_algorithm;
+    case KEY_SPEC:
+        return &o->key_spec;
+    case NONCE:
+        return &o->nonce;
+    case USER_DATA:
+        return &o->user_data;
+    default:
+        return NULL;
+    }
+}
+
+/* -1, or the exit status when VALUE is not what FLAG wants. */
 static int take(struct cv_kmstool_options *o, int flag, char *value)
 {
     struct cv_error err;
     unsigned fd;
     cv_error_clear(&err);
+    const char **text = text_of(o, flag);
+    if (text != NULL) {
+        *text = value;
+        return -1;
+    }
     switch (flag) {
-    case REGION:
-        o->region = value;
-        break;
-    case ENDPOINT:
-        o->endpoint = value;
-        break;
-    case CA_FILE:
-        o->ca_file = value;
-        break;
-    case NSM:
-        o->nsm = value;
-        break;
-    case CRED_STDIN:
-        o->credentials_stdin = true;
-        break;
     case ACCESS_KEY:
         o->access_key_id = value;
         break;
@@ -238,32 +264,8 @@ static int take(struct cv_kmstool_options *o, int flag, char *value)
     case TOKEN:
         o->session_token = value;
         break;
-    case CIPHERTEXT:
-        o->ciphertext = value;
-        break;
-    case CIPHERTEXT_FILE:
-        o->ciphertext_file = value;
-        break;
-    case PLAINTEXT:
-        o->plaintext = value;
-        break;
-    case PLAINTEXT_FILE:
-        o->plaintext_file = value;
-        break;
-    case KEY_ID:
-        o->key_id = value;
-        break;
-    case ALGORITHM:
-        o->encryption_algorithm = value;
-        break;
-    case KEY_SPEC:
-        o->key_spec = value;
-        break;
-    case NONCE:
-        o->nonce = value;
-        break;
-    case USER_DATA:
-        o->user_data = value;
+    case CRED_STDIN:
+        o->credentials_stdin = true;
         break;
     case JSON:
         o->json = true;

@@ -41,6 +41,7 @@ FORBIDDEN = ("strcpy strcat sprintf vsprintf gets atoi atol atof strtok alloca s
 
 # The aims of CONTRIBUTING.md; text in columns may go on a little.
 MAX_LINES = 500  # of a source or public header
+MAX_FUNCTION = 70  # lines between its braces: about a screen
 MAX_COLUMNS = 120
 
 
@@ -178,6 +179,18 @@ class Style(unittest.TestCase):
                 yield f": {lines} lines; a file of more than {MAX_LINES} has two concerns"
         self.check(("src", "include"), rule)
         self.assertEqual(len(list(rule("\n" * (MAX_LINES + 1)))), 1)
+
+    def test_length_of_functions(self):
+        def rule(text):
+            lines = text.split("\n")
+            # A body's braces, and no others, stand alone in the first column.
+            for start in (n for n, line in enumerate(lines) if line == "{"):
+                length = lines.index("}", start) - start if "}" in lines[start:] else 0
+                if length > MAX_FUNCTION:
+                    yield f":{start}: {length} lines in a function"
+        self.check(("src",), rule)
+        self.assertEqual(len(list(rule("int f(void)\n{\n" + "    x();\n" * MAX_FUNCTION + "}\n"))), 1)
+        self.assertEqual(list(rule("int f(void)\n{\n" + "    x();\n" * (MAX_FUNCTION - 1) + "}\n")), [])
 
     def test_width_and_white_space(self):
         def rule(text):
