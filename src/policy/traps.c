@@ -166,6 +166,78 @@ static bool all_of(const char *s, const char *set)
     return s[strspn(s, set)] == '\0';
 }
 
+/* Does the condition hold for an enclave whose registers are all zero? */
+static bool passes_zeros(const struct cv_policy *p, const struct cv_policy_condition *c)
+{
+    char zeros[REGISTER_HEX + 1];
+    memset(zeros, '0', REGISTER_HEX);
+    zeros[REGISTER_HEX] = '\0';
+    const struct cv_policy_attr attr = {c->key, zeros};
+    const struct cv_policy_request debug = {.action = "kms:Decrypt",
+                                            .resource = "*",
+                                            .principal_arn = "",
+                                            .attrs = &attr,
+                                            .n_attrs = 1};
+    return cv_policy_condition_holds(p, c, &debug);
+}
+
+/* Zeros are written down in it: that is told already. */
+static bool names_zeros(const struct cv_policy_condition *c)
+{
+    for (size_t j = 0; j < c->values.n; j++)
+        if (*c->values.v[j] && c->values.v[j][strspn(c->values.v[j], "0")] == '\0')
+            return true;
+    return false;
+}
+
+static bool open_to_debug(const struct cv_policy *p, const struct cv_policy_statement *s)
+{
+    for (size_t k = 0; k < s->n_conditions; k++)
+        if (about_attestation(&s->conditions[k]) &&
+            (!passes_zeros(p, &s->conditions[k]) || names_zeros(&s->conditions[k])))
+            return false;
+    return true;
+}
+
+/* A Deny for everybody that strikes an enclave in debug mode. */
+static bool denied_debug(const struct cv_policy *p, const char *action)
+{
+    for (size_t i = 0; i < p->n_statements; i++) {
+        const struct cv_policy_statement *s = &p->statements[i];
+        bool strikes = !s->allow && s->principals.everyone && !s->principals.negated &&
+                       covers(s, action) && !s->not_resource && s->resources.n == 1 &&
+                       !strcmp(s->resources.v[0], "*");
+        for (size_t k = 0; k < s->n_conditions && strikes; k++)
+            strikes = about_attestation(&s->conditions[k]) && passes_zeros(p, &s->conditions[k]);
+        if (strikes)
+            return true;
+    }
+    return false;
+}
+
+/* An attestation is wanted, but any will do: Null, a pattern that matches all,
+ * a list of what it must not be. */
+static void look_for_any_enclave(struct hunt *h)
+{
+    static const char *const guarded[] = {"kms:Decrypt", "kms:GenerateDataKey"};
+    for (size_t i = 0; i < h->p->n_statements; i++) {
+        const struct cv_policy_statement *s = &h->p->statements[i];
+        bool found = false;
+        char name[CV_POLICY_TEXT];
+        for (size_t a = 0; a < 2 && s->allow; a++)
+            found = found || (covers(s, guarded[a]) && open_to_debug(h->p, s) &&
+                              !denied_debug(h->p, guarded[a]) &&
+                              (!open_to_unattested(h->p, s) || denied_without(h->p, guarded[a])));
+        if (found)
+            report(
+                h, "any-enclave", (int)i,
+                "%s: an attestation is wanted, but of no certain image. Any enclave will do, one "
+                "in debug mode too, whose memory the parent reads: compare a register with its "
+                "value",
+                name_of(name, h->p, i));
+    }
+}
+
 static void look_at_values(struct hunt *h, size_t i, const struct cv_policy_condition *c)
 {
     char name[CV_POLICY_TEXT];
@@ -258,6 +330,7 @@ size_t cv_policy_traps(const struct cv_policy *p,
 {
     struct hunt h = {.p = p, .visit = visit, .ctx = ctx};
     look_for_openings(&h);
+    look_for_any_enclave(&h);
     for (size_t i = 0; i < p->n_statements; i++) {
         look_at_conditions(&h, i);
         look_at_everyone(&h, i);

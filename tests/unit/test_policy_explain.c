@@ -64,7 +64,18 @@ static const struct {
      "can-change-policy"},
     /* The Deny must be for everybody, everything, and hold without attestation. */
     {ALLOW(ROLE, "'kms:Decrypt'", "") "," DENY("'kms:Decrypt'", IS("StringNotEquals", HEX)), ""},
-    {ALLOW(ROLE, "'kms:Decrypt'", "") "," DENY("'kms:Decrypt'", IS("Null", "true")), ""},
+    {ALLOW(ROLE, "'kms:Decrypt'", "") "," DENY("'kms:Decrypt'", IS("Null", "true")), "any-enclave"},
+    /* Any attestation, of whatever enclave. */
+    {ALLOW(ROLE, "'kms:Decrypt'", IS("Null", "false")), "any-enclave"},
+    {ALLOW(ROLE, "'kms:Decrypt'", IS("StringLike", "*")), "any-enclave"},
+    {ALLOW(ROLE, "'kms:GenerateDataKey*'", IS("StringLike", "??*")), "any-enclave"},
+    {ALLOW(ROLE, "'kms:Decrypt'", IS("StringLike", "aa*")), ""},
+    {ALLOW(ROLE, "'kms:DescribeKey'", IS("Null", "false")), ""},
+    {ALLOW(ROLE, "'kms:Decrypt'",
+           IS("Null", "false")) "," DENY("'kms:Decrypt'", IS("StringNotEqualsIgnoreCase", HEX)),
+     ""},
+    {ALLOW(ROLE, "'kms:Decrypt'", IS("Null", "false")) "," DENY("'*'", IS("StringEquals", ZEROS)),
+     ""},
     {ALLOW(ROLE, "'kms:Decrypt'", "") "," DENY("'kms:Decrypt'", IS("StringNotEqualsIfExists", HEX)),
      ""},
     {ALLOW(ROLE, "'kms:Decrypt'", "") "," DENY("'kms:Decrypt'", IS("StringEquals", HEX)),
@@ -89,7 +100,6 @@ static const struct {
     {ALLOW(ROLE, "'kms:Decrypt'", IS("StringNotEquals", HEX)),
      "unattested-decrypt passes-when-absent"},
     {ALLOW(ROLE, "'kms:Decrypt'", IS("ForAnyValue:StringEquals", HEX)), ""},
-    {ALLOW(ROLE, "'kms:Decrypt'", IS("Null", "false")), ""},
     /* Values. */
     {ALLOW(ROLE, "'kms:Decrypt'", IS("StringEqualsIgnoreCase", ZEROS)), "zero-register"},
     {ALLOW(ROLE, "'kms:Decrypt'", IS("StringEquals", UPPER)), "upper-case"},
