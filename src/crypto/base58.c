@@ -85,9 +85,10 @@ static void carry_over(uint64_t *sums, size_t n)
 /* The N bytes at IN, big-endian, as limbs, little-endian. Returns how many. */
 static size_t to_limbs(uint32_t limbs[static LIMBS_58], const uint8_t *in, size_t n)
 {
-    uint64_t sums[LIMBS_58 + 1] = {0};
-    size_t used = 0;
-    pthread_once(&powers_made, make_powers);
+    CV_UNINITIALIZED uint64_t sums[LIMBS_58 + 1];
+    size_t used = n > 0 ? powers.used[(n - 1) / 4] : 0;
+    const size_t room = (used + 1) * sizeof(sums[0]);
+    memset(sums, 0, room);
     for (size_t i = 0; n > 0; i++) {
         uint32_t word = 0;
         size_t bytes = n < 4 ? n : 4;
@@ -111,35 +112,35 @@ static size_t to_limbs(uint32_t limbs[static LIMBS_58], const uint8_t *in, size_
         limbs[used++] = (uint32_t)(carry % LIMB_58);
         carry /= LIMB_58;
     }
-    cv_wipe(sums, sizeof(sums));
+    cv_wipe(sums, room);
     return used;
 }
 
-/* Digits of the limbs, most significant first, without leading zeros. */
-static size_t limbs_to_digits(uint8_t *digits, const uint32_t *limbs, size_t used)
+/* Digits of a limb, with leading zeros. */
+static void write_limb(char out[static DIGITS_PER_LIMB], uint32_t v)
+{
+    for (int j = DIGITS_PER_LIMB - 1; j >= 0; j--) {
+        out[j] = alphabet[v % 58];
+        v /= 58;
+    }
+}
+
+static size_t digits_of(uint32_t v)
 {
     size_t n = 0;
-    for (size_t i = used; i-- > 0;) {
-        uint8_t five[DIGITS_PER_LIMB];
-        uint32_t v = limbs[i];
-        for (int j = DIGITS_PER_LIMB - 1; j >= 0; j--) {
-            five[j] = (uint8_t)(v % 58);
-            v /= 58;
-        }
-        for (int j = 0; j < DIGITS_PER_LIMB; j++) {
-            if (n > 0 || five[j] != 0)
-                digits[n++] = five[j];
-        }
-    }
+    for (; v > 0; v /= 58)
+        n++;
     return n;
 }
 
 int cv_base58check_encode(char *out, size_t size, struct cv_bytes payload)
 {
-    uint8_t in[INPUT_MAX], digits[LIMBS_58 * DIGITS_PER_LIMB];
-    uint32_t limbs[LIMBS_58];
+    CV_UNINITIALIZED uint8_t in[INPUT_MAX];
+    CV_UNINITIALIZED uint32_t limbs[LIMBS_58];
+    char first[DIGITS_PER_LIMB];
     if (payload.n > CV_BASE58_PAYLOAD_MAX)
         return CV_ERR_LIMIT;
+    pthread_once(&powers_made, make_powers);
     if (payload.n > 0)
         memcpy(in, payload.p, payload.n);
     checksum(in + payload.n, payload);
@@ -147,17 +148,26 @@ int cv_base58check_encode(char *out, size_t size, struct cv_bytes payload)
     while (zeros < len && in[zeros] == 0)
         zeros++;
     size_t used = to_limbs(limbs, in, len);
-    size_t n = limbs_to_digits(digits, limbs, used);
-    int rc = zeros + n < size ? 0 : CV_ERR_LIMIT;
+    while (used > 0 && limbs[used - 1] == 0)
+        used--;
+    size_t top = used > 0 ? digits_of(limbs[used - 1]) : 0;
+    size_t n = zeros + top + (used > 0 ? (used - 1) * DIGITS_PER_LIMB : 0);
+    int rc = n < size ? 0 : CV_ERR_LIMIT;
     if (rc == 0) {
         memset(out, '1', zeros);
-        for (size_t i = 0; i < n; i++)
-            out[zeros + i] = alphabet[digits[i]];
-        out[zeros + n] = '\0';
+        char *at = out + zeros;
+        if (used > 0) {
+            write_limb(first, limbs[used - 1]);
+            memcpy(at, first + DIGITS_PER_LIMB - top, top);
+            at += top;
+        }
+        for (size_t i = used > 0 ? used - 1 : 0; i-- > 0; at += DIGITS_PER_LIMB)
+            write_limb(at, limbs[i]);
+        *at = '\0';
     }
-    cv_wipe(in, sizeof(in));
+    cv_wipe(in, len);
     cv_wipe(limbs, sizeof(limbs));
-    cv_wipe(digits, sizeof(digits));
+    cv_wipe(first, sizeof(first));
     return rc;
 }
 
