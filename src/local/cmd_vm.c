@@ -28,9 +28,10 @@ const char cv_local_vm_usage[] =
     "  --cpus N             processors (1)\n"
     "  --cid CID            vsock address of the machine (16); this host is CID 2, not 3\n"
     "  --switch DIR         the vsock device of 'vm switch' instead of one of its own\n"
-    "  --debug-mode         registers of the image are zeros, and there is a console\n"
+    "  --debug-mode         registers of the image are zeros, and there is a console, which is\n"
+    "                       shown on standard error\n"
     "  --console            a console without debug mode, which no real enclave has\n"
-    "  --attach-console     show the console on standard output too\n"
+    "  --attach-console     show the console on standard output\n"
     "  --dir DIR            folder of the machine (below $XDG_RUNTIME_DIR or /tmp): at most 80 bytes\n"
     "  --name NAME          default: the image's file name\n"
     "  --nsm DIR            state of the NSM stand-in, with root.pem (DIR/nsm)\n"
@@ -50,7 +51,7 @@ const char cv_local_vm_usage[] =
     "vsock-uds:DIR/CID.vsock:P. Prints \"ready\", and runs until SIGTERM or Ctrl-C; the machines\n"
     "at it end with it. 'vm heartbeat', in a machine that is the parent of others, answers their\n"
     "heartbeats as nitro-cli does (vsock:any:9000).\n"
-    "example: claviger-local vm run signer.eif --debug-mode --attach-console\n"
+    "example: claviger-local vm run signer.eif --debug-mode\n"
     "example: claviger-local vm switch --dir /tmp/sw --cid 3 --cid 16 &\n"
     "         claviger-local vm run signer.eif --switch /tmp/sw --cid 16\n";
 

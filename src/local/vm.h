@@ -132,8 +132,8 @@ int cv_vm_announce(const struct cv_vm_state *s, struct cv_error *err) CV_NODISCA
 /* 0 while a machine runs in DIR, with its vm.json in TEXT; CV_ERR_NOT_FOUND. */
 int cv_vm_running(struct cv_buf *text, const char *dir, struct cv_error *err) CV_NODISCARD;
 int cv_vm_terminate(const char *dir, struct cv_error *err) CV_NODISCARD;
-/* Writes what was added to console.log since *AT to standard output. */
-void cv_vm_follow(const char *dir, off_t *at);
+/* Writes what was added to console.log since *AT to the descriptor OUT. */
+void cv_vm_follow(int out, const char *dir, off_t *at);
 /* The same until the machine ends. */
 int cv_vm_console(const char *dir, struct cv_error *err) CV_NODISCARD;
 

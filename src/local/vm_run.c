@@ -252,7 +252,7 @@ static int qemu_ended(const struct machine *m, int status, struct cv_error *err)
         snprintf(why, sizeof why, "%u MiB may be too little memory%s", m->o->memory,
                  m->o->console ? ""
                                : "; --console shows what the kernel says, "
-                                 "--debug-mode --attach-console what the enclave says");
+                                 "--debug-mode what the enclave says");
     return cv_error_set(
         err, CV_ERR_STATE, "%s: %s",
         m->announced ? "QEMU ended" : "the virtual machine ended before it had started", why);
@@ -263,6 +263,14 @@ static int check_vsock(const struct machine *m, struct cv_error *err)
     if (m->o->switch_dir != NULL)
         return cv_vm_switch_running(m->o->switch_dir, err);
     return m->vsock_failed ? cv_error_set(err, CV_ERR_STATE, "the vsock device has ended") : 0;
+}
+
+/* Where it was asked for; in debug mode beside our log at least, so that standard
+ * output stays what nitro-cli prints. */
+static void show_console(struct machine *m)
+{
+    if (m->o->attach || m->o->debug_mode)
+        cv_vm_follow(m->o->attach ? STDOUT_FILENO : STDERR_FILENO, m->o->dir, &m->console_at);
 }
 
 static int watch(struct machine *m, struct cv_error *err)
@@ -276,8 +284,7 @@ static int watch(struct machine *m, struct cv_error *err)
         m->stopping = cv_vm_told_to_end(m->signals);
         if (p[1].revents != 0 && cv_vm_take_heartbeat(&m->heartbeat_at))
             m->beaten = true;
-        if (m->o->attach)
-            cv_vm_follow(m->o->dir, &m->console_at);
+        show_console(m);
         if (kvm_failed(m)) {
             rc = without_kvm(m, err);
             continue;
@@ -303,8 +310,7 @@ static void stop(struct machine *m)
     if (m->has_vsock)
         pthread_join(m->vsock_thread, NULL);
     cv_vsock_switch_free(&m->vsock);
-    if (m->o->attach)
-        cv_vm_follow(m->o->dir, &m->console_at);
+    show_console(m);
     cv_listener_close(&m->nsm_at);
     cv_listener_close(&m->heartbeat_at);
     for (size_t i = 0; m->lock >= 0 && i < sizeof files / sizeof *files; i++)

@@ -153,7 +153,7 @@ int cv_vm_terminate(const char *dir, struct cv_error *err)
     return print(out, err);
 }
 
-void cv_vm_follow(const char *dir, off_t *at)
+void cv_vm_follow(int out, const char *dir, off_t *at)
 {
     char path[CV_VM_PATH], chunk[4096];
     ssize_t n;
@@ -162,7 +162,7 @@ void cv_vm_follow(const char *dir, off_t *at)
         return;
     while ((n = pread(fd, chunk, sizeof chunk, *at)) > 0) {
         *at += n;
-        if (cv_fd_write_all(STDOUT_FILENO, chunk, (size_t)n) != 0)
+        if (cv_fd_write_all(out, chunk, (size_t)n) != 0)
             break;
     }
     close(fd);
@@ -183,11 +183,11 @@ int cv_vm_console(const char *dir, struct cv_error *err)
                             "this machine has no console: only enclaves started "
                             "with --debug-mode have one");
     do {
-        cv_vm_follow(dir, &at);
+        cv_vm_follow(STDOUT_FILENO, dir, &at);
         cv_sleep_ms(FOLLOW_MS);
         cv_buf_reset(&text);
         cv_error_clear(&ignored);
     } while (cv_vm_running(&text, dir, &ignored) == 0);
-    cv_vm_follow(dir, &at);
+    cv_vm_follow(STDOUT_FILENO, dir, &at);
     return 0;
 }

@@ -4,6 +4,7 @@
 namespaces of its own, with a parent that is good, slow, hostile or dead."""
 
 import os
+import pathlib
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import unittest
 
 sys.path.insert(0, os.path.join(os.environ["CV_SOURCE_DIR"], "tests/lib"))
 from claviger_testing.init_case import InitCase  # noqa: E402
+from claviger_testing.parent import wait_until  # noqa: E402
 from claviger_testing.process import bin_dir  # noqa: E402
 
 STAGES = ("start", "clock", "network", "fetch", "attest", "decrypt", "check", "apply", "exec")
@@ -183,10 +185,9 @@ class Application(InitCase):
 class Logs(InitCase):
     def test_nobody_listens_for_a_while(self):
         self.prepare()
-        self.start("for i in {1..30000}; do echo line $i; done; echo done >&2; sleep 2",
+        self.start("for i in {1..30000}; do echo line $i; done; echo done >&2; sleep 3.14159",
                    ports=(9000, 8000, 8001, 9001))
-        self.parent.wait_message("stage", stage="exec", state="end")
-        time.sleep(1.5)
+        wait_until(lambda: any(b"3.14159" in sleeping for sleeping in self.command_lines("sleep")), 30)
         self.parent.listen(9002)
         self.wait_end(0)
         lost = [int.from_bytes(d, "big") for s, d in self.parent.records if s == 3]
@@ -198,6 +199,16 @@ class Logs(InitCase):
         got = sum(len(d) for s, d in self.parent.records if s in (1,))
         self.assertLessEqual(got, total)
         self.assertGreater(got, 100000)
+
+    @staticmethod
+    def command_lines(program):
+        for path in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
+            try:
+                text = path.read_bytes()
+            except OSError:
+                continue
+            if text.split(b"\0")[0].rpartition(b"/")[2] == program.encode():
+                yield text
 
     def test_a_slow_parent_does_not_stop_the_application(self):
         self.prepare(silent=(9002,))  # accepts, never reads

@@ -191,6 +191,7 @@ class SignerImage(unittest.TestCase):
                       logged)
         self.assertIn("debug", said)
         self.assertIn("Run /init", self.stack.vm.console())
+        self.assertIn("Run /init", self.stack.vm.program.log_path.read_text(errors="replace"))
         shown = process.Program([self.stack.bin / "claviger-local", "vm", "console", "--dir", self.stack.vm_dir],
                                 self.dir / "console.log")
         self.addCleanup(shown.stop)
