@@ -98,7 +98,7 @@ class SecretsImage(unittest.TestCase):
                      cls.dir / "secrets.yaml"], env=cls.env)
         return sealed
 
-    def boot(self, *arguments, image=None, sealed=None, kms_port=None, file=True):
+    def boot(self, *arguments, image=None, sealed=None, kms_port=None, file=True, **variables):
         """The parent's side and the machine, to the end; gives status and output."""
         where = pathlib.Path(tempfile.mkdtemp(dir=self.dir))
         machine_dir = where / "vm"
@@ -108,7 +108,7 @@ class SecretsImage(unittest.TestCase):
             [process.bin_dir() / "claviger", "enclave", "serve", "--vm", machine_dir / "vm.vsock",
              "--region", self.kms.region(), "--no-heartbeat", *files,
              "--aws-endpoint", f"{self.host}:443=tcp:127.0.0.1:{kms_port or self.kms.port}"],
-            where / "parent.log", env=self.env)
+            where / "parent.log", env={**self.env, **variables})
         self.addCleanup(parent.stop)
         self.await_text(parent, "waiting for the enclave")
         machine = vm.Vm(image or self.image, machine_dir, self.dir / "nsm", *arguments, wait=False)
@@ -268,6 +268,12 @@ class EveryStageReports(SecretsImage):
         other.mkdir()
         with Kms(other, "--root", self.dir / "nsm" / "root.pem") as kms:
             self.failed("decrypt", "certificate", kms_port=kms.port)
+
+    def test_decrypt_with_credentials_of_nobody(self):
+        for variable, value, word in (("AWS_ACCESS_KEY_ID", "ASIANOBODYNOBODY0000", "UnrecognizedClient"),
+                                      ("AWS_SECRET_ACCESS_KEY", "anothersecret", "signature")):
+            with self.subTest(variable):
+                self.failed("decrypt", word, **{variable: value})
 
     def test_decrypt_by_a_kms_that_lies(self):
         for fault in ("plaintext", "cms-other-key", "made-up-key", "wrong-key-id", "cms-garbage"):
