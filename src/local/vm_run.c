@@ -242,13 +242,16 @@ static int without_kvm(struct machine *m, struct cv_error *err)
 static int qemu_ended(const struct machine *m, int status, struct cv_error *err)
 {
     char why[300];
-    if (WIFEXITED(status) && WEXITSTATUS(status) == 0 && m->announced) {
+    bool panicked = cv_vm_panic(why, sizeof why, m->o->dir);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 0 && m->announced && !panicked) {
         cv_log(CV_LOG_INFO, "the enclave ended", NULL);
         return 0;
     }
-    if (!cv_vm_panic(why, sizeof why, m->o->dir))
+    if (!panicked)
         cv_vm_last_words(why, sizeof why, m->o->dir, "qemu.log");
-    if (why[0] == '\0')
+    if (why[0] == '\0' && WIFSIGNALED(status))
+        snprintf(why, sizeof why, "killed by signal %d", WTERMSIG(status));
+    else if (why[0] == '\0')
         snprintf(why, sizeof why, "%u MiB may be too little memory%s", m->o->memory,
                  m->o->console ? ""
                                : "; --console shows what the kernel says, "

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "unit/cv_test.h"
 
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
 #include "local/vm.h"
 
 static void command_lines(void **state)
@@ -38,8 +42,31 @@ static void versions(void **state)
     assert_false(cv_vm_version(&major, &minor, ""));
 }
 
+static void panics(void **state)
+{
+    char dir[] = "/tmp/cv-panic-XXXXXX", path[CV_VM_PATH], out[200] = "x";
+    (void)state;
+    assert_non_null(mkdtemp(dir));
+    assert_false(cv_vm_panic(out, sizeof out, dir)); /* there is no console */
+    cv_vm_path(path, dir, "console.log");
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    fputs("[    1.0] Run /init\n", f);
+    assert_int_equal(fflush(f), 0);
+    assert_false(cv_vm_panic(out, sizeof out, dir));
+    fputs("[    2.1] Kernel panic - not syncing: Attempted to kill init!\x1b\r\nCPU: 0\n", f);
+    assert_int_equal(fclose(f), 0);
+    assert_true(cv_vm_panic(out, sizeof out, dir));
+    assert_string_equal(out, "Kernel panic - not syncing: Attempted to kill init!\\x1b");
+    cv_vm_last_words(out, sizeof out, dir, "console.log");
+    assert_string_equal(out, "CPU: 0");
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(rmdir(dir), 0);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(command_lines), cmocka_unit_test(versions)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(command_lines), cmocka_unit_test(versions),
+                                       cmocka_unit_test(panics)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
