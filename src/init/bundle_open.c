@@ -21,8 +21,8 @@ static int unwrap(void *ctx, struct cv_secret *out, struct cv_bytes cms, struct 
 static void explain_denial(const struct cv_opener *o, struct cv_error *err)
 {
     struct cv_error said = *err;
-    (void)cv_error_set(err, said.code, "PCR2 %s, PCR8 %s", o->pcr[2], o->pcr[3]);
-    (void)cv_error_wrap(err, "this image has PCR0 %s, PCR1 %s", o->pcr[0], o->pcr[1]);
+    (void)cv_error_set(err, said.code, "this image has PCR0 %s, PCR1 %s, PCR2 %s, PCR8 %s",
+                       o->pcr[0], o->pcr[1], o->pcr[2], o->pcr[3]);
     for (unsigned i = 0; i < said.count; i++)
         (void)cv_error_wrap(err, "%s", cv_error_text(&said, i));
 }
