@@ -10,6 +10,7 @@ struct entry {
     enum cv_aws_ini_file file;
     enum cv_aws_ini_kind kind;
     char *section;
+    bool weak;   /* of [default] in the config file: [profile default] beats all of it */
     char *key;   /* NULL: the section's heading alone */
     char *value; /* wiped when freed */
 };
@@ -17,6 +18,7 @@ struct entry {
 struct cv_aws_ini {
     struct entry *first;
     size_t count;
+    bool strong_default; /* there is a [profile default] */
 };
 
 int cv_aws_ini_new(struct cv_aws_ini **out)
@@ -62,7 +64,7 @@ static const struct entry *find(const struct cv_aws_ini *ini, enum cv_aws_ini_ki
 {
     for (const struct entry *e = ini->first; e != NULL; e = e->next)
         if (e->file == file && e->kind == kind && strcmp(e->section, name) == 0 && e->key != NULL &&
-            strcmp(e->key, key) == 0)
+            strcmp(e->key, key) == 0 && !(e->weak && ini->strong_default))
             return e;
     return NULL;
 }
@@ -94,6 +96,7 @@ struct parser {
     struct cv_error *err;
     bool in_section; /* a heading was seen */
     bool skip;       /* of a section that is none of ours */
+    bool weak;       /* entry.weak of this section's */
     enum cv_aws_ini_kind kind;
     char *section;
     struct entry *last; /* the property that an indented line belongs to */
@@ -114,6 +117,7 @@ static int add(struct parser *p, const char *key, size_t key_n, const char *valu
     }
     if (e != NULL) {
         e->file = p->file;
+        e->weak = p->weak;
         e->kind = p->kind;
         e->section = strdup(p->section);
         e->key = key != NULL ? strndup(key, key_n) : NULL;
@@ -172,7 +176,7 @@ static int heading(struct parser *p, const char *s, size_t n)
     const char *rest = NULL;
     size_t left = n;
     p->in_section = true;
-    p->skip = false;
+    p->skip = p->weak = false;
     p->kind = CV_AWS_INI_PROFILE;
     if (p->file == CV_AWS_INI_CREDENTIALS) {
         rest = s;
@@ -180,6 +184,7 @@ static int heading(struct parser *p, const char *s, size_t n)
         left = n;
     } else if (n == 7 && memcmp(s, "default", 7) == 0) {
         rest = s;
+        p->weak = true;
     } else if ((rest = after_word(s, &left, "profile")) != NULL) {
         p->kind = CV_AWS_INI_PROFILE;
     } else if ((left = n, rest = after_word(s, &left, "services")) != NULL) {
@@ -202,6 +207,8 @@ static int heading(struct parser *p, const char *s, size_t n)
     if (p->section == NULL)
         return bad(p, CV_ERR_NOMEM, "no memory");
     p->last = NULL;
+    p->ini->strong_default |= p->file == CV_AWS_INI_CONFIG && p->kind == CV_AWS_INI_PROFILE &&
+                              !p->weak && !p->skip && strcmp(p->section, "default") == 0;
     return p->skip ? 0 : add(p, NULL, 0, "", 0);
 }
 

@@ -91,6 +91,19 @@ static void merging(void **state)
     assert_false(cv_aws_ini_has(ini, CV_AWS_INI_PROFILE, "profile q"));
 }
 
+/* AWS SDKs and Tools Reference Guide, "Format of the config file": of the two
+ * ways to write it, [profile default] is the one that counts. */
+static void default_in_two_ways(void **state)
+{
+    (void)state;
+    add(CV_AWS_INI_CONFIG, "[profile default]\nregion=right\n[default]\nregion=wrong\noutput=x\n");
+    assert_string_equal(get("default", "region"), "right");
+    assert_string_equal(get("default", "output"), "(none)");
+    /* In the credentials file there is one way only. */
+    add(CV_AWS_INI_CREDENTIALS, "[default]\naws_access_key_id=id\n");
+    assert_string_equal(get("default", "aws_access_key_id"), "id");
+}
+
 static void faults_name_the_line(void **state)
 {
     static const struct {
@@ -124,6 +137,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(grammar, setup, teardown),
         cmocka_unit_test_setup_teardown(merging, setup, teardown),
+        cmocka_unit_test_setup_teardown(default_in_two_ways, setup, teardown),
         cmocka_unit_test_setup_teardown(faults_name_the_line, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
