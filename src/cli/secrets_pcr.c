@@ -123,7 +123,7 @@ static int compute(struct request *r, uint8_t out[CV_SHA384_LEN], struct cv_erro
         cv_applied_digest(digest, config, r->count, env, only_last(env, r->env.count));
         cv_applied_register(out, digest);
     }
-    for (size_t i = 0; i < r->env.count; i++) {
+    for (size_t i = 0; i < CV_OPTION_LIST_MAX; i++) {
         free(copies[i]);
     }
     return rc;
