@@ -132,7 +132,7 @@ class Dev(unittest.TestCase):
         self.assertEqual(self.dev("help").returncode, 0)
         done = self.dev("bild")
         self.assertEqual((done.returncode, done.stdout), (2, ""))
-        self.assertIn("usage: ./dev VERB", done.stderr)
+        self.assertIn("there is no verb 'bild'\nusage: ./dev VERB", done.stderr)
 
 
 if __name__ == "__main__":
