@@ -320,7 +320,6 @@ static int start(struct cv_daemon *d, struct cv_error *err)
         /* The first hook runs last: after all that a turn has to say. */
         d->log.before_wait = write_log;
         cv_loop_hook_add(d->loop, &d->log);
-        cv_log_gather(true);
         rc = watch_signals(d, err);
     }
     if (rc == 0) {
@@ -374,6 +373,7 @@ static int start(struct cv_daemon *d, struct cv_error *err)
     }
     if (rc == 0) {
         cv_notify("READY=1");
+        cv_log_gather(true); /* the lines of requests; those of the start were written each */
     }
     return rc;
 }
