@@ -18,10 +18,10 @@ echo "$name $*" >> "$CV_CALLS"
 [ ! -f "$CV_STUBS/$name.says" ] || cat "$CV_STUBS/$name.says"
 exit "$(cat "$CV_STUBS/$name.status" 2>/dev/null || echo 0)"
 """
-TOOLS = ("cmake", "ctest", "dpkg-query", "pkg-config", "apt-get", "npm", "mvn", "java")
+TOOLS = ("cmake", "cpack", "ctest", "dpkg-query", "pkg-config", "apt-get", "npm", "mvn", "java")
 # What the script uses of the system.
 SYSTEM = ("sh", "env", "basename", "dirname", "cat", "sed", "grep", "mkdir", "rm", "mv", "cp", "cut", "sha256sum",
-          "tail", "find", "nproc", "id", "true", "false")
+          "tail", "find", "ls", "nproc", "id", "true", "false")
 
 
 class Dev(unittest.TestCase):
@@ -126,6 +126,23 @@ class Dev(unittest.TestCase):
         (self.stubs / "sudo").chmod(0o755)
         self.assertEqual(self.dev("build").returncode, 0)
         self.assertEqual(len(self.with_calls("sudo env DEBIAN_FRONTEND=noninteractive apt-get")), 2)
+
+    def test_debian_packages(self):
+        (self.tree / "build/release").mkdir(parents=True)
+        made = self.tree / "build/packages"
+        (self.stubs / "cpack").write_text(TOOL.replace(
+            "exit", f"mkdir -p {made}/_CPack_Packages && : >{made}/claviger_1_amd64.deb\nexit"))
+        done = self.dev("package")
+        self.assertEqual((done.returncode, done.stdout), (0, "build/packages/claviger_1_amd64.deb\n"), done.stderr)
+        self.assertEqual(self.with_calls("cpack"), [f"cpack -G DEB -B {made}"])
+        self.assertEqual([p.name for p in made.iterdir()], ["claviger_1_amd64.deb"])
+        asked = " ".join(self.with_calls("dpkg-query"))
+        self.assertIn(" file", asked)
+        self.assertIn(" dpkg-dev", asked)
+        self.set("cpack", says="CPack Error: no space\n", status=1)
+        done = self.dev("package")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("CPack Error: no space", done.stderr)
 
     def test_usage(self):
         self.assertIn("usage: ./dev VERB", self.dev("help").stdout)
