@@ -35,7 +35,8 @@ static bool port_pair(const char *text)
     return port(text, n) && (text[n] == 0 || port(text + n + 1, strlen(text + n + 1)));
 }
 
-static bool host_name(const char *p, size_t n)
+/* EXTRA: one more character that may stand in it, or 0. */
+static bool name_with(const char *p, size_t n, char extra)
 {
     if (n == 0 || n > 253 || p[0] == '.' || p[0] == '-') {
         return false;
@@ -43,11 +44,16 @@ static bool host_name(const char *p, size_t n)
     for (size_t i = 0; i < n; i++) {
         char c = p[i];
         if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-              c == '-' || c == '.')) {
+              c == '-' || c == '.' || (extra != 0 && c == extra))) {
             return false;
         }
     }
     return true;
+}
+
+static bool host_name(const char *p, size_t n)
+{
+    return name_with(p, n, 0);
 }
 
 /* An IPv6 address that a packet can be sent to from anywhere. */
@@ -73,7 +79,7 @@ static bool host_port(const char *text)
     }
     size_t n = (size_t)(colon - text);
     return n > 2 && text[0] == '[' ? text[n - 1] == ']' && ipv6(text + 1, n - 2)
-                                   : host_name(text, n);
+                                   : name_with(text, n, '_'); /* services are named so */
 }
 
 static bool s3_uri(const char *text)
