@@ -65,6 +65,14 @@ static int remove_one(const char *path, const struct stat *st, int flag, struct 
     return remove(path);
 }
 
+/* A folder that the archive made unwritable keeps its files from whoever is not root. */
+static int open_one(const char *path, const struct stat *st, int flag, struct FTW *f)
+{
+    (void)st;
+    (void)f;
+    return flag == FTW_D || flag == FTW_DNR ? chmod(path, 0700) : 0;
+}
+
 static int setup(void **state)
 {
     char inside[80];
@@ -78,7 +86,8 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     (void)state;
-    return nftw(top, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    return nftw(top, open_one, 16, FTW_PHYS) != 0 ||
+           nftw(top, remove_one, 16, FTW_DEPTH | FTW_PHYS) != 0;
 }
 
 static int inside(void)
