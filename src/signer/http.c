@@ -184,7 +184,9 @@ static bool fits(const struct cv_route *route, const char *url, char *argument, 
     if (segment == 0 || strcmp(url + n + segment, star != NULL ? star + 1 : "") != 0) {
         return false;
     }
-    (void)snprintf(argument, size, "%.*s", (int)(segment < size ? segment : size), url + n);
+    segment = segment < size ? segment : size - 1;
+    memcpy(argument, url + n, segment);
+    argument[segment] = 0;
     return true;
 }
 

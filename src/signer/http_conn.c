@@ -182,7 +182,7 @@ static void opened(struct cv_endpoint *e, struct MHD_Connection *connection, voi
     }
     c->endpoint = e;
     c->fd = fd->connect_fd;
-    c->deadline = cv_deadline(seconds(caps_of(e)->request_seconds));
+    c->deadline = cv_server_deadline(e->server, seconds(caps_of(e)->request_seconds));
     take_address(c, addr != NULL ? addr->client_addr : NULL);
     if (e->tls != NULL) {
         const union MHD_ConnectionInfo *tls =
@@ -221,7 +221,8 @@ struct cv_conn *cv_conn_of(struct MHD_Connection *connection)
 void cv_conn_request(struct cv_conn *c)
 {
     if (c != NULL) {
-        c->deadline = cv_deadline(seconds(caps_of(c->endpoint)->request_seconds));
+        const struct cv_endpoint *e = c->endpoint;
+        c->deadline = cv_server_deadline(e->server, seconds(caps_of(e)->request_seconds));
     }
 }
 
@@ -237,7 +238,8 @@ void cv_conn_answered(struct cv_conn *c)
     if (c != NULL) {
         const struct cv_config_caps *caps = caps_of(c->endpoint);
         c->look = true;
-        c->deadline = cv_deadline(seconds(caps->idle_seconds + caps->request_seconds));
+        c->deadline = cv_server_deadline(c->endpoint->server,
+                                         seconds(caps->idle_seconds + caps->request_seconds));
         list_remove(c->endpoint, c);
         list_add(c->endpoint, c);
     }

@@ -119,7 +119,7 @@ static void on_signed(struct cv_sign *sign, int code, const struct cv_signature 
     if (code == CV_ERR_CLOSED && !h->resent && !h->server->draining) {
         h->resent = true;
         h->wait.ready = on_key_back;
-        cv_vault_wait_anew(h->key, &h->wait, cv_deadline(CV_SERVER_SIGN_MS));
+        cv_vault_wait_anew(h->key, &h->wait, cv_server_deadline(h->server, CV_SERVER_SIGN_MS));
     } else if (code != 0) {
         refuse_late(h, code, err);
     } else {
@@ -160,8 +160,7 @@ static bool hand_over(struct cv_http *h)
     struct cv_error *err = &h->server->err;
     cv_error_clear(err);
     h->sign.done = on_signed;
-    h->sent_us = cv_now_us();
-    int rc = cv_vault_sign(h->key, &h->sign, cv_deadline(CV_SERVER_SIGN_MS), err);
+    int rc = cv_vault_sign(h->key, &h->sign, cv_server_deadline(h->server, CV_SERVER_SIGN_MS), err);
     if (rc != 0) {
         refuse_late(h, rc, err);
     }
@@ -170,7 +169,9 @@ static bool hand_over(struct cv_http *h)
 
 static void on_key_back(struct cv_vault_wait *wait)
 {
-    (void)hand_over(HTTP_OF(wait, wait));
+    struct cv_http *h = HTTP_OF(wait, wait);
+    h->sent_us = cv_now_us();
+    (void)hand_over(h);
 }
 
 /* Watermark, then vault; what becomes of it comes by on_signed. False when it
@@ -186,7 +187,7 @@ static bool submit(struct cv_http *h)
         refuse_late(h, rc, err);
         return false;
     }
-    h->reserved_us = cv_now_us();
+    h->reserved_us = h->sent_us = cv_now_us();
     cv_gate_reserve(h->server->o.gate, &h->pkh_value, &h->request, h->sign.digest, &h->ticket,
                     &h->verdict);
     if (h->verdict.status != 0) {
@@ -205,7 +206,8 @@ static void on_key_ready(struct cv_vault_wait *wait)
 static bool proceed(struct cv_http *h)
 {
     h->wait.ready = on_key_ready;
-    return cv_vault_wait(h->key, &h->wait, cv_deadline(CV_SERVER_SIGN_MS)) || submit(h);
+    return cv_vault_wait(h->key, &h->wait, cv_server_deadline(h->server, CV_SERVER_SIGN_MS)) ||
+           submit(h);
 }
 
 /* ---- the policy hook ---- */
@@ -345,7 +347,8 @@ static bool submit_proof(struct cv_http *h)
     struct cv_error err;
     cv_error_clear(&err);
     h->sign.done = on_proved;
-    int rc = cv_vault_prove(h->key, &h->sign, cv_deadline(CV_SERVER_SIGN_MS), &err);
+    int rc =
+        cv_vault_prove(h->key, &h->sign, cv_server_deadline(h->server, CV_SERVER_SIGN_MS), &err);
     if (rc != 0) {
         cv_http_refuse_error(h, rc, &err);
     }
@@ -360,7 +363,8 @@ static void on_prover_ready(struct cv_vault_wait *wait)
 static bool prove(struct cv_http *h)
 {
     h->wait.ready = on_prover_ready;
-    return cv_vault_wait(h->key, &h->wait, cv_deadline(CV_SERVER_SIGN_MS)) || submit_proof(h);
+    return cv_vault_wait(h->key, &h->wait, cv_server_deadline(h->server, CV_SERVER_SIGN_MS)) ||
+           submit_proof(h);
 }
 
 void cv_http_prove(struct cv_http *h, const char *argument)

@@ -119,11 +119,17 @@ struct cv_http {
     struct cv_request request;
     bool decoded;                 /* REQUEST is good */
     int64_t reserved_us;          /* when watermark and vault got it */
-    int64_t sent_us;              /* when the enclave got it */
+    int64_t sent_us;              /* when the enclave got it (again) */
     struct cv_gate_ticket ticket; /* of the watermark that covers it */
     struct cv_signature held;     /* the signature that waits for it */
     struct cv_http *next_held;
 };
+
+/* MS from now, by the clock that the loop has read in this turn. */
+static inline int64_t cv_server_deadline(const struct cv_server *server, int64_t ms)
+{
+    return cv_loop_now(server->o.loop) + ms;
+}
 
 /* Start and stop of one endpoint. */
 int cv_endpoint_start(struct cv_endpoint *e, const char *what, const struct cv_addr *addr,
