@@ -21,7 +21,7 @@ exit "$(cat "$CV_STUBS/$name.status" 2>/dev/null || echo 0)"
 TOOLS = ("cmake", "cpack", "ctest", "dpkg-query", "pkg-config", "apt-get", "npm", "mvn", "java")
 # What the script uses of the system.
 SYSTEM = ("sh", "env", "basename", "dirname", "cat", "sed", "grep", "mkdir", "rm", "mv", "cp", "cut", "sha256sum",
-          "tail", "find", "ls", "nproc", "id", "true", "false")
+          "tail", "find", "ls", "awk", "nproc", "id", "true", "false")
 
 
 class Dev(unittest.TestCase):
@@ -91,6 +91,12 @@ class Dev(unittest.TestCase):
         self.assertEqual([c.split(" -j")[0] for c in self.with_calls("ctest")],
                          ["ctest --preset asan", "ctest --preset release"])
         self.assertTrue(all(c.endswith("-R unit/x") for c in self.with_calls("ctest")))
+        self.assertNotIn("skipped", done.stdout)
+        log = self.tree / "build/asan/Testing/Temporary/LastTest.log"
+        log.parent.mkdir(parents=True)
+        log.write_text("1/2 Testing: system/test_a\nSKIPPED: no kvm here\nSKIPPED: no kvm here\n"
+                       "2/2 Testing: unit/test_b\nx\n")
+        self.assertIn("\nskipped in the asan build:\n  system/test_a: no kvm here\n", "\n" + self.dev("test").stdout)
         self.set("ctest", status=8)
         self.assertEqual(self.dev("test").returncode, 1)
         self.assertEqual(len(self.with_calls("ctest")), 2)
