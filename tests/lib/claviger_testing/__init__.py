@@ -4,8 +4,3 @@
 Nothing here uses Claviger's own code: encodings and verification are made
 from the specifications, with Python's hashlib, cryptography and py_ecc.
 """
-
-# A system call that the daemon's sandbox does not know ends the daemon in tests (signer/sandbox.h).
-import os
-
-os.environ.setdefault("CLAVIGER_SANDBOX", "kill")
