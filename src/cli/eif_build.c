@@ -464,7 +464,8 @@ const struct cv_command cv_cmd_eif_build = {
              "--unpinned) -o OUT.eif",
     .help =
         "SOURCE is a directory, a tar (gzip or zstd too), an archive of docker save, an OCI archive\n"
-        "or an OCI layout. The same input gives the same bytes, whoever builds when and where.\n"
+        "or an OCI layout; \"-\" is an archive from standard input. The same input gives the same\n"
+        "bytes, whoever builds when and where.\n"
         "\n"
         "  -o, --output FILE           the image to write\n"
         "  --kernel FILE               kernel (default: nitro-cli's in $NITRO_CLI_BLOBS)\n"
@@ -489,6 +490,6 @@ const struct cv_command cv_cmd_eif_build = {
         "  --ca-file PEM               roots for KMS and S3, instead of the image's own\n"
         "  --region, --endpoint TEXT, --set KEY=VALUE  see enclave.conf(5)\n"
         "\n"
-        "Example: docker save app:1.2 | gzip > app.tgz && claviger eif build app.tgz -o app.eif\n",
+        "Example: docker save app:1.2 | claviger eif build - -o app.eif\n",
     .run = run,
 };

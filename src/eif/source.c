@@ -291,7 +291,9 @@ int cv_source_open(struct cv_source *s, const struct cv_source_options *options,
     memset(s, 0, sizeof *s);
     s->options = options;
     s->spool = -1;
-    int fd = open(options->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    bool input = strcmp(options->path, "-") == 0;
+    int fd = input ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0)
+                   : open(options->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     struct stat st;
     if (fd < 0 || fstat(fd, &st) != 0) {
         int e = errno;
@@ -311,8 +313,16 @@ int cv_source_open(struct cv_source *s, const struct cv_source_options *options,
         rc = read_folder(s, fd, err);
     } else if (rc == 0 && S_ISREG(st.st_mode)) {
         rc = read_archive(s, fd, (uint64_t)st.st_size, err);
+    } else if (rc == 0 && input && !isatty(fd)) {
+        int kept;
+        uint64_t size;
+        rc = cv_source_keep_stream(s, fd, &kept, &size, err);
+        if (rc == 0) {
+            rc = read_archive(s, kept, size, err);
+        }
     } else if (rc == 0) {
-        rc = cv_error_set(err, CV_ERR_INVALID, "neither a directory nor a file");
+        rc = cv_error_set(err, CV_ERR_INVALID,
+                          "neither a directory nor a file (\"-\" reads a pipe)");
     }
     if (rc != 0) {
         cv_source_close(s);

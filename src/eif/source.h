@@ -51,7 +51,7 @@ struct cv_source {
     uint64_t sockets;     /* left out */
 };
 
-/* Reads all of it. On error nothing is to be closed. */
+/* Reads all of it; the path "-" is standard input. On error nothing is to be closed. */
 int cv_source_open(struct cv_source *s, const struct cv_source_options *options,
                    struct cv_error *err) CV_NODISCARD;
 /* A source without anything in it, for an image that is put together by hand;
@@ -85,6 +85,9 @@ int cv_source_spool(struct cv_source *s, struct cv_input *in, uint64_t n, uint64
                     struct cv_error *err) CV_NODISCARD;
 /* N bytes at P to the spool's end. */
 int cv_source_spool_bytes(struct cv_source *s, const void *p, size_t n,
+                          struct cv_error *err) CV_NODISCARD;
+/* All that STREAM gives, in a file without a name: *FD, which belongs to S, *SIZE. */
+int cv_source_keep_stream(struct cv_source *s, int stream, int *fd, uint64_t *size,
                           struct cv_error *err) CV_NODISCARD;
 int cv_source_read_folder(struct cv_source *s, int dir, struct cv_error *err) CV_NODISCARD;
 

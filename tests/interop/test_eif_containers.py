@@ -2,6 +2,7 @@
 """Container images as other people's tools write them, and layers laid over
 each other as umoci lays them."""
 
+import gzip
 import json
 import os
 import shutil
@@ -216,6 +217,24 @@ class Shapes(ImageCase):
         order = [entries[i] for i in (5, 3, 4, 1, 0, 2)]
         (self.dir / "s.tar").write_bytes(images.tar(order))
         self.assertEqual(self.build(self.dir / "s.tar", "--", "/b"), first)
+
+    def test_from_standard_input(self):
+        images.docker_save(self.dir / "d.tar", LAYERS, CONFIG)
+        first = self.build(self.dir / "d.tar")
+        raw = (self.dir / "d.tar").read_bytes()
+        (self.dir / "d.tgz").write_bytes(gzip.compress(raw))
+        for name in ("d.tar", "d.tgz"):
+            with open(self.dir / name, "rb") as whole:  # a file
+                self.assertEqual(self.build("-", stdin=whole), first)
+            with subprocess.Popen(["cat", self.dir / name], stdout=subprocess.PIPE) as pipe:
+                self.assertEqual(self.build("-", stdin=pipe.stdout), first)
+        os.unlink(self.dir / "out/x.eif")
+        with subprocess.Popen(["head", "-c", "9000", self.dir / "d.tar"], stdout=subprocess.PIPE) as pipe:
+            self.refused("-", "too early", stdin=pipe.stdout)
+        with subprocess.Popen(["head", "-c", "30000000", "/dev/zero"], stdout=subprocess.PIPE) as pipe:
+            self.refused("-", "--max-size", "--max-size", "8", stdin=pipe.stdout)
+        os.mkfifo(self.dir / "fifo")
+        self.refused(self.dir / "fifo", "neither a directory nor a file")
 
     def test_an_image_of_nothing(self):
         for layers in ([], None):
