@@ -26,6 +26,9 @@ cmake --build build/analyzer -- -k 0 || status=1
 
 echo "== man pages"
 for page in docs/man/*.scd; do
-    scdoc < "$page" | mandoc -T lint -W warning >/dev/null 2>&1 || { echo "$page: mandoc finds fault"; status=1; }
+    scdoc < "$page" >/dev/null || { status=1; continue; }
+    # scdoc writes a paragraph before every list and title, which mandoc leaves out and tells.
+    faults=$(scdoc < "$page" | mandoc -T lint -W warning 2>&1 | grep -v 'WARNING: skipping paragraph macro: PP' || :)
+    [ -z "$faults" ] || { printf '%s:\n%s\n' "$page" "$faults"; status=1; }
 done
 exit $status

@@ -7,6 +7,7 @@ import functools
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import unittest
 
@@ -141,6 +142,26 @@ class Links(unittest.TestCase):
             named |= set(re.findall(r"\b((?:lib)?claviger[\w-]*|signatory\.yaml|enclave\.(?:conf|yaml))\((\d)\)", text))
         self.assertEqual(named - have, set())
         self.assertGreater(len(named), 8)
+
+
+@unittest.skipUnless(shutil.which("scdoc") and shutil.which("mandoc"), "scdoc or mandoc is not installed")
+class Manuals(unittest.TestCase):
+    def faults(self, source):
+        page = subprocess.run(["scdoc"], input=source, capture_output=True, text=True, timeout=20, check=False)
+        if page.returncode != 0:
+            return [page.stderr.strip()]
+        done = subprocess.run(["mandoc", "-T", "lint", "-W", "warning"], input=page.stdout, capture_output=True,
+                              text=True, timeout=20, check=False)
+        # scdoc writes a paragraph before every list and title, which mandoc leaves out and tells.
+        return [line for line in (done.stdout + done.stderr).splitlines() if "skipping paragraph macro: PP" not in line]
+
+    def test_manual_pages_are_sound(self):
+        self.assertEqual({page.name: found for page in MANUALS if (found := self.faults(page.read_text()))}, {})
+        self.assertGreater(len(MANUALS), 10)
+
+    def test_the_rule_can_fail(self):
+        self.assertNotEqual(self.faults("x(1)\n\n# NAME\n\nx - *y _z*\n"), [])
+        self.assertNotEqual(self.faults("x(1)\n\n# NAME\n\nx - y\n\n\tone++\n\ttwo\n"), [])
 
 
 class Commands(unittest.TestCase):
