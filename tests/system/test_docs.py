@@ -121,6 +121,14 @@ class Links(unittest.TestCase):
         self.assertEqual(broken, [])
         self.assertGreater(seen, 30)
 
+    def test_every_page_is_linked(self):
+        linked = set()
+        for page in PAGES:
+            linked |= {(page.parent / name).resolve() for name in re.findall(r"\]\(([^)\s#]+\.md)", page.read_text())
+                       if not name.startswith("http")} - {page}
+        lonely = [str(p.relative_to(ROOT)) for p in (ROOT / "docs").rglob("*.md") if p.resolve() not in linked]
+        self.assertEqual(lonely, [])
+
     def test_files_named_in_the_text(self):
         """`src/x.h`, `packaging/y`, ... in backquotes are files of the tree."""
         missing, seen = [], 0
