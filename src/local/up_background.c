@@ -7,11 +7,13 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "common/clock.h"
@@ -119,6 +121,25 @@ int cv_up_lock(int *lock, const char *dir, struct cv_error *err)
     return 0;
 }
 
+/* Its lock is free a moment before the process is gone: that is what is awaited. */
+static int end_process(pid_t pid, int64_t deadline, struct cv_error *err)
+{
+    int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+    if (fd < 0 || syscall(SYS_pidfd_send_signal, fd, SIGTERM, NULL, 0) != 0) {
+        int e = errno;
+        if (fd >= 0)
+            close(fd);
+        return e == ESRCH ? 0 : cv_error_errno(err, CV_ERR_IO, e, "ending process %ld", (long)pid);
+    }
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    int n = 0;
+    while (n <= 0 && cv_now_ms() < deadline)
+        n = poll(&p, 1, cv_deadline_poll(deadline));
+    close(fd);
+    return n > 0 ? 0
+                 : cv_error_set(err, CV_ERR_TIMEOUT, "process %ld does not end in time", (long)pid);
+}
+
 int cv_up_stop(const char *dir, struct cv_error *err)
 {
     char path[PATH_MAX];
@@ -146,12 +167,5 @@ int cv_up_stop(const char *dir, struct cv_error *err)
     long pid = strtol(digits, &end, 10);
     if (*end != '\n' || pid < 2 || pid > INT_MAX)
         return cv_error_set(err, CV_ERR_STATE, "%s names no process; is it just starting?", path);
-    if (kill((pid_t)pid, SIGTERM) != 0)
-        return cv_error_errno(err, CV_ERR_IO, errno, "ending process %ld", pid);
-    rc = cv_file_lock(&lock, path, cv_deadline(STOP_MS), err);
-    if (rc == CV_ERR_BUSY)
-        cv_error_wrap(err, "process %ld does not end", pid);
-    if (lock >= 0)
-        close(lock);
-    return rc;
+    return end_process((pid_t)pid, cv_deadline(STOP_MS), err);
 }
