@@ -177,8 +177,8 @@ class Denied(Base):
         blob = c.call("Generate", "Ed25519")["encrypted_private_key"]
         c.close()
         c = self.session(describe=True)
-        self.enclave.fault("access-denied Decrypt 1")
-        for n in range(3):  # they share the one call that is denied
+        self.enclave.fault("access-denied Decrypt 3")
+        for n in range(3):  # they share a call that is denied, or have one each
             c.send({"id": n, "Import": blob})
         for n in range(3):
             self.assertIn("Err", c.receive())
