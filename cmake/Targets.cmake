@@ -46,7 +46,10 @@ function(cv_unit_test name)
   if(NOT BUILD_TESTING)
     return()
   endif()
-  if(NOT A_TIMEOUT)
+  set(cost 0)
+  if(A_TIMEOUT)
+    set(cost ${A_TIMEOUT}) # started first
+  else()
     set(A_TIMEOUT 120)
   endif()
   add_executable(${name} ${CMAKE_SOURCE_DIR}/tests/unit/${name}.c ${A_SOURCES})
@@ -54,7 +57,7 @@ function(cv_unit_test name)
   target_link_libraries(${name} PRIVATE ${A_DEPS} ${A_LIBS} PkgConfig::CMOCKA)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
   add_test(NAME unit/${name} COMMAND ${name})
-  set_tests_properties(unit/${name} PROPERTIES LABELS unit TIMEOUT ${A_TIMEOUT} SKIP_RETURN_CODE 77
+  set_tests_properties(unit/${name} PROPERTIES LABELS unit TIMEOUT ${A_TIMEOUT} COST ${cost} SKIP_RETURN_CODE 77
     ENVIRONMENT "CV_VECTORS=${CMAKE_SOURCE_DIR}/tests/vectors;CV_SHARED=${CMAKE_SOURCE_DIR}/../shared")
 endfunction()
 
