@@ -15,8 +15,6 @@
 #define CHUNK 4096
 #define REAP_MS 5 /* between two looks whether it has ended */
 
-extern char **environ;
-
 /* In a group of its own, so that its children end with it; no signal blocked
  * or ignored. */
 static int spawn(pid_t *pid, const char *const *argv, int out)
@@ -176,5 +174,5 @@ int cv_program_unpack(const char *argv[CV_PROGRAM_ARGUMENTS + 1], struct cv_byte
         }
         argv[count++] = p;
     }
-    return argv[0][0] != 0 ? 0 : CV_ERR_INVALID;
+    return count > 0 && argv[0][0] != 0 ? 0 : CV_ERR_INVALID;
 }

@@ -18,7 +18,7 @@ bool cv_walk_head(struct cv_walk *w, struct cv_cbor_head *h)
 {
     size_t at = w->off;
     memset(h, 0, sizeof *h);
-    if (w->off >= w->n)
+    if (w->p == NULL || w->off >= w->n)
         return cv_walk_eof(w);
     uint8_t first = w->p[w->off++];
     h->major = (enum cv_cbor_major)(first >> 5);
