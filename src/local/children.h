@@ -26,6 +26,10 @@ struct cv_local_child {
     int out;                    /* its standard output; -1 */
 };
 
+/* A descriptor for signalfd(2), non-blocking, of what ends a program that has
+ * children (SIGTERM, SIGINT, SIGHUP) and of theirs (SIGCHLD), which are blocked
+ * from here on; -1 and errno. */
+int cv_local_children_signals(void);
 void cv_local_child_arg(struct cv_local_child *c, const char *a);
 int cv_local_child_spawn(struct cv_local_child *c, struct cv_error *err) CV_NODISCARD;
 /* True, with the status of waitpid(2), when it is gone since the last call. */

@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* claviger-local run: options, then run_image.c and run_go.c. */
 #include <getopt.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "common/log.h"
+#include "local/children.h"
 #include "local/local.h"
 #include "local/run.h"
 
@@ -108,24 +106,12 @@ static int take(struct cv_run_options *o, int opt)
     }
 }
 
-static int block_signals(void)
-{
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGHUP);
-    sigaddset(&set, SIGCHLD);
-    pthread_sigmask(SIG_BLOCK, &set, NULL);
-    return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-}
-
 int cv_local_cmd_run(int argc, char **argv)
 {
     static struct cv_run r;
     struct cv_run_options o = {.image = NULL};
     struct cv_error err;
-    int opt, rc, signals = block_signals();
+    int opt, rc, signals = cv_local_children_signals();
     while ((opt = getopt_long(argc, argv, "", long_options, NULL)) != -1)
         if ((rc = take(&o, opt)))
             return rc;

@@ -3,17 +3,16 @@
 #include <errno.h>
 #include <getopt.h>
 #include <limits.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "common/file.h"
 #include "common/hex.h"
 #include "common/log.h"
+#include "local/children.h"
 #include "local/local.h"
 #include "local/up.h"
 
@@ -186,24 +185,12 @@ static int enter(char dir[PATH_MAX], int *lock, const char *named, struct cv_err
     return cv_up_lock(lock, dir, err);
 }
 
-static int block_signals(void)
-{
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGHUP);
-    sigaddset(&set, SIGCHLD);
-    pthread_sigmask(SIG_BLOCK, &set, NULL);
-    return signalfd(-1, &set, SFD_CLOEXEC);
-}
-
 static int up(const struct cv_up_options *given, struct cv_error *err)
 {
     char dir[PATH_MAX], enclave[PATH_MAX];
     struct cv_up_options o = *given;
     struct cv_up_plan plan;
-    int lock = -1, signals = block_signals();
+    int lock = -1, signals = cv_local_children_signals();
     int rc = signals < 0 ? cv_error_errno(err, CV_ERR_IO, errno, "preparing for signals")
                          : find_enclave(enclave, o.enclave, err);
     if (!rc)

@@ -87,8 +87,6 @@ int cv_vm_start_qemu(struct cv_local_child *c, const struct cv_vm_programs *p,
 
 /* vm_life.c: makes DIR, or says that it is not ours alone. */
 int cv_vm_own_dir(const char *dir, struct cv_error *err) CV_NODISCARD;
-/* Blocks the signals that end a program, and SIGCHLD; a signalfd for them. */
-int cv_vm_signals(void);
 /* True when one that is to end us has come. */
 bool cv_vm_told_to_end(int signals);
 /* False, or what the guest's kernel said when it panicked, if there is a console. */

@@ -45,7 +45,7 @@ bool cv_vm_take_heartbeat(struct cv_listener *at)
 int cv_vm_heartbeat(const struct cv_addr *at, struct cv_error *err)
 {
     struct cv_listener listener = CV_LISTENER_INIT;
-    int signals = cv_vm_signals();
+    int signals = cv_local_children_signals();
     if (signals < 0)
         return cv_error_errno(err, CV_ERR_IO, errno, "preparing for signals");
     int rc = cv_listen(&listener, at, err);

@@ -3,7 +3,6 @@
  * own, signals, and why a program ended. */
 #include <errno.h>
 #include <poll.h>
-#include <pthread.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/signalfd.h>
@@ -25,18 +24,6 @@ int cv_vm_own_dir(const char *dir, struct cv_error *err)
         return cv_error_set(err, CV_ERR_DENIED,
                             "%s belongs to somebody else, or others may write to it", dir);
     return 0;
-}
-
-int cv_vm_signals(void)
-{
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGHUP);
-    sigaddset(&set, SIGCHLD);
-    pthread_sigmask(SIG_BLOCK, &set, NULL);
-    return signalfd(-1, &set, SFD_CLOEXEC);
 }
 
 bool cv_vm_told_to_end(int signals)

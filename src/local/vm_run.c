@@ -340,7 +340,7 @@ int cv_vm_run(const struct cv_vm_options *o, struct cv_error *err)
                          .lock = -1,
                          .held = -1,
                          .qemu.out = -1,
-                         .signals = cv_vm_signals(),
+                         .signals = cv_local_children_signals(),
                          .stop_fd = eventfd(0, EFD_CLOEXEC)};
     int rc = m.signals < 0 || m.stop_fd < 0
                  ? cv_error_errno(err, CV_ERR_IO, errno, "preparing for signals")

@@ -90,7 +90,7 @@ int cv_vm_switch(const struct cv_vm_options *o, struct cv_error *err)
         cv_error_wrap(err, "a switch runs already in %s", o->dir);
     if (rc != 0)
         return rc;
-    int signals = cv_vm_signals();
+    int signals = cv_local_children_signals();
     if (signals < 0)
         rc = cv_error_errno(err, CV_ERR_IO, errno, "preparing for signals");
     else
